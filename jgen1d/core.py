@@ -1,0 +1,220 @@
+"""The contract: what a method is, and how its hyper-parameters are declared.
+
+A **method** is three or four pure functions, bound into a `Method` at the end of its file. Everything else in the
+library, `fit`, `sweep`, the verdict, the contract tests, works on any `Method`; a new one is one file and one line in
+`jgen1d.methods.METHODS`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import numbers
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, Protocol, TypeVar, dataclass_transform
+
+import jax
+
+Key = jax.Array
+"""A typed PRNG key, made by `jax.random.key`."""
+PyTree = Any
+State = Any
+"""A method's NamedTuple of what its next step needs: parameters, optimiser states, averages, the step count."""
+Config = Any
+"""A method's `pytree_dataclass` of hyper-parameters."""
+Info = dict[str, jax.Array]
+"""A step's f32 scalars by name: losses, gradient norms, what else is worth a curve."""
+
+
+class InitFn(Protocol):
+    """Draws the state that training starts from."""
+
+    def __call__(self, key: Key, config: Config) -> State:
+        """Returns the initial state. Raises ValueError for static fields of `config` that do not go together."""
+
+
+class StepFn(Protocol):
+    """One training step.
+
+    Pure, and written for one run: `jit`, `vmap` and `scan` are the caller's. `state` keeps its structure, shapes and
+    dtypes. `info` has the same keys at every step. `batch` is only read.
+    """
+
+    def __call__(self, key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
+        """Trains on `batch`, f32[n, dim], and returns the next state and the step's scalars."""
+
+
+class SampleFn(Protocol):
+    """Draws from the model."""
+
+    def __call__(self, key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
+        """Returns f32[num_samples, dim], in the units that the model was trained in."""
+
+
+class LogProbFn(Protocol):
+    """The model's normalised log density, in nats."""
+
+    def __call__(self, state: State, x: jax.Array, config: Config) -> jax.Array:
+        """Returns f32[n] for `x`, f32[n, dim]."""
+
+
+def one_minibatch(config: Config) -> int:
+    """A step consumes one minibatch: the default of `Method.num_minibatches`."""
+    del config
+    return 1
+
+
+class Method(NamedTuple):
+    """A generative model and its training, as pure functions.
+
+    Attributes:
+      Config: frozen pytree dataclass (see `pytree_dataclass`). Two static fields are set by `fit` and `sweep` where the
+        config has them: `dim`, the data's dimension, and `num_steps`, the run's length, the horizon of its schedules.
+      init: `(key, config) -> state`.
+      step: `(key, state, batch, config) -> (state, info)`.
+      sample: `(key, state, num_samples, config) -> f32[num_samples, dim]`.
+      log_prob: `(state, x, config) -> f32[n]`, or None where it is intractable.
+      loss_optimum: for adversarial methods, `config -> {name of a loss in info: its value at the equilibrium}`, which
+        the verdict compares the history with; None for the others.
+      num_minibatches: `config -> k`: a step's `batch` holds k fresh minibatches, one after the other.
+      preset: `name -> config` for the method's named configs, ValueError for other names; None where it has none.
+    """
+
+    Config: type
+    init: InitFn
+    step: StepFn
+    sample: SampleFn
+    log_prob: LogProbFn | None = None
+    loss_optimum: Callable[[Config], dict[str, float]] | None = None
+    num_minibatches: Callable[[Config], int] = one_minibatch
+    preset: Callable[[str], Config] | None = None
+
+
+def traced(
+    default: float | None,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    help: str,
+) -> Any:
+    """Declares a field of a config whose value may differ between the lanes of one compiled program.
+
+    A default of None makes the field optional: None leaves the term out of the compiled program, a number, 0.0
+    included, keeps it in.
+
+    Args:
+      default: a float, or None.
+      at_least: the least value that is allowed, likewise `above` (exclusive), `at_most` and `below` (exclusive).
+      help: what the field means, in one line; also its flag's help.
+    """
+    bounds = {"at least": at_least, "above": above, "at most": at_most, "below": below}
+    metadata = {"help": help, "bounds": {k: v for k, v in bounds.items() if v is not None}, "optional": default is None}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def static(default: Any, *, choices: Iterable[str] = (), at_least: int | None = None, help: str = "") -> Any:
+    """Declares a field of a config that sets a shape or picks a code path: a part of the compiled program.
+
+    Args:
+      default: the default; its type (int, bool, str, or a tuple of ints) is the field's.
+      choices: the strings that are allowed.
+      at_least: the least integer that is allowed, in a tuple for each of its entries.
+      help: what the field means, in one line; also its flag's help.
+    """
+    bounds = {} if at_least is None else {"at least": at_least}
+    metadata = {"help": help, "bounds": bounds, "choices": tuple(choices), "static": True, "pytree_node": False}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=False, field_specifiers=(traced, static, dataclasses.field))
+def pytree_dataclass(cls: type[T]) -> type[T]:
+    """Makes `cls` a frozen dataclass and a pytree: `static()` fields are structure, all others are leaves.
+
+    The class gets a method `replace(**changes)`, which returns a changed copy.
+    """
+    cls = dataclasses.dataclass(frozen=True)(cls)
+    cls.replace = replace  # type: ignore[attr-defined]
+    return jax.tree_util.register_dataclass(cls)
+
+
+def replace(config: T, /, **changes: Any) -> T:
+    """Returns a copy of a dataclass with the fields in `changes` set. Raises ValueError for a name that it lacks."""
+    names = [field.name for field in dataclasses.fields(config)]  # type: ignore[arg-type]
+    for name in changes:
+        if name not in names:
+            raise ValueError(f"{type(config).__qualname__} has no field {unknown(name, names)}")
+    return dataclasses.replace(config, **changes)  # type: ignore[type-var]
+
+
+def bind(config: Config, **run: int) -> Config:
+    """Sets those of the static fields `dim` and `num_steps` that `config` has."""
+    names = {field.name for field in dataclasses.fields(config)}
+    return dataclasses.replace(config, **{name: value for name, value in run.items() if name in names})
+
+
+def validate(config: Config) -> None:
+    """Checks every field of a config against what its declaration allows.
+
+    Raises:
+      ValueError: in one line, with the field, its value and what is allowed.
+    """
+    for field in dataclasses.fields(config):
+        problem = _problem(getattr(config, field.name), field)
+        if problem:
+            raise ValueError(f"{field.name}={getattr(config, field.name)!r}: {problem}")
+
+
+def _problem(value: Any, field: dataclasses.Field) -> str:
+    """What is wrong with one field's value, or an empty string."""
+    bounds = field.metadata.get("bounds", {})
+    if not field.metadata.get("static"):
+        if value is None:
+            return "" if field.metadata.get("optional") else "must be a number"
+        if isinstance(value, jax.Array) and value.ndim == 0:
+            value = value.item()
+        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+            return "must be a finite number" + (" or None" if field.metadata.get("optional") else "")
+        return _out_of_bounds(float(value), bounds)
+    choices = field.metadata.get("choices")
+    if choices:
+        return "" if value in choices else f"allowed are {', '.join(choices)}{nearest(str(value), choices)}"
+    if isinstance(field.default, bool):
+        return "" if isinstance(value, bool) else "must be True or False"
+    if isinstance(field.default, tuple):
+        integers = isinstance(value, tuple) and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
+        if not integers:
+            return "must be a tuple of integers"
+        return next((text for v in value if (text := _out_of_bounds(v, bounds))), "")
+    if isinstance(field.default, int):
+        return "must be an integer" if type(value) is not int else _out_of_bounds(value, bounds)
+    return ""
+
+
+def _out_of_bounds(value: float, bounds: Mapping[str, float]) -> str:
+    inside = {
+        "at least": lambda limit: value >= limit,
+        "above": lambda limit: value > limit,
+        "at most": lambda limit: value <= limit,
+        "below": lambda limit: value < limit,
+    }
+    if all(inside[word](limit) for word, limit in bounds.items()):
+        return ""
+    return "must be " + " and ".join(f"{word} {limit:g}" for word, limit in bounds.items())
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """A closing "; did you mean 'x'?", or an empty string where nothing is near."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def unknown(name: str, names: Iterable[str]) -> str:
+    """The end of an error about an unknown name: the name, the nearest one, and all that are allowed."""
+    names = list(names)
+    return f"{name!r}{nearest(name, names)} (there are: {', '.join(names)})"

@@ -1,0 +1,137 @@
+"""Adversarial losses on arrays of logits, each with its optimum.
+
+`logits_real` and `logits_fake` are the discriminator's raw outputs on data and on generated samples, of any shape;
+never probabilities. With D(x) = sigmoid(logit), the optimal discriminator has logit log p(x) − log q(x), and every
+optimum below is the loss's value once q = p and the discriminator is optimal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+LOG_2 = math.log(2.0)
+
+
+def log_loss_d(logits_real: jax.Array, logits_fake: jax.Array) -> jax.Array:
+    """−E log D(x) − E log(1 − D(G(z))); optimum 2·log 2 (Goodfellow et al. 2014, equation 1)."""
+    return jnp.mean(jax.nn.softplus(-logits_real)) + jnp.mean(jax.nn.softplus(logits_fake))
+
+
+def half_log_loss_d(logits_real: jax.Array, logits_fake: jax.Array) -> jax.Array:
+    """Half of `log_loss_d`, the mean over one batch of real and generated samples; optimum log 2."""
+    return 0.5 * log_loss_d(logits_real, logits_fake)
+
+
+def least_squares_loss_d(logits_real: jax.Array, logits_fake: jax.Array) -> jax.Array:
+    """½·E(D(x) − 1)² + ½·E D(G(z))², D without a sigmoid; optimum ¼ at D = ½ (Mao et al. 2017, equation 9)."""
+    return 0.5 * jnp.mean((logits_real - 1.0) ** 2) + 0.5 * jnp.mean(logits_fake**2)
+
+
+def hinge_loss_d(logits_real: jax.Array, logits_fake: jax.Array) -> jax.Array:
+    """E max(0, 1 − D(x)) + E max(0, 1 + D(G(z))); optimum 2 (Lim & Ye 2017; Miyato et al. 2018, equation 16)."""
+    return jnp.mean(jax.nn.relu(1.0 - logits_real)) + jnp.mean(jax.nn.relu(1.0 + logits_fake))
+
+
+def wasserstein_loss_d(logits_real: jax.Array, logits_fake: jax.Array) -> jax.Array:
+    """E D(G(z)) − E D(x), the negated estimate of W1 for a 1-Lipschitz critic; optimum 0 (Arjovsky et al. 2017)."""
+    return jnp.mean(logits_fake) - jnp.mean(logits_real)
+
+
+def non_saturating_loss_g(logits_fake: jax.Array) -> jax.Array:
+    """−E log D(G(z)); optimum log 2 (Goodfellow et al. 2014, section 3)."""
+    return jnp.mean(jax.nn.softplus(-logits_fake))
+
+
+def saturating_loss_g(logits_fake: jax.Array) -> jax.Array:
+    """E log(1 − D(G(z))); optimum −log 2 (Goodfellow et al. 2014, equation 1)."""
+    return -jnp.mean(jax.nn.softplus(logits_fake))
+
+
+def least_squares_loss_g(logits_fake: jax.Array) -> jax.Array:
+    """½·E(D(G(z)) − 1)²; optimum ⅛ at D = ½ (Mao et al. 2017, equation 9)."""
+    return 0.5 * jnp.mean((logits_fake - 1.0) ** 2)
+
+
+def critic_loss_g(logits_fake: jax.Array) -> jax.Array:
+    """−E D(G(z)), for hinge and Wasserstein critics; no optimum: a constant added to the critic shifts it."""
+    return -jnp.mean(logits_fake)
+
+
+class DiscriminatorLoss(NamedTuple):
+    """A discriminator's loss, its optimum, and the generator losses that it can be played against."""
+
+    loss: Callable[[jax.Array, jax.Array], jax.Array]
+    optimum: float
+    opponents: tuple[str, ...]
+
+
+class GeneratorLoss(NamedTuple):
+    """A generator's loss and its optimum, None where it has none."""
+
+    loss: Callable[[jax.Array], jax.Array]
+    optimum: float | None
+
+
+DISCRIMINATOR: dict[str, DiscriminatorLoss] = {
+    "log": DiscriminatorLoss(log_loss_d, 2 * LOG_2, ("non_saturating", "saturating")),
+    "half_log": DiscriminatorLoss(half_log_loss_d, LOG_2, ("non_saturating", "saturating")),
+    "least_squares": DiscriminatorLoss(least_squares_loss_d, 0.25, ("least_squares",)),
+    "hinge": DiscriminatorLoss(hinge_loss_d, 2.0, ("hinge",)),
+    "wasserstein": DiscriminatorLoss(wasserstein_loss_d, 0.0, ("wasserstein",)),
+}
+GENERATOR: dict[str, GeneratorLoss] = {
+    "non_saturating": GeneratorLoss(non_saturating_loss_g, LOG_2),
+    "saturating": GeneratorLoss(saturating_loss_g, -LOG_2),
+    "least_squares": GeneratorLoss(least_squares_loss_g, 0.125),
+    "hinge": GeneratorLoss(critic_loss_g, None),
+    "wasserstein": GeneratorLoss(critic_loss_g, None),
+}
+
+
+def value_and_input_gradients(
+    apply: Callable[[jax.Array], jax.Array], x: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Each row's output and its gradient with respect to that row.
+
+    Forward mode, one pass per input feature: for the few features of this library cheaper to differentiate again than
+    reverse mode.
+
+    Args:
+      apply: a map from f32[n, dim] to f32[n, 1] that treats its rows independently.
+      x: f32[n, dim].
+
+    Returns:
+      The outputs, f32[n, 1], and the gradients, f32[n, dim].
+    """
+    values, derivative_along = jax.linearize(apply, x)
+    axes = [jnp.broadcast_to(row[None], x.shape) for row in jnp.eye(x.shape[1], dtype=x.dtype)]
+    return values, jnp.concatenate([derivative_along(axis) for axis in axes], axis=1)
+
+
+def input_gradients(apply: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+    """The gradients of `value_and_input_gradients` alone."""
+    return value_and_input_gradients(apply, x)[1]
+
+
+def zero_centred_penalty(gradients: jax.Array) -> jax.Array:
+    """½·E‖∇D‖², to be weighted by γ: R1 on data, R2 on generated samples (Mescheder et al. 2018, equation 9).
+
+    Args:
+      gradients: f32[n, dim], the discriminator's input gradients.
+    """
+    return 0.5 * jnp.mean(jnp.sum(gradients**2, axis=1))
+
+
+def one_centred_penalty(gradients: jax.Array) -> jax.Array:
+    """E(‖∇D‖ − 1)², to be weighted by λ, on points between data and samples (Gulrajani et al. 2017, equation 3).
+
+    Args:
+      gradients: f32[n, dim], the critic's input gradients.
+    """
+    norms = jnp.sqrt(jnp.sum(gradients**2, axis=1) + 1e-12)  # the root has no gradient at zero
+    return jnp.mean((norms - 1.0) ** 2)

@@ -1,0 +1,279 @@
+"""Generative adversarial networks: two players, their losses, and what keeps them in balance.
+
+A step trains the discriminator on `critic_steps` fresh minibatches, then the generator once, through the updated
+discriminator and on the last minibatch of generated samples (one forward pass of the generator serves both updates).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jgen1d import losses, nets
+from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced, unknown
+
+
+@pytree_dataclass
+class Config:
+    """Hyper-parameters; the defaults are the `robust` preset. Rates and norms are in units of the training data."""
+
+    dim: int = static(1, at_least=1, help="dimension of the data; set by fit and sweep")
+    num_steps: int = static(5_000, at_least=1, help="horizon of schedule and annealing; set by fit and sweep")
+    latent_dim: int = static(1, at_least=1, help="dimension of the generator's input")
+    latent: str = static("normal", choices=("normal", "uniform"), help="law of the latents: N(0, 1) or U(-1, 1)")
+    widths_g: tuple[int, ...] = static((32, 32), at_least=1, help="units of the generator's hidden layers")
+    widths_d: tuple[int, ...] = static((32, 32), at_least=1, help="units of the discriminator's hidden layers")
+    activation: str = static("leaky_relu", choices=nets.ACTIVATIONS, help="of every hidden layer")
+    initializer: str = static("he_normal", choices=nets.INITIALIZERS, help="of the weight matrices")
+    spectral_norm: bool = static(False, help="spectral normalisation of the discriminator")
+    loss_g: str = static("non_saturating", choices=losses.GENERATOR, help="the generator's loss")
+    loss_d: str = static("log", choices=losses.DISCRIMINATOR, help="the discriminator's loss")
+    critic_steps: int = static(1, at_least=1, help="discriminator updates, on fresh minibatches, per generator update")
+    packing: int = static(1, at_least=1, help="samples that the discriminator sees at a time (PacGAN)")
+    optimizer: str = static("adam", choices=("adam", "optimistic_adam"), help="of both players")
+    schedule: str = static("cosine", choices=("constant", "cosine"), help="of both learning rates, over num_steps")
+    anneal_noise: bool = static(False, help="let instance noise fall to 0, linearly over num_steps")
+    learning_rate_g: float = traced(3e-3, at_least=0, help="the generator's step size")
+    learning_rate_d: float = traced(3e-3, at_least=0, help="the discriminator's step size")
+    beta1_g: float = traced(0.0, at_least=0, below=1, help="decay of the generator's first moment")
+    beta1_d: float = traced(0.0, at_least=0, below=1, help="decay of the discriminator's first moment")
+    beta2_g: float = traced(0.99, at_least=0, below=1, help="decay of the generator's second moment")
+    beta2_d: float = traced(0.99, at_least=0, below=1, help="decay of the discriminator's second moment")
+    ema_decay: float | None = traced(None, at_least=0, below=1, help="weight averaging of the generator, per step")
+    r1: float | None = traced(None, at_least=0, help="weight of the gradient penalty on data")
+    r2: float | None = traced(None, at_least=0, help="weight of the gradient penalty on generated samples")
+    gradient_penalty: float | None = traced(None, at_least=0, help="weight of WGAN-GP's penalty between the two")
+    weight_clip: float | None = traced(None, above=0, help="bound on the discriminator's weights (WGAN)")
+    instance_noise: float | None = traced(None, at_least=0, help="std of the noise on all that the discriminator sees")
+    max_grad_norm: float | None = traced(None, above=0, help="bound on each player's global gradient norm")
+
+
+class State(NamedTuple):
+    """Parameters and optimiser states of generator and discriminator, the averaged generator, and the step count."""
+
+    params_g: PyTree
+    params_d: PyTree
+    opt_g: PyTree
+    opt_d: PyTree
+    average_g: PyTree
+    step: jax.Array
+
+
+def init(key: Key, config: Config) -> State:
+    """Draws both players' parameters. Raises ValueError for options that do not go together."""
+    _check(config)
+    key_g, key_d = jax.random.split(key)
+    params_g, params_d = _generator(config).init(key_g), _discriminator(config).init(key_d)
+    step = jnp.zeros((), int)
+    opt_g, opt_d = _optimizers(config, step)
+    average_g = None if config.ema_decay is None else params_g
+    return State(params_g, params_d, opt_g.init(params_g), opt_d.init(params_d), average_g, step)
+
+
+def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
+    """One generator update and `critic_steps` discriminator updates.
+
+    Args:
+      key: used for latents, noise and the gradient penalty's points.
+      state: from `init` or the step before.
+      batch: f32[critic_steps · packing · m, dim]; every discriminator update sees m rows of `packing` samples each.
+      config: the hyper-parameters.
+
+    Returns:
+      The next state, and `loss_g`, `loss_d` (without penalties), `d_real` and `d_fake` (mean D(x) and D(G(z)) before
+      the updates; raw outputs where the loss has no sigmoid), `grad_norm_g` and `grad_norm_d`.
+
+    Raises:
+      ValueError: if the batch cannot be split so.
+    """
+    pieces = config.critic_steps * config.packing
+    if batch.ndim != 2 or batch.shape[1] != config.dim or batch.shape[0] % pieces:
+        raise ValueError(
+            f"gan.step: batch must have shape [k·critic_steps·packing, dim] = [k·{pieces}, {config.dim}], "
+            f"not {list(batch.shape)}"
+        )
+    real = batch.reshape(config.critic_steps, -1, config.dim)
+    generator = _generator(config)
+    opt_g, _ = _optimizers(config, state.step)
+
+    def critic_only(player: tuple[PyTree, PyTree], inputs: tuple[Key, jax.Array]) -> tuple[tuple, None]:
+        key_latents, key_d = jax.random.split(inputs[0])
+        fake = generator.apply(state.params_g, latents(key_latents, inputs[1].shape[0], config))
+        player, _, _ = _update_discriminator(key_d, player, inputs[1], fake, state.step, config)
+        return player, None
+
+    player = (state.params_d, state.opt_d)
+    if config.critic_steps > 1:
+        key, key_critic = jax.random.split(key)
+        keys = jax.random.split(key_critic, config.critic_steps - 1)
+        player, _ = jax.lax.scan(critic_only, player, (keys, real[:-1]))
+
+    key_latents, key_d = jax.random.split(key)
+    z = latents(key_latents, real.shape[1], config)
+    fake, pull_back = jax.vjp(lambda params: generator.apply(params, z), state.params_g)
+    (params_d, opt_d_state), info, noise = _update_discriminator(key_d, player, real[-1], fake, state.step, config)
+
+    def loss_of(fake: jax.Array) -> jax.Array:
+        return losses.GENERATOR[config.loss_g].loss(_discriminator(config).apply(params_d, _pack(fake + noise, config)))
+
+    loss_g, gradient = jax.value_and_grad(loss_of)(fake)
+    (gradients,) = pull_back(gradient)
+    updates, opt_g_state = opt_g.update(gradients, state.opt_g)
+    params_g = optax.apply_updates(state.params_g, updates)
+    average_g = state.average_g
+    if config.ema_decay is not None:
+        average_g = optax.incremental_update(params_g, average_g, 1 - config.ema_decay)
+    info |= {"loss_g": loss_g, "grad_norm_g": optax.tree.norm(gradients)}
+    return State(params_g, params_d, opt_g_state, opt_d_state, average_g, state.step + 1), info
+
+
+def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
+    """Draws f32[num_samples, dim] from the generator, the averaged one where there is one."""
+    return generate(state, latents(key, num_samples, config), config)
+
+
+def latents(key: Key, num_samples: int, config: Config) -> jax.Array:
+    """The generator's random inputs, f32[num_samples, latent_dim]."""
+    shape = (config.latent_dim, num_samples)  # drawn along the long axis: twice as fast as along a short one on CPU
+    return (jax.random.normal(key, shape) if config.latent == "normal" else jax.random.uniform(key, shape, minval=-1)).T
+
+
+def generate(state: State, z: jax.Array, config: Config) -> jax.Array:
+    """What the generator, the averaged one where there is one, makes of latents f32[n, latent_dim]: f32[n, dim]."""
+    return _generator(config).apply(state.params_g if config.ema_decay is None else state.average_g, z)
+
+
+def discriminate(state: State, x: jax.Array, config: Config) -> jax.Array:
+    """The discriminator's logits, f32[n], at f32[n, dim]; with packing, of `packing` copies of each row."""
+    return _discriminator(config).apply(state.params_d, jnp.tile(x, (1, config.packing)))[:, 0]
+
+
+def loss_optimum(config: Config) -> dict[str, float]:
+    """The values of the losses at q = p with an optimal discriminator, of those losses that have one."""
+    optimum = {"loss_d": losses.DISCRIMINATOR[config.loss_d].optimum, "loss_g": losses.GENERATOR[config.loss_g].optimum}
+    return {name: value for name, value in optimum.items() if value is not None}
+
+
+def num_minibatches(config: Config) -> int:
+    """How many minibatches of the run's batch size one step consumes."""
+    return config.critic_steps * config.packing
+
+
+def preset(name: str) -> Config:
+    """The config of that name. Raises ValueError, with the nearest name, where there is none."""
+    if name not in PRESETS:
+        raise ValueError(f"gan has no preset {unknown(name, PRESETS)}")
+    return PRESETS[name]
+
+
+def _check(config: Config) -> None:
+    opponents = losses.DISCRIMINATOR[config.loss_d].opponents
+    if config.loss_g not in opponents:
+        raise ValueError(f"loss_g={config.loss_g!r} does not go with loss_d={config.loss_d!r}: use {' or '.join(opponents)}")
+    bounded = config.weight_clip is not None or config.gradient_penalty is not None or config.spectral_norm
+    if config.loss_d == "wasserstein" and not bounded:
+        raise ValueError("loss_d='wasserstein' needs a bounded critic: set weight_clip, gradient_penalty or spectral_norm")
+
+
+def _generator(config: Config) -> nets.Net:
+    options = {"activation": config.activation, "initializer": config.initializer}
+    return nets.mlp(config.latent_dim, config.dim, config.widths_g, **options)
+
+
+def _discriminator(config: Config) -> nets.Net:
+    options: dict[str, Any] = {"activation": config.activation, "initializer": config.initializer}
+    return nets.mlp(config.dim * config.packing, 1, config.widths_d, spectral_norm=config.spectral_norm, **options)
+
+
+def _optimizers(config: Config, step: jax.Array) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
+    """Both players' optimisers at this step: rebuilt from traced values, which costs nothing once compiled."""
+    decay = 1.0
+    if config.schedule == "cosine":
+        decay = optax.cosine_decay_schedule(1.0, config.num_steps)(step)
+    make = optax.adam if config.optimizer == "adam" else optax.optimistic_adam
+    bound = [] if config.max_grad_norm is None else [optax.clip_by_global_norm(config.max_grad_norm)]
+    opt_g = optax.chain(*bound, make(config.learning_rate_g * decay, b1=config.beta1_g, b2=config.beta2_g))
+    opt_d = optax.chain(*bound, make(config.learning_rate_d * decay, b1=config.beta1_d, b2=config.beta2_d))
+    return opt_g, opt_d
+
+
+def _pack(x: jax.Array, config: Config) -> jax.Array:
+    return x.reshape(-1, config.packing * config.dim)
+
+
+def _update_discriminator(
+    key: Key, player: tuple[PyTree, PyTree], real: jax.Array, fake: jax.Array, step: jax.Array, config: Config
+) -> tuple[tuple[PyTree, PyTree], Info, jax.Array | float]:
+    """One update of (parameters, optimiser state); also its info, and the instance noise that was on `fake`."""
+    key_noise, key_between = jax.random.split(key)
+    noise: jax.Array | float = 0.0
+    if config.instance_noise is not None:
+        left = jnp.maximum(1 - step / config.num_steps, 0) if config.anneal_noise else 1.0
+        noise_real, noise = config.instance_noise * left * jax.random.normal(key_noise, (2, *real.shape))
+        real = real + noise_real
+    real, fake = _pack(real, config), _pack(fake + noise, config)
+    net = _discriminator(config)
+    params, opt_state = player
+
+    def loss_of(params: PyTree) -> tuple[jax.Array, tuple[jax.Array, jax.Array, jax.Array]]:
+        def logits_of(x: jax.Array) -> jax.Array:
+            return net.apply(params, x)
+
+        penalty: jax.Array | float = 0.0
+        if config.r1 is None and config.r2 is None:
+            logits = logits_of(jnp.concatenate([real, fake]))
+            logits_real, logits_fake = jnp.split(logits, [real.shape[0]])
+        else:
+            logits_real, gradients_real = losses.value_and_input_gradients(logits_of, real)
+            logits_fake, gradients_fake = losses.value_and_input_gradients(logits_of, fake)
+            for weight, gradients in [(config.r1, gradients_real), (config.r2, gradients_fake)]:
+                if weight is not None:
+                    penalty += weight * losses.zero_centred_penalty(gradients)
+        if config.gradient_penalty is not None:
+            share = jax.random.uniform(key_between, (real.shape[0], 1))
+            between = losses.input_gradients(logits_of, share * real + (1 - share) * fake)
+            penalty += config.gradient_penalty * losses.one_centred_penalty(between)
+        loss = losses.DISCRIMINATOR[config.loss_d].loss(logits_real, logits_fake)
+        return loss + penalty, (loss, logits_real, logits_fake)
+
+    gradients, (loss, logits_real, logits_fake) = jax.grad(loss_of, has_aux=True)(params)
+    _, opt_d = _optimizers(config, step)
+    updates, opt_state = opt_d.update(gradients, opt_state)
+    params = optax.apply_updates(params, updates)
+    if config.weight_clip is not None:
+        params = jax.tree.map(lambda w: jnp.clip(w, -config.weight_clip, config.weight_clip), params)
+    output = jax.nn.sigmoid if config.loss_d in ("log", "half_log") else lambda logits: logits
+    info = {
+        "loss_d": loss,
+        "d_real": jnp.mean(output(logits_real)),
+        "d_fake": jnp.mean(output(logits_fake)),
+        "grad_norm_d": optax.tree.norm(gradients),
+    }
+    return (params, opt_state), info, noise
+
+
+_ADAM: dict[str, Any] = {"beta1_g": 0.9, "beta1_d": 0.9, "beta2_g": 0.999, "beta2_d": 0.999, "schedule": "constant"}
+_TEXTBOOK: dict[str, Any] = {
+    **_ADAM, "learning_rate_g": 1e-3, "learning_rate_d": 1e-3, "latent_dim": 5, "widths_g": (15, 15),
+    "widths_d": (25, 25), "activation": "relu", "initializer": "he_normal",
+}  # fmt: skip
+
+PRESETS: dict[str, Config] = {
+    "robust": Config(),
+    "textbook": Config(**_TEXTBOOK),
+    "playground": Config(
+        **_ADAM, learning_rate_g=3e-3, learning_rate_d=3e-3, latent_dim=10, widths_g=(16,), widths_d=(32,),
+        activation="relu",
+    ),  # fmt: skip
+    "one_d": Config(**{**_TEXTBOOK, "latent_dim": 1, "loss_d": "half_log"}),
+    "dcgan_like": Config(
+        **{**_TEXTBOOK, "learning_rate_g": 2e-4, "learning_rate_d": 2e-4, "beta1_g": 0.5, "beta1_d": 0.5}
+    ),
+}
+
+METHOD = Method(
+    Config, init, step, sample, loss_optimum=loss_optimum, num_minibatches=num_minibatches, preset=preset
+)

@@ -1,0 +1,307 @@
+"""What came of a sweep: tables with intervals, and the workdir that keeps them."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+import os
+import platform
+import subprocess
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from jgen1d import verdict as verdict_lib
+
+if TYPE_CHECKING:
+    from jgen1d.sweep import Sweep
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Rows of a report, one per (target, config).
+
+    Attributes:
+      rows: dicts of `target`, `preset` where configs have names, the swept fields, `num_seeds`, `verdicts` and
+        `at_equilibrium` (each `{"count", "share", "low", "high"}`, the last two a Wilson 95 % interval), and `loss_g`,
+        `loss_d`, `kl`, `w1_over_std`, `w1_over_floor`, `modes_covered` (each `{"median", "p05", "p95"}` over seeds whose
+        value is finite; None where there is none).
+    """
+
+    rows: list[dict[str, Any]]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.rows[index]
+
+    def __str__(self) -> str:
+        """The table as aligned text, shares in percent with their interval."""
+        others = [v for v in verdict_lib.VERDICTS[1:] if any(row["verdicts"][v]["count"] for row in self.rows)]
+        shown = [name for name in _SPREADS if name in ("modes_covered", "w1_over_std", "w1_over_floor")]
+        if any(row["kl"] for row in self.rows):
+            shown.append("kl")
+        header = [*labels(self.rows[0]), "seeds", "at optimum", "converged"]
+        header += [*others, *(_TITLES.get(name, name) for name in shown)]
+        lines = [header]
+        for row in self.rows:
+            cells = [str(row[label]) for label in labels(row)] + [str(row["num_seeds"])]
+            rates = [row["at_equilibrium"], *(row["verdicts"][name] for name in ("converged", *others))]
+            cells += [_percent(rate) for rate in rates] + [_spread(row[name]) for name in shown]
+            lines.append(cells)
+        num_labels = len(labels(self.rows[0]))
+        widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+        aligned = [
+            "  ".join(c.ljust(w) if i < num_labels else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
+            for line in lines
+        ]
+        return "\n".join([aligned[0], "-" * len(aligned[0]), *aligned[1:]])
+
+    def to_json(self, **more: Any) -> str:
+        """One JSON object, `{"rows": [...], **more}`, without NaN."""
+        return json.dumps(finite({"rows": self.rows, **more}), indent=2, allow_nan=False)
+
+    def to_csv(self) -> str:
+        """The rows as CSV with nested names joined by dots; what is None is empty."""
+        flat = [dict(_flatten(row)) for row in self.rows]
+        out = io.StringIO()
+        writer = csv.DictWriter(out, list(dict.fromkeys(name for row in flat for name in row)), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(flat)
+        return out.getvalue()
+
+
+_SPREADS = ("loss_g", "loss_d", "kl", "w1_over_std", "w1_over_floor", "modes_covered")
+_FIXED = ("num_seeds", "verdicts", "at_equilibrium", *_SPREADS)
+_TITLES = {"w1_over_std": "W1/σ", "w1_over_floor": "W1/floor", "modes_covered": "modes covered", "kl": "KL"}
+
+
+def tabulate(sweep: Sweep, presets: Sequence[str] | None = None) -> Table:
+    """One row per (target, config) of a sweep; see `Table`. `presets` names the configs."""
+    names = list(presets) if presets is not None else [""] * len(sweep.configs)
+    if len(names) != len(sweep.configs):
+        raise ValueError(f"table: {len(names)} presets for {len(sweep.configs)} configs")
+    fields = swept_fields(sweep.configs, names)
+    rows = []
+    for t, target in enumerate(sweep.targets):
+        for c, config in enumerate(sweep.configs):
+            row: dict[str, Any] = {"target": target.name}
+            if presets is not None:
+                row["preset"] = names[c]
+            row |= {field: show(getattr(config, field)) for field in fields}
+            row["num_seeds"] = len(sweep.seeds)
+            row["verdicts"] = {v: rate(sweep.verdict[t, c] == v) for v in verdict_lib.VERDICTS}
+            optimum = sweep.method.loss_optimum(config) if sweep.method.loss_optimum else None
+            curves = {name: sweep.history[name][t, c] for name in ("loss_g", "loss_d") if name in sweep.history}
+            if optimum:
+                gap = verdict_lib.loss_gap({k: v[t, c] for k, v in sweep.history.items()}, optimum)
+                row["at_equilibrium"] = rate(gap <= sweep.thresholds.loss_gap)
+            else:
+                row["at_equilibrium"] = None
+            tail = {name: curve[:, -max(1, curve.shape[1] // 10) :].mean(1) for name, curve in curves.items()}
+            tail |= {name: values[t, c] for name, values in sweep.metrics.items()}
+            row |= {name: spread(tail[name]) if name in tail else None for name in _SPREADS}
+            rows.append(row)
+    return Table(rows)
+
+
+def swept_fields(configs: Sequence[Any], names: Sequence[str]) -> list[str]:
+    """The fields in which configs of one name differ."""
+    different = []
+    for field in dataclasses.fields(configs[0]):
+        values: dict[str, set] = {}
+        for config, name in zip(configs, names, strict=True):
+            values.setdefault(name, set()).add(getattr(config, field.name))
+        if any(len(some) > 1 for some in values.values()):
+            different.append(field.name)
+    return different
+
+
+def rate(hits: ArrayLike) -> dict[str, float]:
+    """How many of bool[n] are true: count, share, and the share's Wilson 95 % interval (Wilson 1927)."""
+    hits = np.asarray(hits, bool)
+    interval = stats.binomtest(int(hits.sum()), hits.size).proportion_ci(0.95, "wilson")
+    low, high = float(interval.low), float(interval.high)
+    return {"count": int(hits.sum()), "share": float(hits.mean()), "low": low, "high": high}
+
+
+def spread(values: ArrayLike) -> dict[str, float] | None:
+    """Median and 5th and 95th percentile of the finite ones of f[n]; None where there are none."""
+    values = np.asarray(values, np.float64)
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return None
+    low, median, high = np.percentile(values, [5, 50, 95])
+    return {"median": float(median), "p05": float(low), "p95": float(high)}
+
+
+class Saved(NamedTuple):
+    """A workdir's content: `config` and `summary` as written, one dict per run, and the curves by name.
+
+    `curves["steps"]` is i[num_evals]; the others are f[targets, configs, seeds, num_evals].
+    """
+
+    config: dict[str, Any]
+    summary: dict[str, Any]
+    runs: list[dict[str, Any]]
+    curves: dict[str, np.ndarray]
+
+
+def check_workdir(workdir: str | Path, overwrite: bool = False) -> None:
+    """Raises ValueError unless `workdir` can be written without losing what is there."""
+    path = Path(workdir)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"workdir {str(path)!r} is a file, not a folder")
+    if not overwrite and path.is_dir() and any(path.iterdir()):
+        raise ValueError(f"workdir {str(path)!r} is not empty: choose another, or overwrite its results")
+    parent = next(p for p in [path, *path.absolute().parents] if p.exists())
+    if not os.access(parent, os.W_OK):
+        raise ValueError(f"workdir {str(path)!r} cannot be written")
+
+
+def save(
+    workdir: str | Path, sweep: Sweep, presets: Sequence[str] | None = None, flags: Mapping[str, Any] | None = None
+) -> None:
+    """Writes `config.json`, `runs.csv`, `curves.npz` and `summary.json`.
+
+    Args:
+      workdir: the folder, made where it is missing.
+      sweep: what to write.
+      presets: a name for each config.
+      flags: what the run was asked for, kept in `config.json` beside versions, devices and commit.
+    """
+    path = Path(workdir)
+    path.mkdir(parents=True, exist_ok=True)
+    configs = [dataclasses.asdict(config) for config in sweep.configs]
+    provenance = {"flags": dict(flags or {}), "presets": presets, "configs": configs, **environment()}
+    (path / "config.json").write_text(_json(provenance))
+    table = sweep.table(presets)
+    summary = {"rows": table.rows, "thresholds": sweep.thresholds._asdict(), "seconds": sweep.seconds}
+    (path / "summary.json").write_text(_json(summary))
+    rows = list(_runs(sweep, presets))
+    with open(path / "runs.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    np.savez_compressed(path / "curves.npz", steps=sweep.steps, **{k: v.astype("f4") for k, v in sweep.history.items()})
+
+
+def load(workdir: str | Path) -> Saved:
+    """Reads what `save` wrote. Raises ValueError, with the file's name, where one is missing or damaged."""
+    path = Path(workdir)
+    try:
+        config, summary = (json.loads((path / name).read_text()) for name in ("config.json", "summary.json"))
+        with open(path / "runs.csv", newline="") as file:
+            runs = [{name: _number(text) for name, text in row.items()} for row in csv.DictReader(file)]
+        with np.load(path / "curves.npz", allow_pickle=False) as arrays:
+            curves = dict(arrays)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"workdir {str(path)!r} does not hold a sweep's results: {error}") from error
+    return Saved(config, summary, runs, curves)
+
+
+def environment() -> dict[str, Any]:
+    """Versions, devices and commit: what a result depends on besides its flags."""
+    packages = ("jgen1d", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = None
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        "devices": [device.device_kind for device in jax.local_devices()],
+        "commit": commit,
+    }
+
+
+def finite(value: Any) -> Any:
+    """A copy of nested dicts, lists and numbers with None in place of NaN and infinities, and lists for arrays."""
+    if isinstance(value, Mapping):
+        return {name: finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic | jax.Array):
+        return finite(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _json(value: Any) -> str:
+    return json.dumps(finite(value), indent=2, allow_nan=False) + "\n"
+
+
+def _runs(sweep: Sweep, presets: Sequence[str] | None) -> Iterator[dict[str, Any]]:
+    """One flat dict per lane."""
+    fields = swept_fields(sweep.configs, presets or [""] * len(sweep.configs))
+    for t, c, s in np.ndindex(sweep.verdict.shape):
+        row: dict[str, Any] = {"target": sweep.targets[t].name}
+        if presets is not None:
+            row["preset"] = presets[c]
+        row |= {field: show(getattr(sweep.configs[c], field)) for field in fields}
+        row |= {"seed": sweep.seeds[s], "verdict": str(sweep.verdict[t, c, s])}
+        row |= {"diverged_at": int(sweep.diverged_at[t, c, s])}
+        row |= {name: float(sweep.history[name][t, c, s, -1]) for name in sweep.history if name not in sweep.metrics}
+        for name, values in sweep.metrics.items():
+            if values.ndim == 3:
+                row[name] = float(values[t, c, s])
+            else:
+                row |= {f"{name}_{k}": float(value) for k, value in enumerate(values[t, c, s])}
+        yield {name: "" if isinstance(v, float) and not math.isfinite(v) else v for name, v in row.items()}
+
+
+def _number(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text or None
+
+
+def labels(row: Mapping[str, Any]) -> list[str]:
+    """The names of a row's columns that say what was run: target, preset, swept fields."""
+    return [name for name in row if name not in _FIXED]
+
+
+def show(value: Any) -> Any:
+    """A config field's value as flags and tables write it: widths as 15-15, traced arrays as numbers."""
+    if isinstance(value, tuple):
+        return "-".join(map(str, value))
+    return value.item() if isinstance(value, jax.Array | np.generic) else value
+
+
+def _percent(rate: Mapping[str, float] | None) -> str:
+    if rate is None:
+        return "–"
+    return f"{100 * rate['share']:.0f}% [{100 * rate['low']:.0f}–{100 * rate['high']:.0f}]"
+
+
+def _spread(spread: Mapping[str, float] | None) -> str:
+    if spread is None:
+        return "–"
+    digits = 1 if spread["median"] >= 1 else 3
+    return "{median:.{d}f} [{p05:.{d}f}, {p95:.{d}f}]".format(**spread, d=digits)
+
+
+def _flatten(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value

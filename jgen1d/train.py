@@ -1,0 +1,279 @@
+"""One run as a pure function: `fit`, and the pieces of it that `sweep` compiles for many lanes."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jgen1d import metrics as metrics_lib
+from jgen1d import verdict as verdict_lib
+from jgen1d.core import Config, Info, Key, Method, State, bind, validate
+from jgen1d.targets import Target
+
+NUM_CURVE_SAMPLES = 1_000
+"""Samples drawn for each point of a history's distance curves."""
+
+
+class Run(NamedTuple):
+    """What a run carries from one point of its history to the next.
+
+    Attributes:
+      key_data: folded with the step's number for the step's minibatch; likewise `key_step` for the step's own randomness,
+        and `key_eval` for samples.
+      key_step: see above.
+      key_eval: see above.
+      state: the method's state; once an info is not finite, the one at the last point of the history before.
+      step: i32[], how many steps were taken.
+      diverged_at: i32[], the first step whose info was not finite, −1 while there is none.
+    """
+
+    key_data: Key
+    key_step: Key
+    key_eval: Key
+    state: State
+    step: jax.Array
+    diverged_at: jax.Array
+
+
+def start(method: Method, key: Key, config: Config) -> Run:
+    """The run before its first step."""
+    key_init, *keys = jax.random.split(key, 4)
+    return Run(*keys, method.init(key_init, config), jnp.zeros((), int), jnp.full((), -1))
+
+
+def draw(run: Run, target: Target, num_steps: int, num_rows: int, standardize: bool) -> jax.Array:
+    """The data of the next `num_steps` steps: f32[num_steps, num_rows, dim], in training units."""
+    batches = jax.lax.map(lambda key: target.sample(key, num_rows), _step_keys(run.key_data, run.step, num_steps))
+    shift, scale = units(target, standardize)
+    return (batches - shift[None, None]) / scale[None, None]
+
+
+def _step_keys(key: Key, step: jax.Array, num_steps: int) -> Key:
+    """The next steps' keys, all at once: one by one inside the loop, their few words cost as much as a small layer."""
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, step + jnp.arange(num_steps))
+
+
+def advance(method: Method, run: Run, batches: jax.Array, config: Config) -> tuple[Run, Info]:
+    """Takes one step per batch, f32[num_steps, rows, dim]. Returns the run and the last step's info.
+
+    A run that becomes non-finite is frozen: its state stays what it was before these steps, its info is NaN.
+    """
+
+    def step(state: State, inputs: tuple[Key, jax.Array]) -> tuple[State, Info]:
+        return method.step(inputs[0], state, inputs[1], config)
+
+    keys = _step_keys(run.key_step, run.step, len(batches))
+    state, infos = jax.lax.scan(step, run.state, (keys, batches))
+    bad = ~jnp.all(jnp.isfinite(jnp.stack(jax.tree.leaves(infos))), axis=0)
+    diverged_now = run.step + jnp.argmax(bad)
+    diverged_at = jnp.where((run.diverged_at < 0) & jnp.any(bad), diverged_now, run.diverged_at)
+    alive = diverged_at < 0
+    state = jax.tree.map(functools.partial(jnp.where, alive), state, run.state)
+    info = {name: jnp.where(alive, values[-1], jnp.nan) for name, values in infos.items()}
+    return run._replace(state=state, step=run.step + len(batches), diverged_at=diverged_at), info
+
+
+def sample(
+    method: Method, run: Run, config: Config, shift: jax.Array, scale: jax.Array, num_samples: int
+) -> jax.Array:
+    """Draws f32[num_samples, dim] from the run's model, in data units."""
+    key = jax.random.fold_in(run.key_eval, run.step)
+    return shift[None] + scale[None] * method.sample(key, run.state, num_samples, config)
+
+
+def units(target: Target, standardize: bool) -> tuple[jax.Array, jax.Array]:
+    """The shift and scale, f32[dim] each, from training units to data units."""
+    mean, std = jnp.asarray(target.mean, dtype=float), jnp.asarray(target.std, dtype=float)
+    return (mean, std) if standardize else (jnp.zeros_like(mean), jnp.ones_like(std))
+
+
+def log_prob(
+    method: Method, state: State, x: jax.Array, config: Config, shift: jax.Array, scale: jax.Array
+) -> jax.Array:
+    """The model's log density in nats per data unit, f32[n], at x: f32[n, dim] in data units."""
+    assert method.log_prob is not None
+    return method.log_prob(state, (x - shift[None]) / scale[None], config) - jnp.sum(jnp.log(scale))
+
+
+def evaluate(method: Method, run: Run, target: Target, config: Config, num_samples: int, standardize: bool) -> Info:
+    """The metrics of the trained model, in data units, from `num_samples` samples."""
+    shift, scale = units(target, standardize)
+    samples = sample(method, run, config, shift, scale, num_samples)
+    return score(samples, target) | divergence(method, run, target, config, num_samples, standardize)
+
+
+def score(samples: jax.Array, target: Target) -> Info:
+    """`metrics.evaluate` with its own reference."""
+    return metrics_lib.evaluate(samples, target, metrics_lib.reference(target, len(samples)))
+
+
+def divergence(method: Method, run: Run, target: Target, config: Config, num_points: int, standardize: bool) -> Info:
+    """`kl`, where both the target and the model have a density; it takes the target's quantiles for points in 1-D."""
+    if method.log_prob is None or not target.has_density:
+        return {}
+    if target.dim == 1:
+        points = target.quantile((jnp.arange(num_points) + 0.5) / num_points)[:, None]
+    else:
+        points = target.sample(jax.random.fold_in(run.key_eval, 0), num_points)
+    log_q = log_prob(method, run.state, points, config, *units(target, standardize))
+    return {"kl": metrics_lib.kl(target.log_prob(points), log_q)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A trained run.
+
+    Attributes:
+      method: what was trained.
+      target: on what.
+      config: with which hyper-parameters.
+      state: the method's final state, in training units.
+      steps: i[num_evals], the steps taken at each point of the history.
+      history: f[num_evals] by name: the info of that step (NaN once diverged), and `metrics.curves` of
+        `NUM_CURVE_SAMPLES` samples.
+      metrics: floats by name (`mode_mass` an array), from `num_samples` samples.
+      verdict: one of `verdict.VERDICTS`.
+      diverged_at: the step that was not finite, −1 where there was none.
+      shift: f[dim], from training units to data units: data = shift + scale · x.
+      scale: f[dim].
+    """
+
+    method: Method
+    target: Target
+    config: Config
+    state: State
+    steps: np.ndarray
+    history: dict[str, np.ndarray]
+    metrics: dict[str, Any]
+    verdict: str
+    diverged_at: int
+    shift: np.ndarray
+    scale: np.ndarray
+
+    def sample(self, key: Key, num_samples: int) -> jax.Array:
+        """Draws f32[num_samples, dim] in data units."""
+        draws = self.method.sample(key, self.state, num_samples, self.config)
+        return jnp.asarray(self.shift)[None] + jnp.asarray(self.scale)[None] * draws
+
+    def log_prob(self, x: jax.Array) -> jax.Array:
+        """The model's log density, f32[n], at f32[n, dim] in data units. Raises ValueError where it is intractable."""
+        if self.method.log_prob is None:
+            raise ValueError("log_prob: this method's density is intractable")
+        shift, scale = jnp.asarray(self.shift), jnp.asarray(self.scale)
+        return log_prob(self.method, self.state, jnp.asarray(x, dtype=float), self.config, shift, scale)
+
+
+def fit(
+    key: Key,
+    method: Method,
+    target: Target,
+    config: Config,
+    num_steps: int,
+    *,
+    batch_size: int = 256,
+    eval_every: int | None = None,
+    num_samples: int = 10_000,
+    standardize: bool = True,
+    thresholds: verdict_lib.Thresholds = verdict_lib.Thresholds(),
+) -> Result:
+    """Trains one run.
+
+    Args:
+      key: determines everything: initial state, data, latents.
+      method: what to train.
+      target: what to learn.
+      config: hyper-parameters; `dim` and `num_steps` are set from the other arguments.
+      num_steps: how many steps to take.
+      batch_size: rows of each minibatch.
+      eval_every: steps between points of the history, a divisor of `num_steps`; None for up to 100 points.
+      num_samples: samples for the final metrics.
+      standardize: train on (x − mean)/std; results are in data units all the same.
+      thresholds: the verdict's.
+
+    Raises:
+      ValueError: for an argument out of range, in one line.
+
+    Example:
+      >>> import jax, jgen1d
+      >>> from jgen1d.methods import gan
+      >>> config = gan.Config(widths_g=(8,), widths_d=(8,))
+      >>> result = jgen1d.fit(jax.random.key(0), gan.METHOD, jgen1d.TARGETS["normal"], config, num_steps=20)
+      >>> result.sample(jax.random.key(1), 3).shape
+      (3, 1)
+    """
+    config = prepare(method, target, config, num_steps, batch_size, num_samples)
+    eval_every = check_eval_every(num_steps, eval_every)
+    run, history, final = _fit(key, method, target, config, num_steps, batch_size, eval_every, num_samples, standardize)
+    run, history, final = jax.device_get((run._replace(key_data=None, key_step=None, key_eval=None), history, final))
+    optimum = method.loss_optimum(config) if method.loss_optimum else None
+    diverged_at = int(run.diverged_at)
+    verdict = verdict_lib.classify(history, final, optimum, len(target.modes.scales), diverged_at, thresholds)
+    metrics = {name: value if value.ndim else float(value) for name, value in final.items()}
+    shift, scale = jax.device_get(units(target, standardize))
+    steps = np.arange(eval_every, num_steps + 1, eval_every)
+    return Result(method, target, config, run.state, steps, history, metrics, str(verdict), diverged_at, shift, scale)
+
+
+@functools.partial(
+    jax.jit, static_argnames=("method", "num_steps", "batch_size", "eval_every", "num_samples", "standardize")
+)
+def _fit(
+    key: Key,
+    method: Method,
+    target: Target,
+    config: Config,
+    num_steps: int,
+    batch_size: int,
+    eval_every: int,
+    num_samples: int,
+    standardize: bool,
+) -> tuple[Run, Info, Info]:
+    """The whole run: an inner scan trains, the outer one evaluates. Returns run, history and final metrics."""
+    shift, scale = units(target, standardize)
+    num_rows = batch_size * method.num_minibatches(config)
+    reference = metrics_lib.reference(target, NUM_CURVE_SAMPLES)
+
+    def interval(run: Run, _: None) -> tuple[Run, Info]:
+        run, info = advance(method, run, draw(run, target, eval_every, num_rows, standardize), config)
+        samples = sample(method, run, config, shift, scale, NUM_CURVE_SAMPLES)
+        return run, info | metrics_lib.curves(samples, target, reference)
+
+    run, history = jax.lax.scan(interval, start(method, key, config), length=num_steps // eval_every)
+    return run, history, evaluate(method, run, target, config, num_samples, standardize)
+
+
+def prepare(
+    method: Method, target: Target, config: Config, num_steps: int, batch_size: int, num_samples: int
+) -> Config:
+    """Checks a run's arguments before anything is compiled, and returns its config with `dim` and `num_steps` set.
+
+    Raises:
+      ValueError: in one line, with the argument, its value and what is allowed.
+    """
+    for name, value in {"num_steps": num_steps, "batch_size": batch_size, "num_samples": num_samples}.items():
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name}={value!r}: must be an integer of at least 1")
+    if not isinstance(config, method.Config):
+        raise ValueError(f"config must be a {method.Config.__module__}.{method.Config.__qualname__}, not {config!r}")
+    config = bind(config, dim=target.dim, num_steps=int(num_steps))
+    validate(config)
+    jax.eval_shape(method.init, jax.random.key(0), config)
+    return config
+
+
+def check_eval_every(num_steps: int, eval_every: int | None) -> int:
+    """The steps between points of the history: `eval_every`, or for None the least that gives at most 100 points.
+
+    Raises:
+      ValueError: where it does not divide `num_steps`.
+    """
+    if eval_every is None:
+        return next(every for every in range(-(-num_steps // 100), num_steps + 1) if num_steps % every == 0)
+    if eval_every < 1 or num_steps % eval_every:
+        raise ValueError(f"eval_every={eval_every}: must divide num_steps={num_steps}")
+    return eval_every
