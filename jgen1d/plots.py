@@ -28,7 +28,7 @@ _GROUPS += [("Distance (dashed: threshold)", "W1/σ", ["w1_over_std"])]
 _CONSTANTS = {"½": 0.5, "log 2": np.log(2), "2·log 2": np.log(4), "−log 2": -np.log(2), "−2·log 2": -np.log(4)}
 Curves = Mapping[str, ArrayLike]
 Exact = Mapping[str, float | None]
-Intervals = Mapping[str, tuple[ArrayLike, ArrayLike]]
+Intervals = Mapping[str, Sequence[ArrayLike]]
 Panels = Mapping[str, Curves]
 _Floats = NDArray[np.float64]
 _Keys = Mapping[str, tuple[str, str]]  # text in the legend -> (marker, or a blank, and then line style; colour)
@@ -76,8 +76,8 @@ def run(
     _samples(axes[0], np.asarray(samples, float), density, None if data is None else np.asarray(data, float))
     for ax, (heading, unit, names) in zip(axes[1:], groups, strict=False):
         series: list[_Series] = []
-        for name, other in zip(names, PALETTE, strict=False):
-            label, color = _LOOKS.get(name, (name, other))
+        for k, name in enumerate(names):
+            label, color = _LOOKS.get(name, (name, PALETTE[k % len(PALETTE)]))
             lines = _finite(history[name]).reshape(np.size(steps), -1).T
             goals = np.resize(np.array(exact[name], float), len(lines))  # None becomes NaN
             series += [("_" if i else label, color, lines[i : i + 1], goals[i]) for i in range(len(lines))]
@@ -144,8 +144,7 @@ def distance_bands(*, steps: ArrayLike, curves: Panels, floor: Exact, threshold:
       floor: panel -> what a perfect sampler of the same size scores, dotted; None or missing where it is not known.
       threshold: the W1/σ up to which a run counts as converged, dashed.
     """
-    exact = {panel: dict.fromkeys(named, threshold) for panel, named in curves.items()}
-    return _bands(title, "W1/σ", steps, curves, exact, floor)
+    return _bands(title, "W1/σ", steps, curves, {k: dict.fromkeys(v, threshold) for k, v in curves.items()}, floor)
 
 
 def mode_mass(*, panels: Mapping[str, Sequence[ArrayLike]], covered: float = 0.2, title: str) -> Figure:
@@ -193,14 +192,13 @@ def _panels(title: str, count: int, columns: int, size: tuple[float, float], key
     """Axes in rows of `columns` (0: as fits) and a legend; without one, the first fills a cell that would be empty."""
     columns = columns or (count if count <= 3 else min((3, 4, 5), key=lambda candidate: -count % candidate))
     rows = -(-count // columns)
-    width = max(5.0, size[0] * columns)
-    figure = Figure(figsize=(width, size[1] * rows + 0.6), layout="constrained")
+    figure = Figure(figsize=(max(5.0, size[0] * columns), size[1] * rows + 0.6), layout="constrained")
     figure.suptitle(title, fontsize=12, wrap=True)
     grid = figure.add_gridspec(rows, columns)
     cells = [grid[i // columns, i % columns] for i in range(rows * columns)]
     if keys:
         handles = [Line2D([], [], color=color, marker=mark[0], linestyle=mark[1:]) for mark, color in keys.values()]
-        fit = int(width / (0.4 + 0.065 * max(map(len, keys))))  # a letter is about 0.065 inch wide
+        fit = int(figure.get_figwidth() / (0.4 + 0.065 * max(map(len, keys))))  # a letter is about 0.065 inch wide
         figure.legend(handles, list(keys), loc="outside lower center", ncols=max(1, fit), frameon=False, fontsize=8)
     elif rows == 2 and len(cells) == count + 1:
         cells = [grid[:, 0], *(cell for i, cell in enumerate(cells) if i % columns)]
@@ -256,7 +254,8 @@ def _bands(title: str, unit: str, steps: ArrayLike, panels: Panels, exact: Mappi
     keys |= {"perfect sampler of this size": (" :", REAL)} if floor else {}
     figure, axes = _panels(title, len(panels), 0, (3.4, 3.0), keys)
     for ax, panel in zip(axes, panels, strict=True):
-        ax.axhline(floor.get(panel) or np.nan, color=REAL, linestyle=":", linewidth=1.3)
+        if (height := floor.get(panel)) is not None:
+            ax.axhline(height, color=REAL, linestyle=":", linewidth=1.3)
         lost = _lost((np.hstack if unit == "loss" else np.vstack)(seeds[panel]), "runs")
         _over_steps(ax, panel + lost, unit, steps, series[panel], pool)
     return figure
@@ -266,17 +265,15 @@ def _samples(ax: Axes, points: _Floats, density: tuple[ArrayLike, ArrayLike] | N
     points = points.reshape(len(points), -1)
     finite = points[np.isfinite(points).all(axis=1)]
     real = finite[:0] if data is None else data.reshape(len(data), -1)
-    known = finite[:0] if density is None else np.array(density[0], float)[:, None]
-    shown = next(some for some in (known, real, finite, np.zeros((1, points.shape[1]))) if len(some))
-    low, high = np.percentile(shown, (0.5, 99.5) if density is None else (0, 100), axis=0)
-    low, high = low - (pad := np.where(low < high, 0.1 * (high - low), 0.5)), high + pad
-    outside = (
-        100 * (1 - ((finite >= low) & (finite <= high)).all(axis=1).sum() / max(len(finite), 1)) * (len(finite) > 0)
-    )
-    note = _lost(points, "samples") + (f"\n{outside:.1f} % outside this range" if outside >= 0.05 else "")
+    shown = next(some for some in (real, finite, np.zeros((1, points.shape[1]))) if len(some))
+    ends = np.percentile(shown, (0.5, 99.5), axis=0) if density is None else np.sort(density[0])[[0, -1], None]
+    low, high = ends + np.array([[-1], [1]]) * np.where(ends[0] < ends[1], 0.1 * (ends[1] - ends[0]), 0.5)
+    outside = 100 * (~((finite >= low) & (finite <= high)).all(axis=1)).sum() / len(points)
+    note = _lost(points, "samples") + (f"\n{outside:.3g} % outside this range" if outside else "")
     if points.shape[1] > 1:
         for cloud, color, label in ((real, REAL, "real"), (finite, BLUE, "generated")):
-            ax.plot(*cloud.T[:2], "o", color=color, markersize=2.5, markeredgewidth=0, alpha=0.5, label=label)
+            if len(cloud):
+                ax.plot(*cloud.T[:2], "o", color=color, markersize=2.5, markeredgewidth=0, alpha=0.5, label=label)
         ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
         return _finish(ax, "Samples" + note, "first coordinate (data units)", "second coordinate (data units)")
     edges = np.linspace(low[0], high[0], 61)

@@ -46,7 +46,7 @@ class Target:
       modes: its modes.
       family: what computes with `params`.
       dim: the dimension.
-      name: its name in tables and plots.
+      name: its name in tables and plots. It is a part of the structure: give targets that are stacked the same one.
     """
 
     params: Any
@@ -96,7 +96,8 @@ class Target:
 
 def uniforms(key: Key, shape: Sequence[int]) -> jax.Array:
     """Uniform numbers in the open interval (0, 1): the midpoints of the cells that `jax.random.uniform` counts."""
-    return jax.random.uniform(key, tuple(shape)) + 0.5 * jnp.finfo(float).eps
+    u = jax.random.uniform(key, tuple(shape))
+    return u + 0.5 * jnp.finfo(u.dtype).eps
 
 
 def _sample_by_quantile(quantile: Callable[[Any, jax.Array], jax.Array]) -> Callable[[Any, Key, int], jax.Array]:
@@ -143,7 +144,7 @@ def _mixture_quantile(params: MixtureParams, u: jax.Array) -> jax.Array:
     cell = jnp.clip(jnp.searchsorted(params.knots_cdf, u), 1, len(params.knots) - 1)
     low, high = params.knots[cell - 1], params.knots[cell]
     cdf_low, cdf_high = params.knots_cdf[cell - 1], params.knots_cdf[cell]
-    tiny = jnp.finfo(float).tiny
+    tiny = jnp.finfo(u.dtype).tiny
     x = low + (high - low) * jnp.clip((u - cdf_low) / jnp.maximum(cdf_high - cdf_low, tiny), 0, 1)
     for _ in range(2):
         x = jnp.clip(x - (_mixture_cdf(params, x) - u) / (_mixture_density(params, x) + tiny), low, high)
@@ -257,8 +258,8 @@ UNIFORM = Family(_sample_by_quantile(_uniform_quantile), _uniform_log_prob, _uni
 
 def uniform(low: float = 0.0, high: float = 1.0, *, name: str = "uniform") -> Target:
     """U(low, high)."""
-    if not low < high:
-        raise ValueError(f"uniform: low must be below high, not {low} and {high}")
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError(f"uniform: low must be below high, and both finite, not {low} and {high}")
     params = UniformParams(_as_leaf(low), _as_leaf(high))
     return Target(
         params, _as_leaf([(low + high) / 2]), _as_leaf([(high - low) / math.sqrt(12)]), _no_modes(1), UNIFORM, 1, name
@@ -302,7 +303,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 def _disk_log_prob(params: DiskParams, x: jax.Array) -> jax.Array:
     """log of (1/πR²) ∫₀ᴿ s/σ² exp(−(r² + s²)/2σ²) I₀(rs/σ²) ds, by Gauss–Legendre where the integrand is not 0."""
     radius, noise = params.radius, params.noise
-    r = jnp.linalg.norm(x, axis=1)
+    r = jnp.sqrt(jnp.maximum(jnp.sum(x**2, axis=1), jnp.finfo(x.dtype).tiny))  # the root has no gradient at zero
     low = jnp.clip(r - 9 * noise, 0, jnp.maximum(radius - 9 * noise, 0))
     high = jnp.clip(r + 9 * noise, jnp.minimum(9 * noise, radius), radius)
     half = (high - low) / 2
@@ -338,13 +339,19 @@ def disk(radius: float = 10.0, noise: float = 1.0, *, name: str = "disk") -> Tar
 # --- a finite sample ----------------------------------------------------------------------------------------------
 
 
+def _empirical_steps(values: jax.Array) -> jax.Array:
+    """The cdf just after each of n sorted values: one table for cdf and quantile, so that they invert each other."""
+    return jnp.arange(1, len(values) + 1, dtype=values.dtype) / len(values)
+
+
 def _empirical_cdf(values: jax.Array, x: jax.Array) -> jax.Array:
-    return jnp.searchsorted(values, x, side="right") / len(values)
+    below = jnp.searchsorted(values, x, side="right")
+    return jnp.where(below > 0, _empirical_steps(values)[below - 1], 0)
 
 
 def _empirical_quantile(values: jax.Array, u: jax.Array) -> jax.Array:
     """The least value v with F(v) ≥ u."""
-    return values[jnp.clip(jnp.ceil(u * len(values)).astype(int) - 1, 0, len(values) - 1)]
+    return values[jnp.clip(jnp.searchsorted(_empirical_steps(values), u), 0, len(values) - 1)]
 
 
 EMPIRICAL = Family(_sample_by_quantile(_empirical_quantile), None, _empirical_cdf, _empirical_quantile)
