@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import math
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -21,9 +22,32 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "tanh": jnp.tanh,
     "silu": nn.silu,
 }
-INITIALIZERS: dict[str, Callable] = {
-    "he_normal": nn.initializers.he_normal(in_axis=0, out_axis=1),
-    "default": nn.initializers.lecun_normal(in_axis=0, out_axis=1),
+
+
+class Initializer(NamedTuple):
+    """How one layer's weights f32[in, out] and biases f32[out, 1] are drawn: `(key, shape, in) -> array` each."""
+
+    kernel: Callable[[Key, tuple[int, ...], int], jax.Array]
+    bias: Callable[[Key, tuple[int, ...], int], jax.Array]
+
+
+def _he_normal(key: Key, shape: tuple[int, ...], fan_in: int) -> jax.Array:
+    return math.sqrt(2 / fan_in) * jax.random.normal(key, shape)
+
+
+def _zeros(key: Key, shape: tuple[int, ...], fan_in: int) -> jax.Array:
+    del key, fan_in
+    return jnp.zeros(shape)
+
+
+def _uniform(key: Key, shape: tuple[int, ...], fan_in: int) -> jax.Array:
+    return jax.random.uniform(key, shape, minval=-1, maxval=1) / math.sqrt(fan_in)
+
+
+INITIALIZERS: dict[str, Initializer] = {
+    "he_normal": Initializer(_he_normal, _zeros),
+    "default": Initializer(_uniform, _uniform),
+    "he_uniform_bias": Initializer(_he_normal, lambda k,s,f: 1.5*_uniform(k,s,1)),
 }
 
 
@@ -61,15 +85,15 @@ def mlp(
 class _MLP(nn.Module):
     features: tuple[int, ...]
     activation: Callable[[jax.Array], jax.Array]
-    kernel_init: Callable
+    initializer: Initializer
     spectral_norm: bool
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         h = x.T
         for i, width in enumerate(self.features):
-            kernel = self.param(f"kernel_{i}", self.kernel_init, (h.shape[0], width))
-            bias = self.param(f"bias_{i}", nn.initializers.zeros_init(), (width, 1))
+            kernel = self.param(f"kernel_{i}", self.initializer.kernel, (h.shape[0], width), h.shape[0])
+            bias = self.param(f"bias_{i}", self.initializer.bias, (width, 1), h.shape[0])
             if self.spectral_norm:
                 kernel = kernel / largest_singular_value(kernel)
             if i:

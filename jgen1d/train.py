@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -48,14 +49,20 @@ def start(method: Method, key: Key, config: Config) -> Run:
 
 def draw(run: Run, target: Target, num_steps: int, num_rows: int, standardize: bool) -> jax.Array:
     """The data of the next `num_steps` steps: f32[num_steps, num_rows, dim], in training units."""
-    batches = jax.lax.map(lambda key: target.sample(key, num_rows), _step_keys(run.key_data, run.step, num_steps))
+    words, as_key = _step_keys(run.key_data, run.step, num_steps)
+    batches = jax.lax.map(lambda words: target.sample(as_key(words), num_rows), words)
     shift, scale = units(target, standardize)
     return (batches - shift[None, None]) / scale[None, None]
 
 
-def _step_keys(key: Key, step: jax.Array, num_steps: int) -> Key:
-    """The next steps' keys, all at once: one by one inside the loop, their few words cost as much as a small layer."""
-    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, step + jnp.arange(num_steps))
+def _step_keys(key: Key, step: jax.Array, num_steps: int) -> tuple[jax.Array, Callable[[jax.Array], Key]]:
+    """The next steps' keys as words, u32[num_steps, ...], and what makes one step's words a key again.
+
+    All at once, for one by one inside the loop their few words cost as much as a small layer; and as words, for JAX's
+    check of key reuse takes a vmapped loop over keys for a second use.
+    """
+    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, step + jnp.arange(num_steps))
+    return jax.random.key_data(keys), functools.partial(jax.random.wrap_key_data, impl=jax.random.key_impl(key))
 
 
 def advance(method: Method, run: Run, batches: jax.Array, config: Config) -> tuple[Run, Info]:
@@ -64,11 +71,11 @@ def advance(method: Method, run: Run, batches: jax.Array, config: Config) -> tup
     A run that becomes non-finite is frozen: its state stays what it was before these steps, its info is NaN.
     """
 
-    def step(state: State, inputs: tuple[Key, jax.Array]) -> tuple[State, Info]:
-        return method.step(inputs[0], state, inputs[1], config)
+    def step(state: State, inputs: tuple[jax.Array, jax.Array]) -> tuple[State, Info]:
+        return method.step(as_key(inputs[0]), state, inputs[1], config)
 
-    keys = _step_keys(run.key_step, run.step, len(batches))
-    state, infos = jax.lax.scan(step, run.state, (keys, batches))
+    words, as_key = _step_keys(run.key_step, run.step, len(batches))
+    state, infos = jax.lax.scan(step, run.state, (words, batches))
     bad = ~jnp.all(jnp.isfinite(jnp.stack(jax.tree.leaves(infos))), axis=0)
     diverged_now = run.step + jnp.argmax(bad)
     diverged_at = jnp.where((run.diverged_at < 0) & jnp.any(bad), diverged_now, run.diverged_at)

@@ -1,0 +1,24 @@
+"""The README's Python blocks, as they stand there."""
+
+import functools
+import pathlib
+import re
+import sys
+import types
+
+TEXT = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
+
+
+def blocks():
+    """The text of each Python block."""
+    return re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+@functools.cache
+def toy_method():
+    """The `METHOD` of the section that tells how to write one."""
+    (source,) = [block for block in blocks() if "METHOD = Method(" in block]
+    module = types.ModuleType("toy_method")
+    sys.modules[module.__name__] = module  # dataclasses look their module up
+    exec(compile(source, "README.md", "exec"), module.__dict__)
+    return module.METHOD

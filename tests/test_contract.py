@@ -1,0 +1,161 @@
+"""Every method against every rule of the contract; a new method is covered by its line in the registry."""
+
+import dataclasses
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jgen1d
+from jgen1d import core, train
+from jgen1d.methods import METHODS
+from tests.readme import toy_method
+
+ROWS = 32
+ALL = {**METHODS, "toy (README)": toy_method()}
+SMALL = {"gan": {"widths_g": (8,), "widths_d": (8,), "latent_dim": 2, "ema_decay": 0.9}}
+"""Static fields that make a method quick to compile here."""
+
+
+@pytest.fixture(params=list(ALL))
+def method(request):
+    return ALL[request.param]
+
+
+@pytest.fixture
+def config(method, request):
+    name = next(name for name, m in ALL.items() if m is method)
+    return core.bind(core.replace(method.Config(), **SMALL.get(name, {})), dim=1, num_steps=10)
+
+
+@functools.cache
+def jitted(method):
+    """The method's functions compiled, traced at most once per shape."""
+    return jax.jit(method.init), jax.jit(method.step), jax.jit(method.sample, static_argnums=2)
+
+
+def batch_of(method, config, dim=1):
+    return jax.random.normal(jax.random.key(9), (ROWS * method.num_minibatches(config), dim))
+
+
+def test_config_is_a_frozen_pytree_whose_floats_are_traced_and_whose_statics_are_structure(method, config):
+    core.validate(method.Config())
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.dim = 2
+    assert config.replace(dim=2).dim == 2
+    assert config.dim == 1
+    assert jax.tree.structure(config) != jax.tree.structure(config.replace(dim=2))
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        assert field.metadata.get("static") or value is None or isinstance(value, float), field.name
+    with pytest.raises(ValueError, match="has no field"):
+        config.replace(no_such_field=1)
+
+
+def test_step_keeps_the_state_and_returns_scalars(method, config):
+    init, step, _ = jitted(method)
+    state = init(jax.random.key(0), config)
+    after, info = step(jax.random.key(1), state, batch_of(method, config), config)
+    chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
+    assert info
+    for value in info.values():
+        chex.assert_shape(value, ())
+        assert value.dtype == jnp.float32
+        assert np.isfinite(value)
+    assert set(step(jax.random.key(2), after, batch_of(method, config), config)[1]) == set(info)
+
+
+def test_step_is_pure_and_uses_its_key(method, config):
+    init, step, sample = jitted(method)
+    state, batch = init(jax.random.key(0), config), batch_of(method, config)
+    before = jax.device_get((state, batch))
+    first = step(jax.random.key(1), state, batch, config)
+    second = step(jax.random.key(1), state, batch, config)
+    chex.assert_trees_all_equal(first, second)
+    chex.assert_trees_all_equal(before, jax.device_get((state, batch)))
+    draws = [sample(jax.random.key(key), first[0], 16, config) for key in (1, 1, 2)]
+    np.testing.assert_array_equal(draws[0], draws[1])
+    assert not np.array_equal(draws[0], draws[2])
+
+
+def test_traced_values_do_not_recompile(method, config):
+    chex.clear_trace_counter()
+    step = jax.jit(chex.assert_max_traces(method.step, n=1))
+    state, batch = method.init(jax.random.key(0), config), batch_of(method, config)
+    for scale in (1.0, 0.5):
+        step(jax.random.key(1), state, batch, jax.tree.map(lambda leaf: leaf * scale, config))
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_sample_has_its_shape(method, config, dim):
+    config = config.replace(dim=dim)
+    state = jax.eval_shape(method.init, jax.random.key(0), config)
+    draws = jax.eval_shape(lambda key, state: method.sample(key, state, 7, config), jax.random.key(0), state)
+    assert draws.shape == (7, dim)
+    batch = jax.ShapeDtypeStruct((ROWS * method.num_minibatches(config), dim), jnp.float32)
+    after, _ = jax.eval_shape(lambda *args: method.step(*args, config), jax.random.key(0), state, batch)
+    chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
+
+
+def test_vmapped_lanes_equal_single_runs(method, config):
+    init, step, _ = jitted(method)
+    keys, batch = jax.random.split(jax.random.key(5), 3), batch_of(method, config)
+
+    def run(key):
+        key_init, key_step = jax.random.split(key)
+        return step(key_step, init(key_init, config), batch, config)
+
+    together = jax.jit(jax.vmap(run))(keys)
+    for i in range(3):
+        # Two routes to one number: the vmapped program may sum in another order.
+        chex.assert_trees_all_close(jax.tree.map(lambda leaf: leaf[i], together), run(keys[i]), rtol=1e-5, atol=1e-5)  # noqa: B023
+
+
+def test_log_prob_is_a_normalised_density_of_the_samples(method, config):
+    if method.log_prob is None:
+        pytest.skip("the method's density is intractable")
+    state = method.init(jax.random.key(0), config)
+    state, _ = method.step(jax.random.key(1), state, batch_of(method, config), config)
+    x = jnp.linspace(-30, 30, 20_001)
+    density = np.exp(method.log_prob(state, x[:, None], config))
+    np.testing.assert_allclose(np.trapezoid(density, x), 1, atol=1e-3)
+    draws = np.asarray(method.sample(jax.random.key(2), state, 20_000, config))[:, 0]
+    mean = np.trapezoid(density * x, x)
+    np.testing.assert_allclose(draws.mean(), mean, atol=5 * draws.std() / np.sqrt(len(draws)))  # 5 standard errors
+
+
+def test_loss_optimum_names_losses_of_the_info(method, config):
+    if method.loss_optimum is None:
+        pytest.skip("not adversarial: no loss has an equilibrium")
+    state = jax.eval_shape(method.init, jax.random.key(0), config)
+    _, info = jax.eval_shape(method.step, jax.random.key(0), state, batch_of(method, config), config)
+    assert set(method.loss_optimum(config)) <= set(info)
+
+
+def test_presets_are_valid_and_unknown_ones_named(method):
+    if method.preset is None:
+        pytest.skip("the method has no presets")
+    with pytest.raises(ValueError, match="no preset 'robst'; did you mean 'robust'"):
+        method.preset("robst")
+    core.validate(method.preset("robust"))
+
+
+def test_fit_runs_in_one_and_two_dimensions(method, config):
+    for name in ("normal", "ring"):
+        result = jgen1d.fit(jax.random.key(0), method, jgen1d.TARGETS[name], config, num_steps=4, num_samples=64)
+        assert result.verdict in jgen1d.verdict.VERDICTS
+        assert result.sample(jax.random.key(1), 5).shape == (5, result.target.dim)
+        assert all(curve.shape == (4,) for curve in result.history.values())
+        assert ("kl" in result.metrics) == (method.log_prob is not None)
+        np.testing.assert_array_equal(result.steps, [1, 2, 3, 4])
+
+
+def test_start_is_the_same_for_the_same_key(method, config):
+    states = [train.start(method, jax.random.key(seed), config).state for seed in (3, 3, 4)]
+    chex.assert_trees_all_equal(states[0], states[1])
+    leaves = [np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state)]) for state in states]
+    if any(np.size(leaf) and np.any(leaf) for leaf in leaves):
+        assert not np.array_equal(leaves[0], leaves[2])
