@@ -2,12 +2,13 @@
 
     python benchmarks/throughput.py                     # 64 lanes of the textbook GAN, about 2 minutes on 2 cores
 
-Each contender trains the same networks (G 5-15-15-1, D 1-25-25-1, batch 256, Adam) on fresh data at every step. They take
-turns, `--rounds` times, so that a busy machine slows all of them: read the ratios. The fraction of the f32 GEMM peak
+Each contender trains the same networks (G 5-15-15-1, D 1-25-25-1, batch 256, Adam) on fresh data at every step. They
+take turns, `--rounds` times, so that a busy machine slows all of them: read the ratios. The fraction of the GEMM peak
 counts only the multiplications and additions that the networks' matrix products need, over what a large matrix product
 reaches on the same devices in the same run.
 """
 
+import itertools
 import statistics
 import sys
 import time
@@ -39,7 +40,8 @@ def main() -> None:
         contenders["PyTorch loop"] = _torch_loop()
     except ImportError:
         print("PyTorch is not installed: its loop is left out (pip install 'jgen1d[bench]')", file=sys.stderr)
-    compile_seconds, rates = {}, {name: [] for name in contenders}
+    compile_seconds: dict[str, float] = {}
+    rates: dict[str, list[float]] = {name: [] for name in contenders}
     for name, contender in contenders.items():
         began = time.perf_counter()
         contender(_LANES.value, 100)
@@ -54,8 +56,11 @@ def main() -> None:
             contender(lanes, steps)
             rates[name].append(lanes * steps / (time.perf_counter() - began))
     print(f"{_LANES.value} lanes, {len(jax.devices())} {jax.devices()[0].device_kind} devices, jax {jax.__version__}")
-    print(f"f32 GEMM peak {statistics.median(peak) / 1e9:.0f} GFLOP/s; useful work {flops_per_step() / 1e6:.2f} MFLOP a step")
-    print(f"{'':25}{'lane-steps/s':>14}{'us/lane-step':>14}{'of peak':>9}{'first 100 steps':>17}{'sweep is':>24}")
+    print(
+        f"f32 GEMM peak {statistics.median(peak) / 1e9:.0f} GFLOP/s; a step takes {flops_per_step() / 1e6:.2f} MFLOP of it"
+    )
+    head = ["", "lane-steps/s", "us/lane-step", "of peak", "first 100 steps", "sweep is faster by"]
+    print("{:25}{:>14}{:>14}{:>9}{:>17}{:>24}".format(*head))
     for name, values in rates.items():
         rate = statistics.median(values)
         ratios = [ours / theirs for ours, theirs in zip(rates["sweep"], values, strict=True)]
@@ -65,14 +70,14 @@ def main() -> None:
 
 
 def flops_per_step() -> float:
-    """Matrix products of one step: D forward and both backwards on 2n rows, G likewise on n, and n rows through D for G.
+    """Matrix products of one step: D forward and both backwards on 2n rows, G likewise on n, n rows through D for G.
 
     A product of [n, a] and [a, b] counts 2·n·a·b; the gradient with respect to the first layer's input is not needed,
     except where it goes on into G.
     """
 
     def forward(widths: tuple[int, ...]) -> int:
-        return 2 * sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+        return 2 * sum(a * b for a, b in itertools.pairwise(widths))
 
     d = (CONFIG.dim, *CONFIG.widths_d, 1)
     g = (CONFIG.latent_dim, *CONFIG.widths_g, CONFIG.dim)
@@ -157,7 +162,7 @@ def _torch_loop() -> Callable[[int, int], None]:
 
     def mlp(widths: tuple[int, ...]) -> nn.Sequential:
         layers: list[nn.Module] = []
-        for a, b in zip(widths, widths[1:], strict=False):
+        for a, b in itertools.pairwise(widths):
             linear = nn.Linear(a, b)
             nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
             nn.init.zeros_(linear.bias)

@@ -31,7 +31,7 @@ def run(main: Callable[[], None], method_flag: str | None = None) -> None:
       main: the script.
       method_flag: the flag that names the method, whose config's fields become flags too.
     """
-    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    jax.config.update("jax_num_cpu_devices", os.cpu_count())
 
     def guarded(_: Sequence[str]) -> None:
         try:
@@ -71,12 +71,7 @@ def _parse(argv: Sequence[str], method_flag: str | None) -> list[str]:
 
 def _with_values(argv: Sequence[str], given: Sequence[str]) -> list[str]:
     """The arguments in `given`, each with the argument that follows it where its value is not behind a `=`."""
-    return [
-        part
-        for i, arg in enumerate(argv)
-        if arg in given
-        for part in ([arg] if "=" in arg else argv[i : i + 2])
-    ]
+    return [part for i, arg in enumerate(argv) if arg in given for part in ([arg] if "=" in arg else argv[i : i + 2])]
 
 
 def _help() -> str:
@@ -163,11 +158,10 @@ def _value(field: dataclasses.Field, text: str) -> Any:
             return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
         if isinstance(field.default, tuple):
             return tuple(int(part) for part in text.split("-")) if text else ()
-        return type(field.default)(text)
+        return int(text) if isinstance(field.default, int) else text
     except (ValueError, KeyError):
-        kind = "a number" if not is_static else {bool: "true or false", tuple: "widths such as 32-32", int: "an integer"}[
-            type(field.default)
-        ]
+        kinds = {bool: "true or false", tuple: "widths such as 32-32", int: "an integer"}
+        kind = kinds[type(field.default)] if is_static else "a number"
         raise ValueError(f"--{field.name}={text}: must be {kind}") from None
 
 
@@ -210,5 +204,5 @@ def workdir(path: str | None, script: str, overwrite: bool) -> Path | None:
     try:
         results.check_workdir(folder, overwrite)
     except ValueError as error:
-        raise ValueError(f"--{error}" + ("" if overwrite or "not empty" not in str(error) else " with --overwrite")) from None
+        raise ValueError(f"--{error}") from None
     return folder

@@ -86,9 +86,9 @@ class Method(NamedTuple):
     step: StepFn
     sample: SampleFn
     log_prob: LogProbFn | None = None
-    loss_optimum: Callable[[Config], dict[str, float]] | None = None
-    num_minibatches: Callable[[Config], int] = one_minibatch
-    preset: Callable[[str], Config] | None = None
+    loss_optimum: Callable[[Any], dict[str, float]] | None = None
+    num_minibatches: Callable[[Any], int] = one_minibatch
+    preset: Callable[[str], Any] | None = None
 
 
 def traced(

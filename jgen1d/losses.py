@@ -93,9 +93,7 @@ GENERATOR: dict[str, GeneratorLoss] = {
 }
 
 
-def value_and_input_gradients(
-    apply: Callable[[jax.Array], jax.Array], x: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def value_and_input_gradients(apply: Callable[[jax.Array], jax.Array], x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Each row's output and its gradient with respect to that row.
 
     Forward mode, one pass per input feature: for the few features of this library cheaper to differentiate again than

@@ -115,7 +115,7 @@ def js(samples: jax.Array, target: Target) -> jax.Array:
     The bins are `NUM_BINS` equal ones over the target's central 99.8 %, and one on each side for the rest; the target's
     masses are differences of its cdf. A perfect sampler scores about NUM_BINS/8n, not 0.
     """
-    edges = jnp.linspace(*target.quantile(jnp.array([1e-3, 1 - 1e-3])), NUM_BINS + 1)
+    edges = jnp.linspace(target.quantile(1e-3), target.quantile(1 - 1e-3), NUM_BINS + 1)
     below = jnp.searchsorted(_ordered(samples)[0], edges, side="right") / len(samples)
     expected, observed = (jnp.diff(cdf, prepend=0.0, append=1.0) for cdf in (target.cdf(edges), below))
     middle = (expected + observed) / 2

@@ -6,10 +6,10 @@ axis last.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import math
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -47,7 +47,7 @@ def _uniform(key: Key, shape: tuple[int, ...], fan_in: int) -> jax.Array:
 INITIALIZERS: dict[str, Initializer] = {
     "he_normal": Initializer(_he_normal, _zeros),
     "default": Initializer(_uniform, _uniform),
-    "he_uniform_bias": Initializer(_he_normal, lambda k,s,f: 1.5*_uniform(k,s,1)),
+    "he_uniform_bias": Initializer(_he_normal, lambda k, s, f: 1.5 * _uniform(k, s, 1)),
 }
 
 
@@ -105,8 +105,8 @@ class _MLP(nn.Module):
 def largest_singular_value(kernel: jax.Array) -> jax.Array:
     """The largest singular value of a matrix, with its gradient.
 
-    Stateless: the usual running estimate of one power iteration per step (Miyato et al. 2018, algorithm 1) is replaced by
-    64 of them at once, as six squarings of the smaller Gram matrix.
+    Stateless: 64 power iterations at once, as six squarings of the smaller Gram matrix, take the place of the usual
+    running estimate of one per step (Miyato et al. 2018, algorithm 1).
 
     Args:
       kernel: f32[m, n].

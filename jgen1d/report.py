@@ -37,7 +37,9 @@ def _clause(name: str, row: dict[str, Any]) -> str:
     if row["at_equilibrium"] is not None:
         at_equilibrium = row["at_equilibrium"]["count"]
         link = "yet only" if at_equilibrium > 2 * converged["count"] else "and"
-        learnt = f"the losses of {at_equilibrium} of {num_seeds} seeds sit at their optimum, {link} {learnt.replace(' seeds', '')}"
+        learnt = f"the losses of {at_equilibrium} of {num_seeds} seeds sit at their optimum, {link} " + learnt.replace(
+            " seeds", ""
+        )
     distance = row["w1_over_floor"]
     far = f", at a median of {distance['median']:.1f} times a perfect sampler's distance" if distance else ""
     return f"with {name} {learnt}{far}{f' (else {instead})' if instead else ''}"
@@ -52,7 +54,7 @@ def label(row: dict[str, Any]) -> str:
 def plot(workdir: str | Path, sweep: Sweep, presets: Sequence[str]) -> list[Path]:
     """Writes the pictures of a sweep as PNG, and returns their paths.
 
-    `verdicts.png`, `losses.png` where the losses have an optimum, `distance.png`, `modes.png` where a target has several
+    `verdicts.png`, `losses.png` where losses have an optimum, `distance.png`, `modes.png` where a target has several
     modes, and for up to `MAX_RUN_FIGURES` rows of the table one `run_*.png`: of the seed whose W1 is the median.
     """
     folder = Path(workdir)
@@ -68,7 +70,8 @@ def plot(workdir: str | Path, sweep: Sweep, presets: Sequence[str]) -> list[Path
     names = sorted({loss for losses in optimum.values() for loss in losses})
     if names:
         losses = {
-            name: {loss: sweep.history[loss][place] for loss in names} for name, place in zip(labels, places, strict=True)
+            name: {loss: sweep.history[loss][place] for loss in names}
+            for name, place in zip(labels, places, strict=True)
         }
         figures["losses"] = plots.loss_bands(
             steps=sweep.steps, losses=losses, optimum=optimum, title=f"Losses over {len(sweep.seeds)} seeds"
@@ -135,7 +138,7 @@ def plot_run(result: train.Result, name: str, num_samples: int = 10_000) -> plot
         density = (x, np.exp(np.asarray(target.log_prob(x[:, None]))))
     else:
         data = np.asarray(target.sample(jax.random.key(1), 2_000))
-    players = {}
+    players: dict[str, Any] = {}
     if isinstance(result.config, gan.Config) and target.dim == 1:
         players["discriminator"] = _discriminator(result)
         if result.config.latent_dim == 1:
@@ -154,13 +157,13 @@ def _window(target: train.Target) -> tuple[float, float]:
     return low - 0.15 * (high - low), high + 0.15 * (high - low)
 
 
-def _discriminator(result: train.Result, num_bins: int = 150, num_samples: int = 300_000) -> dict[str, np.ndarray | None]:
+def _discriminator(result: train.Result, num_bins: int = 150, num_samples: int = 300_000) -> dict[str, np.ndarray]:
     """D over the target's range, and the D* that belongs to the generator: p/(p + q) bin by bin, q from its samples."""
     if result.config.loss_d not in ("log", "half_log"):
         return {}
     edges = np.linspace(*_window(result.target), num_bins + 1)
     x = (edges[1:] + edges[:-1]) / 2
-    logits = gan.discriminate(result.state, (x[:, None] - result.shift) / result.scale, result.config)
+    logits = gan.discriminate(result.state, jnp.asarray((x[:, None] - result.shift) / result.scale), result.config)
     real = np.diff(np.asarray(result.target.cdf(edges)))
     fake = np.histogram(np.asarray(result.sample(jax.random.key(2), num_samples)), edges)[0] / num_samples
     # Below ten samples' worth of mass the ratio is noise.
@@ -172,7 +175,9 @@ def _discriminator(result: train.Result, num_bins: int = 150, num_samples: int =
 def _generator(result: train.Result) -> dict[str, np.ndarray]:
     """G over its latents, and G* = F⁻¹∘Φ, mirrored where G falls."""
     z = np.linspace(-3.5, 3.5, 400) if result.config.latent == "normal" else np.linspace(-0.999, 0.999, 400)
-    learnt = result.shift + result.scale * np.asarray(gan.generate(result.state, z[:, None], result.config))
+    learnt = result.shift + result.scale * np.asarray(
+        gan.generate(result.state, jnp.asarray(z[:, None]), result.config)
+    )
     rising = np.polyfit(z, learnt[:, 0], 1)[0] >= 0
     # `gan` draws uniform latents from (−1, 1), the inverse transform from (0, 1).
     latents = (z if rising else -z) if result.config.latent == "normal" else (1 + (z if rising else -z)) / 2

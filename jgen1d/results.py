@@ -34,19 +34,22 @@ class Table:
     Attributes:
       rows: dicts of `target`, `preset` where configs have names, the swept fields, `num_seeds`, `verdicts` and
         `at_equilibrium` (each `{"count", "share", "low", "high"}`, the last two a Wilson 95 % interval), and `loss_g`,
-        `loss_d`, `kl`, `w1_over_std`, `w1_over_floor`, `modes_covered` (each `{"median", "p05", "p95"}` over seeds whose
-        value is finite; None where there is none).
+        `loss_d`, `kl`, `w1_over_std`, `w1_over_floor`, `modes_covered` (each `{"median", "p05", "p95"}` over the seeds
+        whose value is finite; None where there is none).
     """
 
     rows: list[dict[str, Any]]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Over the rows."""
         return iter(self.rows)
 
     def __len__(self) -> int:
+        """How many rows."""
         return len(self.rows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
+        """One row."""
         return self.rows[index]
 
     def __str__(self) -> str:
@@ -66,7 +69,10 @@ class Table:
         num_labels = len(labels(self.rows[0]))
         widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
         aligned = [
-            "  ".join(c.ljust(w) if i < num_labels else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
+            "  ".join(
+                str.ljust(c, w) if i < num_labels else c.rjust(w)
+                for i, (c, w) in enumerate(zip(line, widths, strict=True))
+            )
             for line in lines
         ]
         return "\n".join([aligned[0], "-" * len(aligned[0]), *aligned[1:]])
@@ -106,7 +112,7 @@ def tabulate(sweep: Sweep, presets: Sequence[str] | None = None) -> Table:
             row["num_seeds"] = len(sweep.seeds)
             row["verdicts"] = {v: rate(sweep.verdict[t, c] == v) for v in verdict_lib.VERDICTS}
             optimum = sweep.method.loss_optimum(config) if sweep.method.loss_optimum else None
-            curves = {name: sweep.history[name][t, c] for name in ("loss_g", "loss_d") if name in sweep.history}
+            curves = {name: curve[t, c] for name, curve in sweep.history.items() if name in ("loss_g", "loss_d")}
             if optimum:
                 gap = verdict_lib.loss_gap({k: v[t, c] for k, v in sweep.history.items()}, optimum)
                 row["at_equilibrium"] = rate(gap <= sweep.thresholds.loss_gap)
@@ -133,19 +139,19 @@ def swept_fields(configs: Sequence[Any], names: Sequence[str]) -> list[str]:
 
 def rate(hits: ArrayLike) -> dict[str, float]:
     """How many of bool[n] are true: count, share, and the share's Wilson 95 % interval (Wilson 1927)."""
-    hits = np.asarray(hits, bool)
-    interval = stats.binomtest(int(hits.sum()), hits.size).proportion_ci(0.95, "wilson")
-    low, high = float(interval.low), float(interval.high)
-    return {"count": int(hits.sum()), "share": float(hits.mean()), "low": low, "high": high}
+    array = np.asarray(hits, bool)
+    count = int(array.sum())
+    interval = stats.binomtest(count, array.size).proportion_ci(0.95, "wilson")
+    return {"count": count, "share": count / array.size, "low": float(interval.low), "high": float(interval.high)}
 
 
 def spread(values: ArrayLike) -> dict[str, float] | None:
     """Median and 5th and 95th percentile of the finite ones of f[n]; None where there are none."""
-    values = np.asarray(values, np.float64)
-    values = values[np.isfinite(values)]
-    if not values.size:
+    array = np.asarray(values, np.float64)
+    array = array[np.isfinite(array)]
+    if not array.size:
         return None
-    low, median, high = np.percentile(values, [5, 50, 95])
+    low, median, high = np.percentile(array, [5, 50, 95])
     return {"median": float(median), "p05": float(low), "p95": float(high)}
 
 
@@ -167,7 +173,7 @@ def check_workdir(workdir: str | Path, overwrite: bool = False) -> None:
     if path.exists() and not path.is_dir():
         raise ValueError(f"workdir {str(path)!r} is a file, not a folder")
     if not overwrite and path.is_dir() and any(path.iterdir()):
-        raise ValueError(f"workdir {str(path)!r} is not empty: choose another, or overwrite its results")
+        raise ValueError(f"workdir {str(path)!r} is not empty: choose another, or say --overwrite")
     parent = next(p for p in [path, *path.absolute().parents] if p.exists())
     if not os.access(parent, os.W_OK):
         raise ValueError(f"workdir {str(path)!r} cannot be written")
@@ -197,7 +203,8 @@ def save(
         writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    np.savez_compressed(path / "curves.npz", steps=sweep.steps, **{k: v.astype("f4") for k, v in sweep.history.items()})
+    curves: dict[str, Any] = {name: values.astype(np.float32) for name, values in sweep.history.items()}
+    np.savez_compressed(path / "curves.npz", steps=sweep.steps, **curves)
 
 
 def load(workdir: str | Path) -> Saved:

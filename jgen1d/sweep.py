@@ -29,6 +29,8 @@ from jgen1d.targets import Target
 
 LANES_PER_DEVICE = {"cpu": 16, "gpu": 4096, "tpu": 4096}
 """A block's width: on a CPU what stays in its caches, elsewhere what fills the chip."""
+Place = tuple[int, int, int]
+"""A lane's indices: target, config, seed."""
 MAX_PIECE = 256
 """Steps whose data is drawn at once: bounds the memory that a block's minibatches take."""
 
@@ -90,7 +92,7 @@ class Sweep:
     diverged_at: np.ndarray
     thresholds: verdict_lib.Thresholds
     seconds: float
-    states: dict[tuple[int, int, int], PyTree] = dataclasses.field(repr=False)
+    states: dict[Place, PyTree] = dataclasses.field(repr=False)
 
     def table(self, presets: Sequence[str] | None = None) -> results.Table:
         """One row per (target, config): rates over seeds with Wilson intervals, distances as median [5 %, 95 %].
@@ -103,9 +105,9 @@ class Sweep:
     def result(self, target: int, config: int, seed: int) -> train.Result:
         """One run of the sweep, by its indices."""
         lane = (target, config, seed)
-        metrics = {k: v[lane] if v[lane].ndim else float(v[lane]) for k, v in self.metrics.items()}
-        if "mode_mass" in metrics:
-            metrics["mode_mass"] = metrics["mode_mass"][: len(self.targets[target].modes.scales)]
+        metrics: dict[str, Any] = {k: float(v[lane]) for k, v in self.metrics.items() if v.ndim == 3}
+        if num_modes := len(self.targets[target].modes.scales):
+            metrics["mode_mass"] = self.metrics["mode_mass"][lane][:num_modes]
         shift, scale = jax.device_get(train.units(self.targets[target], self.standardize))
         bound = train.bind(self.configs[config], dim=self.targets[target].dim, num_steps=self.num_steps)
         return train.Result(
@@ -126,7 +128,7 @@ def sweep(
     eval_every: int | None = None,
     num_samples: int = 10_000,
     standardize: bool = True,
-    thresholds: verdict_lib.Thresholds = verdict_lib.Thresholds(),
+    thresholds: verdict_lib.Thresholds = verdict_lib.DEFAULT_THRESHOLDS,
     lanes_per_device: int | None = None,
     devices: Sequence[jax.Device] | None = None,
     progress: bool = False,
@@ -178,7 +180,7 @@ def sweep(
     devices = tuple(devices or jax.local_devices())
     mesh = Mesh(np.array(devices), ("lane",))
     width = lanes_per_device or LANES_PER_DEVICE.get(devices[0].platform, 16)
-    finished: dict[tuple[int, int, int], tuple[Any, dict, dict, int]] = {}
+    finished: dict[Place, tuple[Any, dict, dict, int]] = {}
     with _progress_bar(progress, len(lanes), num_steps) as report:
         for group in _groups(lanes):
             block = len(devices) * min(width, -(-len(group) // len(devices)))
@@ -186,14 +188,13 @@ def sweep(
                 members = group[start : start + block]
                 # The last block is filled up with copies: every block of a group runs the same programs.
                 outcome = _run_block(plan, members + members[-1:] * (block - len(members)), mesh, len(members), report)
-                for i, lane in enumerate(members):
-                    finished[lane.place] = jax.tree.map(lambda leaf: leaf[i], outcome)  # noqa: B023
+                finished |= {lane.place: _take(outcome, i) for i, lane in enumerate(members)}
 
     shape = (len(targets), len(configs), len(seeds))
     num_evals = num_steps // eval_every
     history = _gather({place: outcome[1] for place, outcome in finished.items()}, shape)
     metrics = _gather({place: outcome[2] for place, outcome in finished.items()}, shape)
-    diverged_at = _gather({place: {"step": outcome[3]} for place, outcome in finished.items()}, shape)["step"].astype(int)
+    diverged_at = np.array([finished[place][3] for place in np.ndindex(shape)]).reshape(shape)
     verdict = np.empty(shape, f"<U{max(map(len, verdict_lib.VERDICTS))}")
     for t, target in enumerate(targets):
         for c, config in enumerate(configs):
@@ -223,7 +224,7 @@ class Plan(NamedTuple):
 class Lane(NamedTuple):
     """One run of a sweep: its indices (target, config, seed), and what they stand for."""
 
-    place: tuple[int, int, int]
+    place: Place
     target: Target
     config: Config
     seed: int
@@ -291,12 +292,16 @@ def _pieces(num_steps: int) -> list[int]:
     return [MAX_PIECE] * (count - 1) + [num_steps - MAX_PIECE * (count - 1)]
 
 
+def _take(tree: PyTree, index: int) -> PyTree:
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
 def _stack(trees: Sequence[PyTree]) -> PyTree:
     """Leaves of equal trees, one behind the other: numbers become f32[lanes]."""
     return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf, jnp.result_type(float)) for leaf in leaves]), *trees)
 
 
-def _gather(by_place: dict[tuple[int, int, int], dict[str, np.ndarray]], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+def _gather(by_place: dict[Place, dict[str, np.ndarray]], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
     """Per-lane values by name -> arrays [targets, configs, seeds, ...], NaN where a lane lacks one or is shorter."""
     gathered: dict[str, np.ndarray] = {}
     for name in dict.fromkeys(name for values in by_place.values() for name in values):
@@ -304,7 +309,7 @@ def _gather(by_place: dict[tuple[int, int, int], dict[str, np.ndarray]], shape: 
         longest = max((row.shape for row in rows.values()), default=())
         array = np.full(shape + longest, np.nan)
         for place, row in rows.items():
-            array[(*place, *(slice(size) for size in row.shape))] = row
+            array[place][tuple(slice(size) for size in row.shape)] = row
         gathered[name] = array
     return gathered
 

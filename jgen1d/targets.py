@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from jax.scipy.special import i0e, logsumexp, ndtr
 from jax.typing import ArrayLike
 from scipy import special
@@ -53,9 +54,9 @@ class Target:
     mean: jax.Array
     std: jax.Array
     modes: Modes
-    family: Family = static(None)
-    dim: int = static(1)
-    name: str = static("")
+    family: Family = static(default=None)
+    dim: int = static(default=1)
+    name: str = static(default="")
 
     def sample(self, key: Key, num_samples: int) -> jax.Array:
         """Draws f32[num_samples, dim].
@@ -69,7 +70,7 @@ class Target:
         """The log density in nats, f32[n], at `x`, f32[n, dim]. Raises ValueError for a target without a density."""
         x = jnp.asarray(x, dtype=float)
         if x.ndim != 2 or x.shape[1] != self.dim:
-            raise ValueError(f"log_prob of target {self.name!r}: x must have shape [n, {self.dim}], not {list(x.shape)}")
+            raise ValueError(f"{self.name}.log_prob: x must have shape [n, {self.dim}], not {list(x.shape)}")
         return self._known(self.family.log_prob, "density")(self._leaves(), x)
 
     def cdf(self, x: ArrayLike) -> jax.Array:
@@ -111,7 +112,7 @@ def _sample_by_quantile(quantile: Callable[[Any, jax.Array], jax.Array]) -> Call
 
 
 class MixtureParams(NamedTuple):
-    """Weights f32[k], centers f32[k, dim], scales f32[k]; in 1-D the quantile function's knots and their cdf, f32[m]."""
+    """Weights f32[k], centers f32[k, dim], scales f32[k]; in 1-D the quantile's knots and their cdf, f32[m]."""
 
     weights: jax.Array
     centers: jax.Array
@@ -127,14 +128,17 @@ def _mixture_log_prob(params: MixtureParams, x: jax.Array) -> jax.Array:
 
 
 def _mixture_cdf(params: MixtureParams, x: jax.Array) -> jax.Array:
-    return sum(
-        params.weights[k] * ndtr((x - params.centers[k, 0]) / params.scales[k]) for k in range(len(params.weights))
-    )
+    cdf = jnp.zeros_like(x)
+    for weight, center, scale in zip(params.weights, params.centers[:, 0], params.scales, strict=True):
+        cdf += weight * ndtr((x - center) / scale)
+    return cdf
 
 
 def _mixture_density(params: MixtureParams, x: jax.Array) -> jax.Array:
-    z = [(x - params.centers[k, 0]) / params.scales[k] for k in range(len(params.weights))]
-    return sum(params.weights[k] / params.scales[k] * jnp.exp(-0.5 * (z[k] ** 2 + LOG_2PI)) for k in range(len(z)))
+    density = jnp.zeros_like(x)
+    for weight, center, scale in zip(params.weights, params.centers[:, 0], params.scales, strict=True):
+        density += weight / scale * jnp.exp(-0.5 * (((x - center) / scale) ** 2 + LOG_2PI))
+    return density
 
 
 def _mixture_quantile(params: MixtureParams, u: jax.Array) -> jax.Array:
@@ -164,7 +168,7 @@ NORMAL_MIXTURE = Family(_mixture_sample, _mixture_log_prob, _mixture_cdf, _mixtu
 PLANAR_MIXTURE = Family(_mixture_sample, _mixture_log_prob)
 
 
-def mixture(weights: ArrayLike, centers: ArrayLike, scales: ArrayLike, *, name: str = "mixture") -> Target:
+def mixture(weights: npt.ArrayLike, centers: npt.ArrayLike, scales: npt.ArrayLike, *, name: str = "mixture") -> Target:
     """Σ wₖ N(cₖ, sₖ² I).
 
     Args:
@@ -178,7 +182,8 @@ def mixture(weights: ArrayLike, centers: ArrayLike, scales: ArrayLike, *, name: 
     """
     w, c = np.array(weights, np.float64), np.array(centers, np.float64)
     c = c[:, None] if c.ndim == 1 else c
-    s = np.broadcast_to(np.array(scales, np.float64), w.shape).copy() if np.ndim(scales) == 0 else np.array(scales, float)
+    s = np.array(scales, np.float64)
+    s = np.broadcast_to(s, w.shape) if s.ndim == 0 else s
     if w.ndim != 1 or not len(w) or c.ndim != 2 or len(c) != len(w) or s.shape != w.shape:
         raise ValueError(
             f"mixture: weights [k], centers [k] or [k, dim] and scales [k] must agree in k ≥ 1, "
@@ -196,7 +201,7 @@ def mixture(weights: ArrayLike, centers: ArrayLike, scales: ArrayLike, *, name: 
     # Every component's own quantiles as knots: cells as narrow as the density is sharp, wherever it is.
     knots = np.sort((c[:, :1] + s[:, None] * np.linspace(-9, 9, 145)).ravel()) if dim == 1 else np.zeros(0)
     knots_cdf = w @ special.ndtr((knots - c[:, :1]) / s[:, None])
-    leaves = jax.tree.map(_as_leaf, MixtureParams(w, c, s, knots, knots_cdf))
+    leaves = MixtureParams(*map(_as_leaf, (w, c, s, knots, knots_cdf)))
     modes = Modes(leaves.centers, leaves.scales, leaves.weights)
     family = NORMAL_MIXTURE if dim == 1 else PLANAR_MIXTURE
     return Target(leaves, _as_leaf(mean), _as_leaf(std), modes, family, dim, name)
@@ -224,8 +229,8 @@ def normal(mean: float = 0.0, std: float = 1.0, *, name: str = "normal") -> Targ
 # --- other densities ----------------------------------------------------------------------------------------------
 
 
-def _as_leaf(values: ArrayLike) -> np.ndarray:
-    """NumPy, not JAX: importing the registry must not touch a device, nor fix a precision before it is chosen."""
+def _as_leaf(values: npt.ArrayLike) -> Any:
+    """As NumPy: importing the registry must not touch a device, nor fix a precision before it is chosen."""
     return np.asarray(values, np.float64)
 
 
@@ -357,7 +362,7 @@ def _empirical_quantile(values: jax.Array, u: jax.Array) -> jax.Array:
 EMPIRICAL = Family(_sample_by_quantile(_empirical_quantile), None, _empirical_cdf, _empirical_quantile)
 
 
-def empirical(values: ArrayLike, *, name: str = "data") -> Target:
+def empirical(values: npt.ArrayLike, *, name: str = "data") -> Target:
     """The distribution of a finite sample, each value as likely as any other; its cdf and quantiles are exact.
 
     Args:

@@ -24,8 +24,8 @@ class Run(NamedTuple):
     """What a run carries from one point of its history to the next.
 
     Attributes:
-      key_data: folded with the step's number for the step's minibatch; likewise `key_step` for the step's own randomness,
-        and `key_eval` for samples.
+      key_data: folded with the step's number for the step's minibatch; likewise `key_step` for the step's own
+        randomness, and `key_eval` for samples.
       key_step: see above.
       key_eval: see above.
       state: the method's state; once an info is not finite, the one at the last point of the history before.
@@ -43,8 +43,8 @@ class Run(NamedTuple):
 
 def start(method: Method, key: Key, config: Config) -> Run:
     """The run before its first step."""
-    key_init, *keys = jax.random.split(key, 4)
-    return Run(*keys, method.init(key_init, config), jnp.zeros((), int), jnp.full((), -1))
+    key_init, key_data, key_step, key_eval = jax.random.split(key, 4)
+    return Run(key_data, key_step, key_eval, method.init(key_init, config), jnp.zeros((), int), jnp.full((), -1))
 
 
 def draw(run: Run, target: Target, num_steps: int, num_rows: int, standardize: bool) -> jax.Array:
@@ -85,9 +85,7 @@ def advance(method: Method, run: Run, batches: jax.Array, config: Config) -> tup
     return run._replace(state=state, step=run.step + len(batches), diverged_at=diverged_at), info
 
 
-def sample(
-    method: Method, run: Run, config: Config, shift: jax.Array, scale: jax.Array, num_samples: int
-) -> jax.Array:
+def sample(method: Method, run: Run, config: Config, shift: jax.Array, scale: jax.Array, num_samples: int) -> jax.Array:
     """Draws f32[num_samples, dim] from the run's model, in data units."""
     key = jax.random.fold_in(run.key_eval, run.step)
     return shift[None] + scale[None] * method.sample(key, run.state, num_samples, config)
@@ -186,7 +184,7 @@ def fit(
     eval_every: int | None = None,
     num_samples: int = 10_000,
     standardize: bool = True,
-    thresholds: verdict_lib.Thresholds = verdict_lib.Thresholds(),
+    thresholds: verdict_lib.Thresholds = verdict_lib.DEFAULT_THRESHOLDS,
 ) -> Result:
     """Trains one run.
 

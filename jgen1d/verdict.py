@@ -31,11 +31,15 @@ class Thresholds(NamedTuple):
     std_ratio: float = 0.5
 
     def __str__(self) -> str:
+        """The limits in words."""
         return (
             f"converged: W1/σ ≤ {self.w1_over_std:g}, all modes covered and losses within {self.loss_gap:g} of their "
             f"optimum; oscillating: loss std over the last third > {self.loss_std:g}; "
             f"collapsed without modes: std < {self.std_ratio:g} of the target's"
         )
+
+
+DEFAULT_THRESHOLDS = Thresholds()
 
 
 def loss_gap(history: Mapping[str, ArrayLike], optimum: Mapping[str, float]) -> np.ndarray:
@@ -61,14 +65,14 @@ def classify(
     optimum: Mapping[str, float] | None,
     num_modes: int,
     diverged_at: ArrayLike = -1,
-    thresholds: Thresholds = Thresholds(),
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
 ) -> np.ndarray:
     """Names the outcome of each run: the first of these rules that holds.
 
     `diverged`: anything non-finite. `mode_collapse`: the target has modes and some are not covered; without modes, the
     samples' spread is below half of the target's. `converged`: W1/σ ≤ 0.05, all modes covered, losses at their optimum
     within 0.05. `oscillating`: a loss's standard deviation over the last third exceeds 0.1. `false_equilibrium`: losses
-    at their optimum, but the distance fails. `not_converged`: the rest. The rules on losses are for adversarial methods.
+    at their optimum, but the distance fails. `not_converged`: the rest. Rules on losses are for adversarial methods.
 
     Args:
       history: curves f[..., num_evals] by name; those in `optimum` are read.

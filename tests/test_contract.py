@@ -37,6 +37,10 @@ def jitted(method):
     return jax.jit(method.init), jax.jit(method.step), jax.jit(method.sample, static_argnums=2)
 
 
+def lane(tree, index):
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
 def batch_of(method, config, dim=1):
     return jax.random.normal(jax.random.key(9), (ROWS * method.num_minibatches(config), dim))
 
@@ -85,8 +89,8 @@ def test_traced_values_do_not_recompile(method, config):
     chex.clear_trace_counter()
     step = jax.jit(chex.assert_max_traces(method.step, n=1))
     state, batch = method.init(jax.random.key(0), config), batch_of(method, config)
-    for scale in (1.0, 0.5):
-        step(jax.random.key(1), state, batch, jax.tree.map(lambda leaf: leaf * scale, config))
+    step(jax.random.key(1), state, batch, config)
+    step(jax.random.key(1), state, batch, jax.tree.map(lambda leaf: leaf * 0.5, config))
 
 
 @pytest.mark.parametrize("dim", [1, 2])
@@ -111,7 +115,7 @@ def test_vmapped_lanes_equal_single_runs(method, config):
     together = jax.jit(jax.vmap(run))(keys)
     for i in range(3):
         # Two routes to one number: the vmapped program may sum in another order.
-        chex.assert_trees_all_close(jax.tree.map(lambda leaf: leaf[i], together), run(keys[i]), rtol=1e-5, atol=1e-5)  # noqa: B023
+        chex.assert_trees_all_close(lane(together, i), run(keys[i]), rtol=1e-5, atol=1e-5)
 
 
 def test_log_prob_is_a_normalised_density_of_the_samples(method, config):

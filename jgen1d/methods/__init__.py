@@ -3,6 +3,4 @@
 from jgen1d.core import Method
 from jgen1d.methods import gan
 
-METHODS: dict[str, Method] = {
-    "gan": gan.METHOD,
-}
+METHODS: dict[str, Method] = {"gan": gan.METHOD}

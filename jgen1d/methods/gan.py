@@ -20,35 +20,47 @@ from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, tra
 class Config:
     """Hyper-parameters; the defaults are the `robust` preset. Rates and norms are in units of the training data."""
 
-    dim: int = static(1, at_least=1, help="dimension of the data; set by fit and sweep")
-    num_steps: int = static(5_000, at_least=1, help="horizon of schedule and annealing; set by fit and sweep")
-    latent_dim: int = static(1, at_least=1, help="dimension of the generator's input")
-    latent: str = static("normal", choices=("normal", "uniform"), help="law of the latents: N(0, 1) or U(-1, 1)")
-    widths_g: tuple[int, ...] = static((32, 32), at_least=1, help="units of the generator's hidden layers")
-    widths_d: tuple[int, ...] = static((32, 32), at_least=1, help="units of the discriminator's hidden layers")
-    activation: str = static("leaky_relu", choices=nets.ACTIVATIONS, help="of every hidden layer")
-    initializer: str = static("he_normal", choices=nets.INITIALIZERS, help="of the weight matrices")
-    spectral_norm: bool = static(False, help="spectral normalisation of the discriminator")
-    loss_g: str = static("non_saturating", choices=losses.GENERATOR, help="the generator's loss")
-    loss_d: str = static("log", choices=losses.DISCRIMINATOR, help="the discriminator's loss")
-    critic_steps: int = static(1, at_least=1, help="discriminator updates, on fresh minibatches, per generator update")
-    packing: int = static(1, at_least=1, help="samples that the discriminator sees at a time (PacGAN)")
-    optimizer: str = static("adam", choices=("adam", "optimistic_adam"), help="of both players")
-    schedule: str = static("cosine", choices=("constant", "cosine"), help="of both learning rates, over num_steps")
-    anneal_noise: bool = static(False, help="let instance noise fall to 0, linearly over num_steps")
-    learning_rate_g: float = traced(3e-3, at_least=0, help="the generator's step size")
-    learning_rate_d: float = traced(3e-3, at_least=0, help="the discriminator's step size")
-    beta1_g: float = traced(0.0, at_least=0, below=1, help="decay of the generator's first moment")
-    beta1_d: float = traced(0.0, at_least=0, below=1, help="decay of the discriminator's first moment")
-    beta2_g: float = traced(0.99, at_least=0, below=1, help="decay of the generator's second moment")
-    beta2_d: float = traced(0.99, at_least=0, below=1, help="decay of the discriminator's second moment")
-    ema_decay: float | None = traced(None, at_least=0, below=1, help="weight averaging of the generator, per step")
-    r1: float | None = traced(None, at_least=0, help="weight of the gradient penalty on data")
-    r2: float | None = traced(None, at_least=0, help="weight of the gradient penalty on generated samples")
-    gradient_penalty: float | None = traced(None, at_least=0, help="weight of WGAN-GP's penalty between the two")
-    weight_clip: float | None = traced(None, above=0, help="bound on the discriminator's weights (WGAN)")
-    instance_noise: float | None = traced(None, at_least=0, help="std of the noise on all that the discriminator sees")
-    max_grad_norm: float | None = traced(None, above=0, help="bound on each player's global gradient norm")
+    dim: int = static(default=1, at_least=1, help="dimension of the data; set by fit and sweep")
+    num_steps: int = static(default=5_000, at_least=1, help="horizon of schedule and annealing; set by fit and sweep")
+    latent_dim: int = static(default=1, at_least=1, help="dimension of the generator's input")
+    latent: str = static(
+        default="normal", choices=("normal", "uniform"), help="law of the latents: N(0, 1) or U(-1, 1)"
+    )
+    widths_g: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of the generator's hidden layers")
+    widths_d: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of the discriminator's hidden layers")
+    activation: str = static(default="leaky_relu", choices=nets.ACTIVATIONS, help="of every hidden layer")
+    initializer: str = static(default="he_normal", choices=nets.INITIALIZERS, help="of the weight matrices")
+    spectral_norm: bool = static(default=False, help="spectral normalisation of the discriminator")
+    loss_g: str = static(default="non_saturating", choices=losses.GENERATOR, help="the generator's loss")
+    loss_d: str = static(default="log", choices=losses.DISCRIMINATOR, help="the discriminator's loss")
+    critic_steps: int = static(
+        default=1, at_least=1, help="discriminator updates, on fresh minibatches, per generator update"
+    )
+    packing: int = static(default=1, at_least=1, help="samples that the discriminator sees at a time (PacGAN)")
+    optimizer: str = static(default="adam", choices=("adam", "optimistic_adam"), help="of both players")
+    schedule: str = static(
+        default="cosine", choices=("constant", "cosine"), help="of both learning rates, over num_steps"
+    )
+    anneal_noise: bool = static(default=False, help="let instance noise fall to 0, linearly over num_steps")
+    learning_rate_g: float = traced(default=3e-3, at_least=0, help="the generator's step size")
+    learning_rate_d: float = traced(default=3e-3, at_least=0, help="the discriminator's step size")
+    beta1_g: float = traced(default=0.0, at_least=0, below=1, help="decay of the generator's first moment")
+    beta1_d: float = traced(default=0.0, at_least=0, below=1, help="decay of the discriminator's first moment")
+    beta2_g: float = traced(default=0.99, at_least=0, below=1, help="decay of the generator's second moment")
+    beta2_d: float = traced(default=0.99, at_least=0, below=1, help="decay of the discriminator's second moment")
+    ema_decay: float | None = traced(
+        default=None, at_least=0, below=1, help="weight averaging of the generator, per step"
+    )
+    r1: float | None = traced(default=None, at_least=0, help="weight of the gradient penalty on data")
+    r2: float | None = traced(default=None, at_least=0, help="weight of the gradient penalty on generated samples")
+    gradient_penalty: float | None = traced(
+        default=None, at_least=0, help="weight of WGAN-GP's penalty between the two"
+    )
+    weight_clip: float | None = traced(default=None, above=0, help="bound on the discriminator's weights (WGAN)")
+    instance_noise: float | None = traced(
+        default=None, at_least=0, help="std of the noise on all that the discriminator sees"
+    )
+    max_grad_norm: float | None = traced(default=None, above=0, help="bound on each player's global gradient norm")
 
 
 class State(NamedTuple):
@@ -172,20 +184,26 @@ def preset(name: str) -> Config:
 def _check(config: Config) -> None:
     opponents = losses.DISCRIMINATOR[config.loss_d].opponents
     if config.loss_g not in opponents:
-        raise ValueError(f"loss_g={config.loss_g!r} does not go with loss_d={config.loss_d!r}: use {' or '.join(opponents)}")
+        allowed = " or ".join(opponents)
+        raise ValueError(f"loss_g={config.loss_g!r} does not go with loss_d={config.loss_d!r}: use {allowed}")
     bounded = config.weight_clip is not None or config.gradient_penalty is not None or config.spectral_norm
     if config.loss_d == "wasserstein" and not bounded:
-        raise ValueError("loss_d='wasserstein' needs a bounded critic: set weight_clip, gradient_penalty or spectral_norm")
+        raise ValueError(
+            "loss_d='wasserstein' needs weight_clip, gradient_penalty or spectral_norm to bound the critic"
+        )
 
 
 def _generator(config: Config) -> nets.Net:
-    options = {"activation": config.activation, "initializer": config.initializer}
-    return nets.mlp(config.latent_dim, config.dim, config.widths_g, **options)
+    return nets.mlp(
+        config.latent_dim, config.dim, config.widths_g, activation=config.activation, initializer=config.initializer
+    )
 
 
 def _discriminator(config: Config) -> nets.Net:
-    options: dict[str, Any] = {"activation": config.activation, "initializer": config.initializer}
-    return nets.mlp(config.dim * config.packing, 1, config.widths_d, spectral_norm=config.spectral_norm, **options)
+    return nets.mlp(
+        config.dim * config.packing, 1, config.widths_d,
+        activation=config.activation, initializer=config.initializer, spectral_norm=config.spectral_norm,
+    )  # fmt: skip
 
 
 def _optimizers(config: Config, step: jax.Array) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
@@ -243,8 +261,8 @@ def _update_discriminator(
     _, opt_d = _optimizers(config, step)
     updates, opt_state = opt_d.update(gradients, opt_state)
     params = optax.apply_updates(params, updates)
-    if config.weight_clip is not None:
-        params = jax.tree.map(lambda w: jnp.clip(w, -config.weight_clip, config.weight_clip), params)
+    if (bound := config.weight_clip) is not None:
+        params = jax.tree.map(lambda w: jnp.clip(w, -bound, bound), params)
     output = jax.nn.sigmoid if config.loss_d in ("log", "half_log") else lambda logits: logits
     info = {
         "loss_d": loss,
@@ -256,24 +274,19 @@ def _update_discriminator(
 
 
 _ADAM: dict[str, Any] = {"beta1_g": 0.9, "beta1_d": 0.9, "beta2_g": 0.999, "beta2_d": 0.999, "schedule": "constant"}
-_TEXTBOOK: dict[str, Any] = {
-    **_ADAM, "learning_rate_g": 1e-3, "learning_rate_d": 1e-3, "latent_dim": 5, "widths_g": (15, 15),
-    "widths_d": (25, 25), "activation": "relu", "initializer": "he_normal",
-}  # fmt: skip
+_TEXTBOOK = _ADAM | {"learning_rate_g": 1e-3, "learning_rate_d": 1e-3, "latent_dim": 5, "activation": "relu"}
+_TEXTBOOK |= {"widths_g": (15, 15), "widths_d": (25, 25)}
+
+_PLAYGROUND = _ADAM | {"latent_dim": 10, "widths_g": (16,), "widths_d": (32,), "activation": "relu"}
 
 PRESETS: dict[str, Config] = {
     "robust": Config(),
     "textbook": Config(**_TEXTBOOK),
-    "playground": Config(
-        **_ADAM, learning_rate_g=3e-3, learning_rate_d=3e-3, latent_dim=10, widths_g=(16,), widths_d=(32,),
-        activation="relu",
-    ),  # fmt: skip
-    "one_d": Config(**{**_TEXTBOOK, "latent_dim": 1, "loss_d": "half_log"}),
+    "playground": Config(**_PLAYGROUND, learning_rate_g=3e-3, learning_rate_d=3e-3),
+    "one_d": Config(**_TEXTBOOK | {"latent_dim": 1, "loss_d": "half_log"}),
     "dcgan_like": Config(
-        **{**_TEXTBOOK, "learning_rate_g": 2e-4, "learning_rate_d": 2e-4, "beta1_g": 0.5, "beta1_d": 0.5}
+        **_TEXTBOOK | {"learning_rate_g": 2e-4, "learning_rate_d": 2e-4, "beta1_g": 0.5, "beta1_d": 0.5}
     ),
 }
 
-METHOD = Method(
-    Config, init, step, sample, loss_optimum=loss_optimum, num_minibatches=num_minibatches, preset=preset
-)
+METHOD = Method(Config, init, step, sample, loss_optimum=loss_optimum, num_minibatches=num_minibatches, preset=preset)
