@@ -56,9 +56,7 @@ def main() -> None:
             contender(lanes, steps)
             rates[name].append(lanes * steps / (time.perf_counter() - began))
     print(f"{_LANES.value} lanes, {len(jax.devices())} {jax.devices()[0].device_kind} devices, jax {jax.__version__}")
-    print(
-        f"f32 GEMM peak {statistics.median(peak) / 1e9:.0f} GFLOP/s; a step takes {flops_per_step() / 1e6:.2f} MFLOP of it"
-    )
+    print(f"f32 GEMM peak {statistics.median(peak) / 1e9:.0f} GFLOP/s; {flops_per_step() / 1e6:.2f} MFLOP a step")
     head = ["", "lane-steps/s", "us/lane-step", "of peak", "first 100 steps", "sweep is faster by"]
     print("{:25}{:>14}{:>14}{:>9}{:>17}{:>24}".format(*head))
     for name, values in rates.items():
@@ -99,7 +97,7 @@ def _gemm_peak(size: int = 2048) -> float:
 
 
 def _sweep(lanes: int, steps: int) -> None:
-    sweep(gan.METHOD, [TARGET], [CONFIG], range(lanes), steps, eval_every=steps, batch_size=BATCH_SIZE)
+    sweep(gan.METHOD, [TARGET], [CONFIG], range(lanes), steps, eval_every=100, batch_size=BATCH_SIZE)
 
 
 def _plain_vmap() -> Callable[[int, int], None]:

@@ -309,7 +309,8 @@ def _gather(by_place: dict[Place, dict[str, np.ndarray]], shape: tuple[int, ...]
         longest = max((row.shape for row in rows.values()), default=())
         array = np.full(shape + longest, np.nan)
         for place, row in rows.items():
-            array[place][tuple(slice(size) for size in row.shape)] = row
+            index: tuple[Any, ...] = (*place, *map(slice, row.shape))
+            array[index] = row
         gathered[name] = array
     return gathered
 
