@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from absl import app, flags
+from absl import app, flags, logging
 
 from jgen1d import data, results, targets
 from jgen1d.core import Config, Method, nearest, replace, unknown, validate
@@ -34,6 +34,7 @@ def run(main: Callable[[], None], method_flag: str | None = None) -> None:
     jax.config.update("jax_num_cpu_devices", os.cpu_count())
 
     def guarded(_: Sequence[str]) -> None:
+        logging.set_verbosity(logging.WARNING)  # JAX tells at INFO which backends are not there
         try:
             main()
         except ValueError as error:
@@ -61,7 +62,7 @@ def _parse(argv: Sequence[str], method_flag: str | None) -> list[str]:
             sys.exit(0)
         rest = values(list(argv))
     except flags.UnrecognizedFlagError as error:
-        _fail(f"unknown flag --{error.flagname}{nearest(error.flagname, list(values)).replace(chr(39), '')}")
+        _fail(f"unknown flag --{error.flagname}{nearest(error.flagname, values, quote='--{}')}")
     except (flags.Error, ValueError) as error:
         _fail(" ".join(str(error).split()))
     if len(rest) > 1:
@@ -174,6 +175,8 @@ def target_list(names: Sequence[str], path: str | None, column: str | None) -> l
     if path is None:
         if column is not None:
             raise ValueError("--column names a column of the file in --data, which is not given")
+        if not names:
+            raise ValueError("--targets: name at least one")
         return [_named(name) for name in names]
     return [data.read(path, column=column)]
 

@@ -98,20 +98,21 @@ def traced(
     above: float | None = None,
     at_most: float | None = None,
     below: float | None = None,
+    optional: bool = False,
     help: str,
 ) -> Any:
     """Declares a field of a config whose value may differ between the lanes of one compiled program.
 
-    A default of None makes the field optional: None leaves the term out of the compiled program, a number, 0.0
-    included, keeps it in.
+    In an optional field None leaves the term out of the compiled program; a number, 0.0 included, keeps it in.
 
     Args:
       default: a float, or None.
       at_least: the least value that is allowed, likewise `above` (exclusive), `at_most` and `below` (exclusive).
+      optional: whether None is allowed, too.
       help: what the field means, in one line; also its flag's help.
     """
     bounds = {"at least": at_least, "above": above, "at most": at_most, "below": below}
-    metadata = {"help": help, "bounds": {k: v for k, v in bounds.items() if v is not None}, "optional": default is None}
+    metadata = {"help": help, "bounds": {k: v for k, v in bounds.items() if v is not None}, "optional": optional}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -208,10 +209,10 @@ def _out_of_bounds(value: float, bounds: Mapping[str, float]) -> str:
     return "must be " + " and ".join(f"{word} {limit:g}" for word, limit in bounds.items())
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
+def nearest(name: str, names: Iterable[str], quote: str = "'{}'") -> str:
     """A closing "; did you mean 'x'?", or an empty string where nothing is near."""
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f"; did you mean {quote.format(close[0])}?" if close else ""
 
 
 def unknown(name: str, names: Iterable[str]) -> str:

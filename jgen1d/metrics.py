@@ -100,8 +100,10 @@ def ks(samples: jax.Array, target: Target) -> jax.Array:
     ordered = _ordered(samples)[0]
     n = len(ordered)
     cdf = target.cdf(ordered)
-    # F may jump (a finite sample's does): just below a sample it is F(x−), the cdf of the next smaller float.
-    below = target.cdf(jnp.nextafter(ordered, -jnp.inf))
+    # F may jump (a finite sample's does): just below a sample it is F(x−), the cdf of the next smaller float; below 0
+    # that would be a subnormal number, which is flushed to 0.
+    smaller = jnp.where(ordered == 0, -jnp.finfo(ordered.dtype).tiny, jnp.nextafter(ordered, -jnp.inf))
+    below = target.cdf(smaller)
     upper, lower = (jnp.arange(n) + 1) / n - cdf, below - jnp.arange(n) / n
     # Equal samples jump together: only the last of them ends the step, only the first begins it.
     last = jnp.append(ordered[1:] > ordered[:-1], True)
@@ -132,7 +134,8 @@ def energy(samples: jax.Array, points: jax.Array) -> jax.Array:
     References:
       Székely & Rizzo 2013, Energy statistics; sliced in 2-D.
     """
-    stride = max(1, points.shape[1] // NUM_ENERGY_POINTS)
+    most = max(1, points.shape[1] // NUM_ENERGY_POINTS)
+    stride = next(stride for stride in range(most, 0, -1) if points.shape[1] % stride == 0)
 
     def along(x: jax.Array, y: jax.Array) -> jax.Array:
         both = jnp.concatenate([x, y])

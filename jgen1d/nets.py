@@ -47,7 +47,6 @@ def _uniform(key: Key, shape: tuple[int, ...], fan_in: int) -> jax.Array:
 INITIALIZERS: dict[str, Initializer] = {
     "he_normal": Initializer(_he_normal, _zeros),
     "default": Initializer(_uniform, _uniform),
-    "he_uniform_bias": Initializer(_he_normal, lambda k, s, f: 1.5 * _uniform(k, s, 1)),
 }
 
 
@@ -67,14 +66,15 @@ def mlp(
     initializer: str = "he_normal",
     spectral_norm: bool = False,
 ) -> Net:
-    """A multi-layer perceptron with zero biases at the start and a linear last layer.
+    """A multi-layer perceptron with a linear last layer.
 
     Args:
       in_dim: features of the input.
       out_dim: features of the output.
       widths: units of each hidden layer; empty for an affine map.
       activation: a name in `ACTIVATIONS`.
-      initializer: a name in `INITIALIZERS`: `he_normal` (He et al. 2015), or `default`, Flax's own (LeCun normal).
+      initializer: a name in `INITIALIZERS`: `he_normal` (He et al. 2015) with zero biases; `default` is what PyTorch
+        does, U(±1/√in) for weights and biases.
       spectral_norm: divide every weight matrix by its largest singular value (Miyato et al. 2018), which makes the
         network 1-Lipschitz where its activations are.
     """

@@ -159,7 +159,7 @@ def _window(target: train.Target) -> tuple[float, float]:
 
 def _discriminator(result: train.Result, num_bins: int = 150, num_samples: int = 300_000) -> dict[str, np.ndarray]:
     """D over the target's range, and the D* that belongs to the generator: p/(p + q) bin by bin, q from its samples."""
-    if result.config.loss_d not in ("log", "half_log"):
+    if result.config.discriminator_loss not in ("log", "half_log"):
         return {}
     edges = np.linspace(*_window(result.target), num_bins + 1)
     x = (edges[1:] + edges[:-1]) / 2

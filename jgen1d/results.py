@@ -11,10 +11,11 @@ import os
 import platform
 import subprocess
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -129,10 +130,10 @@ def swept_fields(configs: Sequence[Any], names: Sequence[str]) -> list[str]:
     """The fields in which configs of one name differ."""
     different = []
     for field in dataclasses.fields(configs[0]):
-        values: dict[str, set] = {}
+        values: dict[str, list] = {}
         for config, name in zip(configs, names, strict=True):
-            values.setdefault(name, set()).add(getattr(config, field.name))
-        if any(len(some) > 1 for some in values.values()):
+            values.setdefault(name, []).append(show(getattr(config, field.name)))
+        if any(value != some[0] for some in values.values() for value in some):
             different.append(field.name)
     return different
 
@@ -175,6 +176,8 @@ def check_workdir(workdir: str | Path, overwrite: bool = False) -> None:
     if not overwrite and path.is_dir() and any(path.iterdir()):
         raise ValueError(f"workdir {str(path)!r} is not empty: choose another, or say --overwrite")
     parent = next(p for p in [path, *path.absolute().parents] if p.exists())
+    if not parent.is_dir():
+        raise ValueError(f"workdir {str(path)!r} cannot be made: {str(parent)!r} is a file")
     if not os.access(parent, os.W_OK):
         raise ValueError(f"workdir {str(path)!r} cannot be written")
 
@@ -209,16 +212,33 @@ def save(
 
 def load(workdir: str | Path) -> Saved:
     """Reads what `save` wrote. Raises ValueError, with the file's name, where one is missing or damaged."""
-    path = Path(workdir)
-    try:
-        config, summary = (json.loads((path / name).read_text()) for name in ("config.json", "summary.json"))
-        with open(path / "runs.csv", newline="") as file:
-            runs = [{name: _number(text) for name, text in row.items()} for row in csv.DictReader(file)]
-        with np.load(path / "curves.npz", allow_pickle=False) as arrays:
-            curves = dict(arrays)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"workdir {str(path)!r} does not hold a sweep's results: {error}") from error
-    return Saved(config, summary, runs, curves)
+    readers = {"config.json": _read_json, "summary.json": _read_json, "runs.csv": _read_runs, "curves.npz": _read_npz}
+    content: dict[str, Any] = {}
+    for name, read in readers.items():
+        path = Path(workdir) / name
+        try:
+            with open(path, "rb") as file:
+                content[name] = read(file)
+        except (OSError, EOFError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(f"{str(path)!r} is missing or damaged: {reason}") from error
+    return Saved(*content.values())
+
+
+def _read_json(file: IO[bytes]) -> dict[str, Any]:
+    return json.loads(file.read())
+
+
+def _read_runs(file: IO[bytes]) -> list[dict[str, Any]]:
+    rows = list(csv.DictReader(io.StringIO(file.read().decode(), newline="")))
+    if not rows or any(None in row or None in row.values() for row in rows):
+        raise ValueError("it has no rows, or rows of different lengths")
+    return [{name: _number(text) for name, text in row.items()} for row in rows]
+
+
+def _read_npz(file: IO[bytes]) -> dict[str, np.ndarray]:
+    with np.load(file, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def environment() -> dict[str, Any]:
@@ -310,5 +330,5 @@ def _flatten(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
     for name, value in row.items():
         if isinstance(value, Mapping):
             yield from _flatten(value, f"{prefix}{name}.")
-        else:
+        elif value is not None or name not in _FIXED:
             yield prefix + name, value

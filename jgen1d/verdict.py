@@ -90,6 +90,7 @@ def classify(
     finite = (np.asarray(diverged_at) < 0) & np.isfinite(w1_over_std) & np.isfinite(np.asarray(metrics["std_ratio"]))
     if num_modes:
         collapsed = np.asarray(metrics["modes_covered"]) < num_modes
+        finite &= np.isfinite(np.asarray(metrics["modes_covered"]))
     else:
         collapsed = np.asarray(metrics["std_ratio"]) < thresholds.std_ratio
     close = w1_over_std <= thresholds.w1_over_std

@@ -51,7 +51,134 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
+OPTIONS = {
+    "saturating": {"generator_loss": "saturating"},
+    "half_log": {"discriminator_loss": "half_log"},
+    "least_squares": {"discriminator_loss": "least_squares", "generator_loss": "least_squares"},
+    "hinge": {"discriminator_loss": "hinge", "generator_loss": "hinge", "spectral_norm": True},
+    "wgan": {
+        "discriminator_loss": "wasserstein",
+        "generator_loss": "wasserstein",
+        "weight_clip": 0.05,
+        "critic_steps": 3,
+    },
+    "wgan_gp": {"discriminator_loss": "wasserstein", "generator_loss": "wasserstein", "gradient_penalty": 1.0},
+    "penalties": {"r1": 0.1, "r2": 0.1, "ema_decay": 0.9, "max_grad_norm": 0.1},
+    "noise": {"instance_noise": 0.5, "anneal_noise": True, "latent": "uniform", "activation": "tanh"},
+    "packing": {"packing": 2, "critic_steps": 2, "optimizer": "optimistic_adam", "activation": "silu"},
+}
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_options_train_and_keep_finite(options, dim):
+    config = gan.Config(**SMALL, **{"dim": dim, "num_steps": 10, **options})
+    rows = BATCH * gan.num_minibatches(config)
+
+    def train(state, key):
+        key_data, key_step = jax.random.split(key)
+        return gan.step(key_step, state, jax.random.normal(key_data, (rows, dim)), config)
+
+    def run(key):
+        key_init, key_train, key_sample = jax.random.split(key, 3)
+        state, info = jax.lax.scan(train, gan.init(key_init, config), jax.random.split(key_train, 5))
+        logits = gan.discriminate(state, jnp.zeros((4, dim)), config)
+        return state, info, gan.sample(key_sample, state, 5, config), logits
+
+    state, info, samples, logits = jax.device_get(jax.jit(run)(jax.random.key(1)))
+    assert all(np.isfinite(values).all() for values in info.values())
+    assert set(info) == {"loss_g", "loss_d", "d_real", "d_fake", "grad_norm_g", "grad_norm_d"}
+    assert samples.shape == (5, dim)
+    assert logits.shape == (4,)
+    if config.weight_clip:
+        assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(state.params_d)) <= np.float32(config.weight_clip)
+
+
+def one_step(**options):
+    config = gan.Config(**{**SMALL, "ema_decay": None, "r1": None, **options})
+    state = jax.jit(gan.init)(jax.random.key(0), config)
+    batch = 2 + jax.random.normal(jax.random.key(1), (BATCH * gan.num_minibatches(config), 1))
+    return *jax.device_get((state, *jax.jit(gan.step)(jax.random.key(2), state, batch, config))), config
+
+
+def test_a_term_of_weight_zero_equals_a_term_that_is_absent():
+    _, plain, _, _ = one_step()
+    _, zero, _, _ = one_step(r1=0.0, r2=0.0, gradient_penalty=0.0)
+    for a, b in zip(jax.tree.leaves(plain.params_d), jax.tree.leaves(zero.params_d), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_penalties_change_the_update_but_not_the_reported_loss():
+    _, _, info, _ = one_step()
+    for penalty in ("r1", "r2", "gradient_penalty"):
+        _, _, info_penalised, _ = one_step(**{penalty: 100.0})
+        np.testing.assert_allclose(info["loss_d"], info_penalised["loss_d"], rtol=1e-5)
+        assert not np.isclose(info["grad_norm_d"], info_penalised["grad_norm_d"])
+
+
+def test_weight_averaging_is_an_exponential_moving_average():
+    before, after, _, config = one_step(ema_decay=0.75)
+    expected = jax.tree.map(lambda old, new: 0.75 * old + 0.25 * new, before.average_g, after.params_g)
+    for a, b in zip(jax.tree.leaves(after.average_g), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    z = jax.random.normal(jax.random.key(0), (5, config.latent_dim))
+    raw = gan.generate(after, z, config.replace(ema_decay=None))
+    assert not np.allclose(gan.generate(after, z, config), raw)
+
+
+def test_cosine_schedule_ends_at_rest():
+    config = gan.Config(**SMALL, num_steps=1, schedule="cosine")
+    state = jax.jit(gan.init)(jax.random.key(0), config)._replace(step=jnp.ones((), int))
+    after, _ = jax.jit(gan.step)(jax.random.key(1), state, jnp.ones((BATCH, 1)), config)
+    np.testing.assert_array_equal(after.params_d["params"]["kernel_0"], state.params_d["params"]["kernel_0"])
+
+
+def test_packing_shows_the_discriminator_several_samples():
+    state, _, _, config = one_step(packing=3)
+    assert state.params_d["params"]["kernel_0"].shape[0] == 3
+    assert gan.num_minibatches(config.replace(critic_steps=4)) == 12
+
+
+def test_batch_that_cannot_be_split_is_refused():
+    config = gan.Config(**SMALL, critic_steps=5)
+    state = jax.eval_shape(gan.init, jax.random.key(0), config)
+    with pytest.raises(ValueError, match=r"= \[k·5, 1\], not \[64, 1\]"):
+        gan.step(jax.random.key(1), state, jnp.zeros((64, 1)), config)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"discriminator_loss": "hinge"}, "does not go with discriminator_loss='hinge': use hinge"),
+        (
+            {"discriminator_loss": "wasserstein", "generator_loss": "wasserstein"},
+            "needs weight_clip, gradient_penalty or spectral_norm",
+        ),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        gan.init(jax.random.key(0), gan.Config(**options))
+
+
+def test_loss_optimum_is_the_table_of_losses():
+    assert gan.loss_optimum(gan.preset("textbook")) == {"loss_d": 2 * losses.LOG_2, "loss_g": losses.LOG_2}
+    assert gan.loss_optimum(gan.preset("one_d")) == {"loss_d": losses.LOG_2, "loss_g": losses.LOG_2}
+    assert gan.loss_optimum(gan.Config(discriminator_loss="hinge", generator_loss="hinge")) == {"loss_d": 2.0}
+    assert gan.loss_optimum(gan.Config(generator_loss="saturating"))["loss_g"] == -losses.LOG_2
+
+
+def test_presets_are_what_they_are_called():
+    shape = {name: (c.latent_dim, c.widths_g, c.widths_d) for name, c in gan.PRESETS.items()}
+    assert shape["textbook"] == shape["dcgan_like"] == (5, (15, 15), (25, 25))
+    assert shape["playground"] == (10, (16,), (32,))
+    assert shape["one_d"] == (1, (15, 15), (25, 25))
+    assert gan.preset("robust") == gan.Config()
+    assert (gan.preset("dcgan_like").learning_rate_g, gan.preset("dcgan_like").beta1_d) == (2e-4, 0.5)
+
+
 @pytest.mark.smoke
+@pytest.mark.usefixtures("fully_optimised")
 def test_jitted_vmapped_step_equals_a_numpy_float64_reference():
     """Catches, besides mistakes of ours, releases of jaxlib that compute wrong numbers."""
     config = gan.preset("textbook")
@@ -61,11 +188,12 @@ def test_jitted_vmapped_step_equals_a_numpy_float64_reference():
     states = init(keys, config)
     step_keys = jax.random.split(jax.random.key(2), 3)
     after, info = jax.jit(jax.vmap(gan.step, in_axes=(0, 0, None, None)))(step_keys, states, batch, config)
+    latents = jax.vmap(lambda key: gan.latents(jax.random.split(key)[0], 256, config))(jax.random.clone(step_keys))
+    states, after, info, latents, batch = jax.device_get((states, after, info, latents, batch))
     for lane in range(3):
         state, new = (jax.tree.map(lambda leaf, lane=lane: leaf[lane], tree) for tree in (states, after))
         g, d = layers_of(state.params_g), layers_of(state.params_d)
-        z = np.float64(gan.latents(jax.random.split(step_keys[lane])[0], 256, config))
-        inputs_g, fake = forward(g, z)
+        inputs_g, fake = forward(g, np.float64(latents[lane]))
         inputs_real, logits_real = forward(d, np.float64(batch))
         inputs_fake, logits_fake = forward(d, fake)
         loss_d = np.logaddexp(0, -logits_real).mean() + np.logaddexp(0, logits_fake).mean()
@@ -90,118 +218,3 @@ def test_jitted_vmapped_step_equals_a_numpy_float64_reference():
                 for a, b, slope in zip(got, want, gradient, strict=True):
                     clear = np.abs(slope) > 1e-5
                     np.testing.assert_allclose(a[clear], b[clear], atol=2e-6)
-
-
-OPTIONS = {
-    "saturating": {"loss_g": "saturating"},
-    "half_log": {"loss_d": "half_log"},
-    "least_squares": {"loss_d": "least_squares", "loss_g": "least_squares"},
-    "hinge": {"loss_d": "hinge", "loss_g": "hinge", "spectral_norm": True},
-    "wgan": {"loss_d": "wasserstein", "loss_g": "wasserstein", "weight_clip": 0.05, "critic_steps": 3},
-    "wgan_gp": {"loss_d": "wasserstein", "loss_g": "wasserstein", "gradient_penalty": 1.0},
-    "penalties": {"r1": 0.1, "r2": 0.1, "ema_decay": 0.9, "max_grad_norm": 0.1},
-    "noise": {"instance_noise": 0.5, "anneal_noise": True, "latent": "uniform", "activation": "tanh"},
-    "packing": {"packing": 2, "critic_steps": 2, "optimizer": "optimistic_adam", "activation": "silu"},
-}
-
-
-@pytest.mark.parametrize("dim", [1, 2])
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_options_train_and_keep_finite(options, dim):
-    config = gan.Config(**SMALL, **{"dim": dim, "num_steps": 10, **options})
-    rows = BATCH * gan.num_minibatches(config)
-
-    def train(state, key):
-        key_data, key_step = jax.random.split(key)
-        return gan.step(key_step, state, jax.random.normal(key_data, (rows, dim)), config)
-
-    def run(key):
-        return jax.lax.scan(train, gan.init(jax.random.key(0), config), jax.random.split(key, 5))
-
-    state, info = jax.jit(run)(jax.random.key(1))
-    assert all(np.isfinite(values).all() for values in info.values())
-    assert set(info) == {"loss_g", "loss_d", "d_real", "d_fake", "grad_norm_g", "grad_norm_d"}
-    assert gan.sample(jax.random.key(2), state, 5, config).shape == (5, dim)
-    assert gan.discriminate(state, jnp.zeros((4, dim)), config).shape == (4,)
-    if config.weight_clip:
-        assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(state.params_d)) <= 0.05
-
-
-def one_step(**options):
-    config = gan.Config(**{**SMALL, "ema_decay": None, "r1": None, **options})
-    state = gan.init(jax.random.key(0), config)
-    batch = 2 + jax.random.normal(jax.random.key(1), (BATCH * gan.num_minibatches(config), 1))
-    return state, *gan.step(jax.random.key(2), state, batch, config), config
-
-
-def test_a_term_of_weight_zero_equals_a_term_that_is_absent():
-    _, plain, _, _ = one_step()
-    _, zero, _, _ = one_step(r1=0.0, r2=0.0, gradient_penalty=0.0)
-    for a, b in zip(jax.tree.leaves(plain.params_d), jax.tree.leaves(zero.params_d), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
-
-
-def test_penalties_change_the_update_but_not_the_reported_loss():
-    _, plain, info, _ = one_step()
-    for penalty in ("r1", "r2", "gradient_penalty"):
-        _, penalised, info_penalised, _ = one_step(**{penalty: 100.0})
-        np.testing.assert_allclose(info["loss_d"], info_penalised["loss_d"], rtol=1e-5)
-        assert not np.allclose(plain.params_d["params"]["kernel_1"], penalised.params_d["params"]["kernel_1"])
-
-
-def test_weight_averaging_is_an_exponential_moving_average():
-    before, after, _, config = one_step(ema_decay=0.75)
-    expected = jax.tree.map(lambda old, new: 0.75 * old + 0.25 * new, before.average_g, after.params_g)
-    for a, b in zip(jax.tree.leaves(after.average_g), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
-    z = jax.random.normal(jax.random.key(0), (5, config.latent_dim))
-    raw = gan.generate(after, z, config.replace(ema_decay=None))
-    assert not np.allclose(gan.generate(after, z, config), raw)
-
-
-def test_cosine_schedule_ends_at_rest():
-    config = gan.Config(**SMALL, num_steps=1, schedule="cosine")
-    state = gan.init(jax.random.key(0), config)._replace(step=jnp.ones((), int))
-    after, _ = gan.step(jax.random.key(1), state, jnp.ones((BATCH, 1)), config)
-    np.testing.assert_array_equal(after.params_d["params"]["kernel_0"], state.params_d["params"]["kernel_0"])
-
-
-def test_packing_shows_the_discriminator_several_samples():
-    state, _, _, config = one_step(packing=3)
-    assert state.params_d["params"]["kernel_0"].shape[0] == 3
-    assert gan.num_minibatches(config.replace(critic_steps=4)) == 12
-
-
-def test_batch_that_cannot_be_split_is_refused():
-    config = gan.Config(**SMALL, critic_steps=5)
-    state = gan.init(jax.random.key(0), config)
-    with pytest.raises(ValueError, match=r"batch must have shape \[k·5, 1\], not \[64, 1\]"):
-        gan.step(jax.random.key(1), state, jnp.zeros((64, 1)), config)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"loss_d": "hinge"}, "does not go with loss_d='hinge': use hinge"),
-        ({"loss_d": "wasserstein", "loss_g": "wasserstein"}, "needs weight_clip, gradient_penalty or spectral_norm"),
-    ],
-)
-def test_options_that_do_not_go_together_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        gan.init(jax.random.key(0), gan.Config(**options))
-
-
-def test_loss_optimum_is_the_table_of_losses():
-    assert gan.loss_optimum(gan.preset("textbook")) == {"loss_d": 2 * losses.LOG_2, "loss_g": losses.LOG_2}
-    assert gan.loss_optimum(gan.preset("one_d")) == {"loss_d": losses.LOG_2, "loss_g": losses.LOG_2}
-    assert gan.loss_optimum(gan.Config(loss_d="hinge", loss_g="hinge")) == {"loss_d": 2.0}
-    assert gan.loss_optimum(gan.Config(loss_g="saturating"))["loss_g"] == -losses.LOG_2
-
-
-def test_presets_are_what_they_are_called():
-    shape = {name: (c.latent_dim, c.widths_g, c.widths_d) for name, c in gan.PRESETS.items()}
-    assert shape["textbook"] == shape["dcgan_like"] == (5, (15, 15), (25, 25))
-    assert shape["playground"] == (10, (16,), (32,))
-    assert shape["one_d"] == (1, (15, 15), (25, 25))
-    assert gan.preset("robust") == gan.Config()
-    assert (gan.preset("dcgan_like").learning_rate_g, gan.preset("dcgan_like").beta1_d) == (2e-4, 0.5)

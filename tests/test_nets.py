@@ -217,7 +217,7 @@ def test_largest_singular_value_is_never_too_large_and_hardly_too_small(second):
         assert 1 - 5e-3 < value < 1 + 1e-6
 
 
-@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh"])
+@pytest.mark.parametrize("activation", ["leaky_relu", "tanh"])
 def test_a_network_with_spectral_norm_is_1_lipschitz(activation):
     params = jax.tree.map(lambda leaf: 20 * leaf, parameters(4))
     x, y = rows(2000, 5), rows(2000, 5) + np.float32(0.1) * rows(2000, 6)

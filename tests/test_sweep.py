@@ -18,7 +18,7 @@ def sweep(configs, seeds, targets=(BIMODAL,), **options):
 
 
 @pytest.fixture(scope="module")
-def plain():
+def plain(fully_optimised):
     return sweep([SMALL], range(4))
 
 
@@ -136,9 +136,9 @@ def test_wrong_numbers_are_refused_in_one_line(options, message):
         (SMALL.replace(widths_g=(8, 0)), r"widths_g=\(8, 0\): must be at least 1"),
         (SMALL.replace(widths_g=8), "widths_g=8: must be a tuple of integers"),
         (SMALL.replace(latent_dim=2.0), "latent_dim=2.0: must be an integer"),
-        (SMALL.replace(loss_g="non_saturatng"), "did you mean 'non_saturating'"),
+        (SMALL.replace(generator_loss="non_saturatng"), "did you mean 'non_saturating'"),
         (SMALL.replace(spectral_norm=1), "spectral_norm=1: must be True or False"),
-        (SMALL.replace(loss_d="hinge"), "does not go with"),
+        (SMALL.replace(discriminator_loss="hinge"), "does not go with"),
         ("gan", "config must be a jgen1d.methods.gan.Config, not 'gan'"),
     ],
 )
@@ -176,8 +176,9 @@ def test_importing_touches_no_device_and_no_configuration():
     import sys
 
     code = (
-        "import jax; before = dict(jax.config.values); import jgen1d; from jax._src import xla_bridge;"
-        "assert not xla_bridge._backends; assert dict(jax.config.values) == before; import sys;"
-        "assert not {'torch', 'absl.flags', 'matplotlib.pyplot'} & ({'torch', 'matplotlib.pyplot'} & set(sys.modules))"
+        "import sys, jax, flax, optax; before = dict(jax.config.values); import jgen1d\n"
+        "from jax._src import xla_bridge\n"
+        "assert not xla_bridge._backends; assert dict(jax.config.values) == before;"
+        "assert not {'torch', 'matplotlib', 'rich.progress'} & set(sys.modules), sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

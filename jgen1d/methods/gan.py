@@ -22,17 +22,17 @@ class Config:
 
     dim: int = static(default=1, at_least=1, help="dimension of the data; set by fit and sweep")
     num_steps: int = static(default=5_000, at_least=1, help="horizon of schedule and annealing; set by fit and sweep")
-    latent_dim: int = static(default=1, at_least=1, help="dimension of the generator's input")
+    latent_dim: int = static(default=5, at_least=1, help="dimension of the generator's input")
     latent: str = static(
         default="normal", choices=("normal", "uniform"), help="law of the latents: N(0, 1) or U(-1, 1)"
     )
     widths_g: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of the generator's hidden layers")
     widths_d: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of the discriminator's hidden layers")
-    activation: str = static(default="leaky_relu", choices=nets.ACTIVATIONS, help="of every hidden layer")
+    activation: str = static(default="relu", choices=nets.ACTIVATIONS, help="of every hidden layer")
     initializer: str = static(default="he_normal", choices=nets.INITIALIZERS, help="of the weight matrices")
     spectral_norm: bool = static(default=False, help="spectral normalisation of the discriminator")
-    loss_g: str = static(default="non_saturating", choices=losses.GENERATOR, help="the generator's loss")
-    loss_d: str = static(default="log", choices=losses.DISCRIMINATOR, help="the discriminator's loss")
+    generator_loss: str = static(default="non_saturating", choices=losses.GENERATOR, help="the generator's loss")
+    discriminator_loss: str = static(default="log", choices=losses.DISCRIMINATOR, help="the discriminator's loss")
     critic_steps: int = static(
         default=1, at_least=1, help="discriminator updates, on fresh minibatches, per generator update"
     )
@@ -49,18 +49,22 @@ class Config:
     beta2_g: float = traced(default=0.99, at_least=0, below=1, help="decay of the generator's second moment")
     beta2_d: float = traced(default=0.99, at_least=0, below=1, help="decay of the discriminator's second moment")
     ema_decay: float | None = traced(
-        default=None, at_least=0, below=1, help="weight averaging of the generator, per step"
+        default=0.998, at_least=0, below=1, optional=True, help="weight averaging of the generator, per step"
     )
-    r1: float | None = traced(default=None, at_least=0, help="weight of the gradient penalty on data")
-    r2: float | None = traced(default=None, at_least=0, help="weight of the gradient penalty on generated samples")
+    r1: float | None = traced(default=0.05, at_least=0, optional=True, help="weight of the gradient penalty on data")
+    r2: float | None = traced(
+        default=None, at_least=0, optional=True, help="weight of the penalty on generated samples"
+    )
     gradient_penalty: float | None = traced(
-        default=None, at_least=0, help="weight of WGAN-GP's penalty between the two"
+        default=None, at_least=0, optional=True, help="weight of WGAN-GP's penalty between data and samples"
     )
-    weight_clip: float | None = traced(default=None, above=0, help="bound on the discriminator's weights (WGAN)")
+    weight_clip: float | None = traced(default=None, above=0, optional=True, help="bound on D's weights (WGAN)")
     instance_noise: float | None = traced(
-        default=None, at_least=0, help="std of the noise on all that the discriminator sees"
+        default=None, at_least=0, optional=True, help="std of the noise on all that the discriminator sees"
     )
-    max_grad_norm: float | None = traced(default=None, above=0, help="bound on each player's global gradient norm")
+    max_grad_norm: float | None = traced(
+        default=None, above=0, optional=True, help="bound on each player's global gradient norm"
+    )
 
 
 class State(NamedTuple):
@@ -129,7 +133,9 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
     (params_d, opt_d_state), info, noise = _update_discriminator(key_d, player, real[-1], fake, state.step, config)
 
     def loss_of(fake: jax.Array) -> jax.Array:
-        return losses.GENERATOR[config.loss_g].loss(_discriminator(config).apply(params_d, _pack(fake + noise, config)))
+        return losses.GENERATOR[config.generator_loss].loss(
+            _discriminator(config).apply(params_d, _pack(fake + noise, config))
+        )
 
     loss_g, gradient = jax.value_and_grad(loss_of)(fake)
     (gradients,) = pull_back(gradient)
@@ -165,7 +171,10 @@ def discriminate(state: State, x: jax.Array, config: Config) -> jax.Array:
 
 def loss_optimum(config: Config) -> dict[str, float]:
     """The values of the losses at q = p with an optimal discriminator, of those losses that have one."""
-    optimum = {"loss_d": losses.DISCRIMINATOR[config.loss_d].optimum, "loss_g": losses.GENERATOR[config.loss_g].optimum}
+    optimum = {
+        "loss_d": losses.DISCRIMINATOR[config.discriminator_loss].optimum,
+        "loss_g": losses.GENERATOR[config.generator_loss].optimum,
+    }
     return {name: value for name, value in optimum.items() if value is not None}
 
 
@@ -182,14 +191,16 @@ def preset(name: str) -> Config:
 
 
 def _check(config: Config) -> None:
-    opponents = losses.DISCRIMINATOR[config.loss_d].opponents
-    if config.loss_g not in opponents:
-        allowed = " or ".join(opponents)
-        raise ValueError(f"loss_g={config.loss_g!r} does not go with loss_d={config.loss_d!r}: use {allowed}")
-    bounded = config.weight_clip is not None or config.gradient_penalty is not None or config.spectral_norm
-    if config.loss_d == "wasserstein" and not bounded:
+    g, d = config.generator_loss, config.discriminator_loss
+    opponents = losses.DISCRIMINATOR[d].opponents
+    if g not in opponents:
         raise ValueError(
-            "loss_d='wasserstein' needs weight_clip, gradient_penalty or spectral_norm to bound the critic"
+            f"generator_loss={g!r} does not go with discriminator_loss={d!r}: use {' or '.join(opponents)}"
+        )
+    bounded = config.weight_clip is not None or config.gradient_penalty is not None or config.spectral_norm
+    if d == "wasserstein" and not bounded:
+        raise ValueError(
+            "discriminator_loss='wasserstein' needs weight_clip, gradient_penalty or spectral_norm to bound the critic"
         )
 
 
@@ -211,7 +222,7 @@ def _optimizers(config: Config, step: jax.Array) -> tuple[optax.GradientTransfor
     decay = 1.0
     if config.schedule == "cosine":
         decay = optax.cosine_decay_schedule(1.0, config.num_steps)(step)
-    make = optax.adam if config.optimizer == "adam" else optax.optimistic_adam
+    make = optax.adam if config.optimizer == "adam" else optax.optimistic_adam_v2
     bound = [] if config.max_grad_norm is None else [optax.clip_by_global_norm(config.max_grad_norm)]
     opt_g = optax.chain(*bound, make(config.learning_rate_g * decay, b1=config.beta1_g, b2=config.beta2_g))
     opt_d = optax.chain(*bound, make(config.learning_rate_d * decay, b1=config.beta1_d, b2=config.beta2_d))
@@ -254,7 +265,7 @@ def _update_discriminator(
             share = jax.random.uniform(key_between, (real.shape[0], 1))
             between = losses.input_gradients(logits_of, share * real + (1 - share) * fake)
             penalty += config.gradient_penalty * losses.one_centred_penalty(between)
-        loss = losses.DISCRIMINATOR[config.loss_d].loss(logits_real, logits_fake)
+        loss = losses.DISCRIMINATOR[config.discriminator_loss].loss(logits_real, logits_fake)
         return loss + penalty, (loss, logits_real, logits_fake)
 
     gradients, (loss, logits_real, logits_fake) = jax.grad(loss_of, has_aux=True)(params)
@@ -263,7 +274,7 @@ def _update_discriminator(
     params = optax.apply_updates(params, updates)
     if (bound := config.weight_clip) is not None:
         params = jax.tree.map(lambda w: jnp.clip(w, -bound, bound), params)
-    output = jax.nn.sigmoid if config.loss_d in ("log", "half_log") else lambda logits: logits
+    output = jax.nn.sigmoid if config.discriminator_loss in ("log", "half_log") else lambda logits: logits
     info = {
         "loss_d": loss,
         "d_real": jnp.mean(output(logits_real)),
@@ -273,17 +284,18 @@ def _update_discriminator(
     return (params, opt_state), info, noise
 
 
-_ADAM: dict[str, Any] = {"beta1_g": 0.9, "beta1_d": 0.9, "beta2_g": 0.999, "beta2_d": 0.999, "schedule": "constant"}
-_TEXTBOOK = _ADAM | {"learning_rate_g": 1e-3, "learning_rate_d": 1e-3, "latent_dim": 5, "activation": "relu"}
+_PLAIN: dict[str, Any] = {"beta1_g": 0.9, "beta1_d": 0.9, "beta2_g": 0.999, "beta2_d": 0.999, "schedule": "constant"}
+_PLAIN |= {"activation": "relu", "r1": None, "ema_decay": None}
+_TEXTBOOK = _PLAIN | {"learning_rate_g": 1e-3, "learning_rate_d": 1e-3, "latent_dim": 5}
 _TEXTBOOK |= {"widths_g": (15, 15), "widths_d": (25, 25)}
 
-_PLAYGROUND = _ADAM | {"latent_dim": 10, "widths_g": (16,), "widths_d": (32,), "activation": "relu"}
+_PLAYGROUND = _PLAIN | {"latent_dim": 10, "widths_g": (16,), "widths_d": (32,)}
 
 PRESETS: dict[str, Config] = {
     "robust": Config(),
     "textbook": Config(**_TEXTBOOK),
     "playground": Config(**_PLAYGROUND, learning_rate_g=3e-3, learning_rate_d=3e-3),
-    "one_d": Config(**_TEXTBOOK | {"latent_dim": 1, "loss_d": "half_log"}),
+    "one_d": Config(**_TEXTBOOK | {"latent_dim": 1, "discriminator_loss": "half_log"}),
     "dcgan_like": Config(
         **_TEXTBOOK | {"learning_rate_g": 2e-4, "learning_rate_d": 2e-4, "beta1_g": 0.5, "beta1_d": 0.5}
     ),
