@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test lint bench clean
 
 demo: $(STAMP)
-	$(BIN)/python experiments/convergence.py --workdir=runs/demo --overwrite
+	$(BIN)/python experiments/convergence.py --num_seeds=32 --workdir=runs/demo --overwrite
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest

@@ -71,6 +71,7 @@ class Method(NamedTuple):
     Attributes:
       Config: frozen pytree dataclass (see `pytree_dataclass`). Two static fields are set by `fit` and `sweep` where the
         config has them: `dim`, the data's dimension, and `num_steps`, the run's length, the horizon of its schedules.
+        A third, `standardize`, is read by them: whether the method is to see (x − mean)/std; without it, it is.
       init: `(key, config) -> state`.
       step: `(key, state, batch, config) -> (state, info)`.
       sample: `(key, state, num_samples, config) -> f32[num_samples, dim]`.

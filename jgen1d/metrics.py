@@ -106,8 +106,8 @@ def ks(samples: jax.Array, target: Target) -> jax.Array:
     below = target.cdf(smaller)
     upper, lower = (jnp.arange(n) + 1) / n - cdf, below - jnp.arange(n) / n
     # Equal samples jump together: only the last of them ends the step, only the first begins it.
-    last = jnp.append(ordered[1:] > ordered[:-1], True)
-    first = jnp.insert(ordered[1:] > ordered[:-1], 0, True)
+    rises, edge = ordered[1:] > ordered[:-1], jnp.ones(1, bool)
+    last, first = jnp.concatenate([rises, edge]), jnp.concatenate([edge, rises])
     return jnp.maximum(jnp.max(jnp.where(last, jnp.abs(upper), 0)), jnp.max(jnp.where(first, jnp.abs(lower), 0)))
 
 

@@ -84,7 +84,7 @@ class Sweep:
     configs: tuple[Config, ...]
     seeds: tuple[int, ...]
     num_steps: int
-    standardize: bool
+    standardize: bool | None
     steps: np.ndarray
     history: dict[str, np.ndarray]
     metrics: dict[str, np.ndarray]
@@ -108,7 +108,8 @@ class Sweep:
         metrics: dict[str, Any] = {k: float(v[lane]) for k, v in self.metrics.items() if v.ndim == 3}
         if num_modes := len(self.targets[target].modes.scales):
             metrics["mode_mass"] = self.metrics["mode_mass"][lane][:num_modes]
-        shift, scale = jax.device_get(train.units(self.targets[target], self.standardize))
+        standardize = train.is_standardized(self.configs[config], self.standardize)
+        shift, scale = jax.device_get(train.units(self.targets[target], standardize))
         bound = train.bind(self.configs[config], dim=self.targets[target].dim, num_steps=self.num_steps)
         return train.Result(
             self.method, self.targets[target], bound, self.states[lane], self.steps,
@@ -127,7 +128,7 @@ def sweep(
     batch_size: int = 256,
     eval_every: int | None = None,
     num_samples: int = 10_000,
-    standardize: bool = True,
+    standardize: bool | None = None,
     thresholds: verdict_lib.Thresholds = verdict_lib.DEFAULT_THRESHOLDS,
     lanes_per_device: int | None = None,
     devices: Sequence[jax.Device] | None = None,
@@ -142,9 +143,9 @@ def sweep(
       seeds: seed s trains with `jax.random.key(s)`.
       num_steps: how many steps each run takes.
       batch_size: rows of each minibatch.
-      eval_every: steps between points of the history, a divisor of `num_steps`; None for up to 100 points.
+      eval_every: steps between points of the history, a divisor of `num_steps`; None for up to 50 points.
       num_samples: samples for the final metrics.
-      standardize: train on (x − mean)/std; results are in data units all the same.
+      standardize: train on (x − mean)/std; results are in data units all the same. None for what each config says.
       thresholds: the verdict's.
       lanes_per_device: the width of a block; None for the device's own. Equal widths give equal bits.
       devices: None for all of the process.
@@ -218,7 +219,7 @@ class Plan(NamedTuple):
     batch_size: int
     eval_every: int
     num_samples: int
-    standardize: bool
+    standardize: bool | None
 
 
 class Lane(NamedTuple):
@@ -250,7 +251,7 @@ def _run_block(plan: Plan, lanes: Sequence[Lane], mesh: Mesh, num_real: int, rep
         (keys, targets, configs), jax.sharding.NamedSharding(mesh, PartitionSpec("lane"))
     )
     program = functools.partial(_program, mesh=mesh)
-    standardize = plan.standardize
+    standardize = train.is_standardized(lanes[0].config, plan.standardize)
     num_rows = plan.batch_size * method.num_minibatches(lanes[0].config)
     shift, scale = program(train.units, standardize=standardize)(targets)
     reference = program(metrics_lib.reference, num_samples=train.NUM_CURVE_SAMPLES)(targets)

@@ -183,7 +183,7 @@ def fit(
     batch_size: int = 256,
     eval_every: int | None = None,
     num_samples: int = 10_000,
-    standardize: bool = True,
+    standardize: bool | None = None,
     thresholds: verdict_lib.Thresholds = verdict_lib.DEFAULT_THRESHOLDS,
 ) -> Result:
     """Trains one run.
@@ -195,9 +195,9 @@ def fit(
       config: hyper-parameters; `dim` and `num_steps` are set from the other arguments.
       num_steps: how many steps to take.
       batch_size: rows of each minibatch.
-      eval_every: steps between points of the history, a divisor of `num_steps`; None for up to 100 points.
+      eval_every: steps between points of the history, a divisor of `num_steps`; None for up to 50 points.
       num_samples: samples for the final metrics.
-      standardize: train on (x − mean)/std; results are in data units all the same.
+      standardize: train on (x − mean)/std; results are in data units all the same. None for what the config says.
       thresholds: the verdict's.
 
     Raises:
@@ -213,6 +213,7 @@ def fit(
     """
     config = prepare(method, target, config, num_steps, batch_size, num_samples)
     eval_every = check_eval_every(num_steps, eval_every)
+    standardize = is_standardized(config, standardize)
     run, history, final = _fit(key, method, target, config, num_steps, batch_size, eval_every, num_samples, standardize)
     run, history, final = jax.device_get((run._replace(key_data=None, key_step=None, key_eval=None), history, final))
     optimum = method.loss_optimum(config) if method.loss_optimum else None
@@ -271,14 +272,19 @@ def prepare(
     return config
 
 
+def is_standardized(config: Config, standardize: bool | None) -> bool:
+    """Whether a run trains on (x − mean)/std: as its caller says, else its config, else yes."""
+    return getattr(config, "standardize", True) if standardize is None else standardize
+
+
 def check_eval_every(num_steps: int, eval_every: int | None) -> int:
-    """The steps between points of the history: `eval_every`, or for None the least that gives at most 100 points.
+    """The steps between points of the history: `eval_every`, or for None the least that gives at most 50 points.
 
     Raises:
       ValueError: where it does not divide `num_steps`.
     """
     if eval_every is None:
-        return next(every for every in range(-(-num_steps // 100), num_steps + 1) if num_steps % every == 0)
+        return next(every for every in range(-(-num_steps // 50), num_steps + 1) if num_steps % every == 0)
     if eval_every < 1 or num_steps % eval_every:
         raise ValueError(f"eval_every={eval_every}: must divide num_steps={num_steps}")
     return eval_every

@@ -167,8 +167,8 @@ def test_grid_is_the_product_and_checks_names_and_values():
         jgen1d.grid(SMALL, r1=[-1.0])
 
 
-def test_eval_every_defaults_to_at_most_a_hundred_points():
-    assert [train.check_eval_every(n, None) for n in (1, 50, 100, 5_000, 250, 101)] == [1, 1, 1, 50, 5, 101]
+def test_eval_every_defaults_to_at_most_fifty_points():
+    assert [train.check_eval_every(n, None) for n in (1, 50, 100, 5_000, 250, 101)] == [1, 1, 2, 100, 5, 101]
 
 
 def test_importing_touches_no_device_and_no_configuration():

@@ -22,6 +22,7 @@ class Config:
 
     dim: int = static(default=1, at_least=1, help="dimension of the data; set by fit and sweep")
     num_steps: int = static(default=5_000, at_least=1, help="horizon of schedule and annealing; set by fit and sweep")
+    standardize: bool = static(default=True, help="train on (x − mean)/std of the data")
     latent_dim: int = static(default=5, at_least=1, help="dimension of the generator's input")
     latent: str = static(
         default="normal", choices=("normal", "uniform"), help="law of the latents: N(0, 1) or U(-1, 1)"
@@ -285,7 +286,7 @@ def _update_discriminator(
 
 
 _PLAIN: dict[str, Any] = {"beta1_g": 0.9, "beta1_d": 0.9, "beta2_g": 0.999, "beta2_d": 0.999, "schedule": "constant"}
-_PLAIN |= {"activation": "relu", "r1": None, "ema_decay": None}
+_PLAIN |= {"standardize": False, "activation": "relu", "r1": None, "ema_decay": None}
 _TEXTBOOK = _PLAIN | {"learning_rate_g": 1e-3, "learning_rate_d": 1e-3, "latent_dim": 5}
 _TEXTBOOK |= {"widths_g": (15, 15), "widths_d": (25, 25)}
 
