@@ -382,18 +382,26 @@ DAMAGES = {
 @pytest.mark.parametrize("name", FILES)
 def test_load_of_a_damaged_workdir_is_one_line_with_the_files_name(copy, name, damage):
     DAMAGES[damage](copy / name)
-    with pytest.raises(ValueError, match="does not hold a sweep's results") as error:
+    with pytest.raises(ValueError, match="is missing or damaged") as error:
         results.load(copy)
     assert "\n" not in str(error.value)
     assert name in str(error.value)
 
 
 def test_load_of_curves_that_are_damaged_somewhere_inside(copy):
-    intact = (copy / "curves.npz").read_bytes()
+    intact, curves = (copy / "curves.npz").read_bytes(), results.load(copy).curves
+    refused = 0
     for start in np.linspace(0, 0.8 * len(intact), 40).astype(int):
         (copy / "curves.npz").write_bytes(intact[:start] + b"\xff" * 8 + intact[start + 8 :])
-        with pytest.raises(ValueError, match="does not hold a sweep's results"):
-            results.load(copy)
+        try:
+            loaded = results.load(copy).curves
+        except ValueError as error:
+            assert "is missing or damaged" in str(error)  # noqa: PT017
+            refused += 1
+        else:  # bytes that say nothing of the numbers, such as a date
+            for name, values in curves.items():
+                np.testing.assert_array_equal(values, loaded[name])
+    assert refused > 30
 
 
 def test_load_of_runs_whose_rows_are_too_long(copy):
@@ -406,7 +414,7 @@ def test_load_of_runs_whose_rows_are_too_long(copy):
 def test_load_of_no_workdir(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "nowhere", tmp_path, tmp_path / "file"):
-        with pytest.raises(ValueError, match="does not hold a sweep's results") as error:
+        with pytest.raises(ValueError, match="is missing or damaged") as error:
             results.load(path)
         assert str(path) in str(error.value)
 

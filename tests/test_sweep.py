@@ -101,8 +101,8 @@ def test_a_method_with_a_density_gets_its_kl():
     from tests.readme import toy_method
 
     toy = toy_method()
-    config = toy.Config(learning_rate=0.1)
-    done = jgen1d.sweep(toy, [jgen1d.TARGETS["normal"]], [config], range(2), num_steps=100, num_samples=1000)
+    config = toy.Config(learning_rate=0.02)
+    done = jgen1d.sweep(toy, [jgen1d.TARGETS["normal"]], [config], range(2), num_steps=400)
     assert (done.metrics["kl"] < 0.02).all()
     assert (done.verdict == "converged").all()
     np.testing.assert_allclose(done.history["mean"][0, 0, :, -1], 4.0, atol=0.1)

@@ -596,7 +596,7 @@ ERRORS = {
     "normal without width": (lambda: targets.normal(0, 0), "positive"),
     "normal nowhere": (lambda: targets.normal(math.nan, 1), "finite"),
     "ring without modes": (lambda: targets.ring(0), "k ≥ 1"),
-    "uniform from high to low": (lambda: targets.uniform(2, 1), "low must be below high, not 2 and 1"),
+    "uniform from high to low": (lambda: targets.uniform(2, 1), "low must be below high, and both finite, not 2 and 1"),
     "uniform on a point": (lambda: targets.uniform(1, 1), "low must be below high"),
     "uniform on a half-line": (lambda: targets.uniform(0, math.inf), "uniform: .*inf"),
     "uniform on what is no number": (lambda: targets.uniform(0, math.nan), "uniform: .*nan"),

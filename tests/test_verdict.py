@@ -162,7 +162,7 @@ def test_without_an_optimum_only_distance_and_coverage_count(optimum):
 
 
 def test_losses_without_an_optimum_are_not_read():
-    optimum = gan.loss_optimum(gan.Config(loss_d="hinge", loss_g="hinge"))
+    optimum = gan.loss_optimum(gan.Config(discriminator_loss="hinge", generator_loss="hinge"))
     assert optimum == {"loss_d": 2.0}
     curves = {"loss_d": np.full(NUM_EVALS, 2.0), "loss_g": 50 + 100 * SWING}
     assert verdict(curves, final(), optimum) == "converged"
@@ -281,7 +281,7 @@ def constant_discriminator(loss_d, loss_g, num_generators):
 
 @pytest.mark.parametrize(("loss_d", "loss_g"), PAIRS)
 def test_a_constant_discriminator_shows_the_optimum_and_only_the_right_generator_converged(loss_d, loss_g):
-    optimum = gan.loss_optimum(gan.Config(loss_d=loss_d, loss_g=loss_g))
+    optimum = gan.loss_optimum(gan.Config(discriminator_loss=loss_d, generator_loss=loss_g))
     curves = constant_discriminator(loss_d, loss_g, len(GENERATORS))
     assert "loss_d" in optimum
     for name, value in optimum.items():
