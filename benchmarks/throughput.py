@@ -5,10 +5,11 @@
 Each contender trains the same networks (G 5-15-15-1, D 1-25-25-1, batch 256, Adam) on fresh data at every step. They
 take turns, `--rounds` times, so that a busy machine slows all of them: read the ratios. The fraction of the GEMM peak
 counts only the multiplications and additions that the networks' matrix products need, over what a large matrix product
-reaches on the same devices in the same run.
+reaches on the same devices in the same run. `sweep` also draws its history and metrics; the others only train.
 """
 
 import itertools
+import math
 import statistics
 import sys
 import time
@@ -25,7 +26,9 @@ from jgen1d import TARGETS, cli, sweep
 from jgen1d.methods import gan
 
 _LANES = flags.DEFINE_integer("lanes", 64, "runs that train side by side", lower_bound=1)
-_STEPS = flags.DEFINE_integer("num_steps", 1_000, "training steps of each run in a round", lower_bound=100)
+_STEPS = flags.DEFINE_integer(
+    "num_steps", 2_000, "training steps of each run in a round, a multiple of 200", lower_bound=200
+)
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "rounds that the contenders take turns in", lower_bound=1)
 
 CONFIG = gan.preset("textbook")
@@ -40,24 +43,22 @@ def main() -> None:
         contenders["PyTorch loop"] = _torch_loop()
     except ImportError:
         print("PyTorch is not installed: its loop is left out (pip install 'jgen1d[bench]')", file=sys.stderr)
-    compile_seconds: dict[str, float] = {}
-    rates: dict[str, list[float]] = {name: [] for name in contenders}
-    for name, contender in contenders.items():
-        began = time.perf_counter()
-        contender(_LANES.value, 100)
-        compile_seconds[name] = time.perf_counter() - began
+    # One PyTorch run after the other: two of them tell the rate of any number.
+    sizes = {name: (2, 300) if name == "PyTorch loop" else (_LANES.value, _STEPS.value) for name in contenders}
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
     peak = []
-    for _ in range(_ROUNDS.value):
+    for _ in range(1 + _ROUNDS.value):
         peak.append(_gemm_peak())
         for name, contender in contenders.items():
-            # One PyTorch run after the other: two of them tell the rate of any number.
-            lanes, steps = (2, 300) if name == "PyTorch loop" else (_LANES.value, _STEPS.value)
             began = time.perf_counter()
-            contender(lanes, steps)
-            rates[name].append(lanes * steps / (time.perf_counter() - began))
+            contender(*sizes[name])
+            seconds[name].append(time.perf_counter() - began)
+    # The first round compiles, and does not count.
+    rates = {name: [math.prod(sizes[name]) / t for t in times[1:]] for name, times in seconds.items()}
+    compile_seconds = {name: times[0] - statistics.median(times[1:]) for name, times in seconds.items()}
     print(f"{_LANES.value} lanes, {len(jax.devices())} {jax.devices()[0].device_kind} devices, jax {jax.__version__}")
     print(f"f32 GEMM peak {statistics.median(peak) / 1e9:.0f} GFLOP/s; {flops_per_step() / 1e6:.2f} MFLOP a step")
-    head = ["", "lane-steps/s", "us/lane-step", "of peak", "first 100 steps", "sweep is faster by"]
+    head = ["", "lane-steps/s", "us/lane-step", "of peak", "compilation", "sweep is faster by"]
     print("{:25}{:>14}{:>14}{:>9}{:>17}{:>24}".format(*head))
     for name, values in rates.items():
         rate = statistics.median(values)
@@ -97,7 +98,7 @@ def _gemm_peak(size: int = 2048) -> float:
 
 
 def _sweep(lanes: int, steps: int) -> None:
-    sweep(gan.METHOD, [TARGET], [CONFIG], range(lanes), steps, eval_every=100, batch_size=BATCH_SIZE)
+    sweep(gan.METHOD, [TARGET], [CONFIG], range(lanes), steps, eval_every=200, batch_size=BATCH_SIZE, num_samples=1_000)
 
 
 def _plain_vmap() -> Callable[[int, int], None]:
@@ -147,8 +148,7 @@ def _plain_vmap() -> Callable[[int, int], None]:
     batched = jax.jit(jax.vmap(train, in_axes=(0, None)), static_argnums=1)
 
     def contender(lanes: int, steps: int) -> None:
-        for _ in range(steps // 100):  # the same program for any number of steps
-            jax.block_until_ready(batched(jax.random.split(jax.random.key(0), lanes), 100))
+        jax.block_until_ready(batched(jax.random.split(jax.random.key(0), lanes), steps))
 
     return contender
 

@@ -70,7 +70,7 @@ class Sweep:
       seeds: the integers whose `jax.random.key` each run is a function of.
       num_steps: the runs' length.
       steps: i[num_evals], the steps taken at each point of the history.
-      history: f[..., num_evals] by name, NaN after a divergence.
+      history: f[..., num_evals] by name (see `Result.history`), NaN after a divergence.
       metrics: f[...] by name, NaN where a target lacks one; `mode_mass` is f[..., modes].
       verdict: strings[...].
       diverged_at: i[...], the step that was not finite, −1 where there was none.
@@ -258,9 +258,11 @@ def _run_block(plan: Plan, lanes: Sequence[Lane], mesh: Mesh, num_real: int, rep
     runs = program(train.start, method)(keys, configs)
     history: list[dict[str, jax.Array]] = []
     for _ in range(plan.num_steps // plan.eval_every):
+        info: dict[str, Any] = {}
         for piece in _pieces(plan.eval_every):
             draw = program(train.draw, num_steps=piece, num_rows=num_rows, standardize=standardize)
-            runs, info = program(train.advance, method)(runs, draw(runs, targets), configs)
+            runs, mean = program(train.advance, method)(runs, draw(runs, targets), configs)
+            info = {name: info.get(name, 0) + value * (piece / plan.eval_every) for name, value in mean.items()}
             if history:  # keep one point in flight, so that the devices never wait for the host
                 jax.block_until_ready(history[-1])
             report(num_real * piece)

@@ -66,7 +66,7 @@ def _step_keys(key: Key, step: jax.Array, num_steps: int) -> tuple[jax.Array, Ca
 
 
 def advance(method: Method, run: Run, batches: jax.Array, config: Config) -> tuple[Run, Info]:
-    """Takes one step per batch, f32[num_steps, rows, dim]. Returns the run and the last step's info.
+    """Takes one step per batch, f32[num_steps, rows, dim]. Returns the run and the mean info of these steps.
 
     A run that becomes non-finite is frozen: its state stays what it was before these steps, its info is NaN.
     """
@@ -81,7 +81,7 @@ def advance(method: Method, run: Run, batches: jax.Array, config: Config) -> tup
     diverged_at = jnp.where((run.diverged_at < 0) & jnp.any(bad), diverged_now, run.diverged_at)
     alive = diverged_at < 0
     state = jax.tree.map(functools.partial(jnp.where, alive), state, run.state)
-    info = {name: jnp.where(alive, values[-1], jnp.nan) for name, values in infos.items()}
+    info = {name: jnp.where(alive, jnp.mean(values), jnp.nan) for name, values in infos.items()}
     return run._replace(state=state, step=run.step + len(batches), diverged_at=diverged_at), info
 
 
@@ -139,8 +139,8 @@ class Result:
       config: with which hyper-parameters.
       state: the method's final state, in training units.
       steps: i[num_evals], the steps taken at each point of the history.
-      history: f[num_evals] by name: the info of that step (NaN once diverged), and `metrics.curves` of
-        `NUM_CURVE_SAMPLES` samples.
+      history: f[num_evals] by name: the mean of each info over the steps since the point before (one minibatch's losses
+        are noise; NaN once diverged), and `metrics.curves` of `NUM_CURVE_SAMPLES` samples.
       metrics: floats by name (`mode_mass` an array), from `num_samples` samples.
       verdict: one of `verdict.VERDICTS`.
       diverged_at: the step that was not finite, −1 where there was none.

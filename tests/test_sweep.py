@@ -167,6 +167,15 @@ def test_grid_is_the_product_and_checks_names_and_values():
         jgen1d.grid(SMALL, r1=[-1.0])
 
 
+def test_an_interval_is_trained_in_pieces():
+    pieces = jgen1d.sweep.__globals__["_pieces"]
+    assert [pieces(n) for n in (1, 256, 600, 257)] == [[1], [256], [200] * 3, [256, 1]]
+    run = {"num_steps": 258, "eval_every": 258, "num_samples": 200}
+    whole = jgen1d.fit(jax.random.key(0), gan.METHOD, BIMODAL, SMALL, **run)
+    parts = sweep([SMALL], [0], **run)
+    np.testing.assert_allclose(parts.history["loss_d"][0, 0, 0], whole.history["loss_d"], rtol=1e-2)
+
+
 def test_eval_every_defaults_to_at_most_fifty_points():
     assert [train.check_eval_every(n, None) for n in (1, 50, 100, 5_000, 250, 101)] == [1, 1, 2, 100, 5, 101]
 
