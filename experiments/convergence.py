@@ -8,6 +8,10 @@ Trains method × targets × presets × config axes × seeds side by side and pri
 of seeds with losses at their optimum, the share of every verdict, modes covered, W1/σ and W1/floor; each share with its
 Wilson 95 % interval, each distance as median [5 %, 95 %]. Then one sentence per target. The workdir receives
 `config.json`, `runs.csv`, `curves.npz`, `summary.json` and plots.
+
+Expect, with the defaults (5 to 6 minutes on 2 cores, about 3 with --num_seeds=32): textbook at its optimum in 97 % of
+seeds or more on every target, converged in at most 6 %, W1/σ from 0.10 (exponential) to 0.87 (normal); robust converged
+in 98 % of seeds or more, W1/σ 0.017 to 0.027, which is 1.4 (normal) to 2.7 (mixture) times a perfect sampler's.
 """
 
 import sys

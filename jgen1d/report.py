@@ -30,16 +30,14 @@ def conclusions(sweep: Sweep, presets: Sequence[str]) -> list[str]:
 
 def _clause(name: str, row: dict[str, Any]) -> str:
     num_seeds, verdicts = row["num_seeds"], row["verdicts"]
-    converged = verdicts["converged"]
+    num_converged = verdicts["converged"]["count"]
     others = {v: r["count"] for v, r in verdicts.items() if v != "converged" and r["count"]}
     instead = ", ".join(f"{count} {verdict}" for verdict, count in sorted(others.items(), key=lambda item: -item[1]))
-    learnt = f"{converged['count']} of {num_seeds} seeds learned the distribution"
+    learnt = f"{num_converged or 'none'}{f' of {num_seeds}' if num_converged else ''} learned the distribution"
     if row["at_equilibrium"] is not None:
         at_equilibrium = row["at_equilibrium"]["count"]
-        link = "yet only" if at_equilibrium > 2 * converged["count"] else "and"
-        learnt = f"the losses of {at_equilibrium} of {num_seeds} seeds sit at their optimum, {link} " + learnt.replace(
-            " seeds", ""
-        )
+        link = "and" if at_equilibrium <= 2 * num_converged else "yet only" if num_converged else "yet"
+        learnt = f"the losses of {at_equilibrium} of {num_seeds} seeds sit at their optimum, {link} {learnt}"
     distance = row["w1_over_floor"]
     far = f", at a median of {distance['median']:.1f} times a perfect sampler's distance" if distance else ""
     return f"with {name} {learnt}{far}{f' (else {instead})' if instead else ''}"
