@@ -49,23 +49,17 @@ class Config:
     beta1_d: float = traced(default=0.0, at_least=0, below=1, help="decay of the discriminator's first moment")
     beta2_g: float = traced(default=0.99, at_least=0, below=1, help="decay of the generator's second moment")
     beta2_d: float = traced(default=0.99, at_least=0, below=1, help="decay of the discriminator's second moment")
-    ema_decay: float | None = traced(
-        default=0.998, at_least=0, below=1, optional=True, help="weight averaging of the generator, per step"
-    )
+    ema_decay: float | None = traced(default=0.998, at_least=0, below=1, optional=True, help="weight averaging of G")
     r1: float | None = traced(default=0.05, at_least=0, optional=True, help="weight of the gradient penalty on data")
     r2: float | None = traced(
         default=None, at_least=0, optional=True, help="weight of the penalty on generated samples"
     )
-    gradient_penalty: float | None = traced(
-        default=None, at_least=0, optional=True, help="weight of WGAN-GP's penalty between data and samples"
-    )
+    gradient_penalty: float | None = traced(default=None, at_least=0, optional=True, help="weight of WGAN-GP's penalty")
     weight_clip: float | None = traced(default=None, above=0, optional=True, help="bound on D's weights (WGAN)")
     instance_noise: float | None = traced(
-        default=None, at_least=0, optional=True, help="std of the noise on all that the discriminator sees"
+        default=None, at_least=0, optional=True, help="std of noise on all that D sees"
     )
-    max_grad_norm: float | None = traced(
-        default=None, above=0, optional=True, help="bound on each player's global gradient norm"
-    )
+    max_grad_norm: float | None = traced(default=None, above=0, optional=True, help="bound on each gradient's norm")
 
 
 class State(NamedTuple):
