@@ -155,19 +155,24 @@ def _window(target: train.Target) -> tuple[float, float]:
     return low - 0.15 * (high - low), high + 0.15 * (high - low)
 
 
-def _discriminator(result: train.Result, num_bins: int = 150, num_samples: int = 300_000) -> dict[str, np.ndarray]:
+def _discriminator(
+    result: train.Result, num_bins: int = 150, num_samples: int = 300_000
+) -> dict[str, np.ndarray | None]:
     """D over the target's range, and the D* that belongs to the generator: p/(p + q) bin by bin, q from its samples."""
     if result.config.discriminator_loss not in ("log", "half_log"):
         return {}
     edges = np.linspace(*_window(result.target), num_bins + 1)
     x = (edges[1:] + edges[:-1]) / 2
     logits = gan.discriminate(result.state, jnp.asarray((x[:, None] - result.shift) / result.scale), result.config)
+    learnt = np.asarray(jax.nn.sigmoid(logits))
+    if not result.target.has_density:  # against a finite sample the optimum is 1 on its values and 0 elsewhere
+        return {"x": x, "learnt": learnt, "optimal": None}
     real = np.diff(np.asarray(result.target.cdf(edges)))
     fake = np.histogram(np.asarray(result.sample(jax.random.key(2), num_samples)), edges)[0] / num_samples
     # Below ten samples' worth of mass the ratio is noise.
     known = real + fake > 10 / num_samples
     optimal = np.where(known, real / np.where(known, real + fake, 1), np.nan)
-    return {"x": x, "learnt": np.asarray(jax.nn.sigmoid(logits)), "optimal": optimal}
+    return {"x": x, "learnt": learnt, "optimal": optimal}
 
 
 def _generator(result: train.Result) -> dict[str, np.ndarray]:
