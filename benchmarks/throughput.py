@@ -1,194 +1,154 @@
-"""How many training steps of the textbook GAN per second: a PyTorch loop, plain `jit(vmap)`, and `sweep`, in one run.
+"""How many training steps a second: a PyTorch loop, a PyTorch ensemble, plain `jit(vmap)`, and `sweep`, in one run.
 
-    python benchmarks/throughput.py                     # 64 lanes of the textbook GAN, about 2 minutes on 2 cores
+    python benchmarks/throughput.py                                    # everything that 20 to 25 minutes allow
+    python benchmarks/throughput.py --sizes=textbook --lanes=64        # one cell
+    python benchmarks/throughput.py --lanes=64,4096 --contenders=plain,sweep --rounds=9
 
-Each contender trains the same networks (G 5-15-15-1, D 1-25-25-1, batch 256, Adam) on fresh data at every step. They
-take turns, `--rounds` times, so that a busy machine slows all of them: read the ratios. The fraction of the GEMM peak
-counts only the multiplications and additions that the networks' matrix products need, over what a large matrix product
-reaches on the same devices in the same run. `sweep` also draws its history and metrics; the others only train.
+The contenders (contenders.py) train the same GANs on the same target. They take turns in one process, `--rounds` times,
+so that a busy machine slows all of them: read the ratios, given as median [least, most] over the rounds.
+
+A turn is a short and a long run. Their difference is the marginal rate, "training": data, steps, and for `sweep` also
+the history, one evaluation per 100 steps, and 2 samples per step for the final metrics, as in a normal run of 5,000
+steps with 50 points and 10,000 samples (the others only train). "5,000-step run" is the rate of such a run as a whole:
+what the short run took, starting, scoring and Python included, and the marginal rate for the rest; without compilation.
+Every length compiles its own program: a first turn, which does not count, compiles both.
+
+- The loop's lanes follow one another: it trains one, once per round and size, and that tells the rate of any number.
+- PyTorch has one thread or one per core, whichever is faster for the contender and its lanes.
+- "us": microseconds per lane and step.
+- "of peak": useful FLOP/s (`yardstick.flops_per_step`: matrix products of the unpadded networks, nothing else) over the
+  FLOP/s of f32 products of 2048 × 2048 matrices, one on each device, in the same rounds.
+- "of 64": the rate over the same contender's at 64 lanes, round by round.
+- "compile": the first call of the short run less the median of the later ones; about 0 where the programs of fewer
+  lanes serve, as those of `sweep` do from one full block on.
+- "memory": by how much the most that was in use in a turn exceeds what was before it.
+- Long turns (over 3 times `--seconds`) take part in the first 3 rounds only. What would take over `--max_seconds` a
+  turn has fewer steps: `sweep` then has more evaluations per step than a normal run, is charged for them, and the table
+  says so. What does not fit even with 14 steps, or not into memory, is not run, and the table says so.
+
+The workdir receives `throughput.csv` (a row per size, lanes and contender, with the ranges), `throughput.png` ("N runs
+in the time of one") and `config.json`.
 """
 
-import itertools
-import math
 import statistics
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-import optax
 from absl import flags
 
-from jgen1d import TARGETS, cli, sweep
+from benchmarks import contenders, report, yardstick
+from benchmarks.contenders import BATCH_SIZE, CONTENDERS
+from benchmarks.turns import FEW_ROUNDS, Cell, choose
+from jgen1d import cli
+from jgen1d.core import replace, unknown
 from jgen1d.methods import gan
 
-_LANES = flags.DEFINE_integer("lanes", 64, "runs that train side by side", lower_bound=1)
-_STEPS = flags.DEFINE_integer(
-    "num_steps", 2_000, "training steps of each run in a round, a multiple of 200", lower_bound=200
-)
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "rounds that the contenders take turns in", lower_bound=1)
+TEXTBOOK = gan.preset("textbook")
+SIZES = {
+    "textbook": TEXTBOOK,
+    "64-wide": replace(TEXTBOOK, widths_g=(64, 64), widths_d=(64, 64)),
+    "4x400": replace(TEXTBOOK, widths_g=(400,) * 4, widths_d=(400,) * 4),
+}
 
-CONFIG = gan.preset("textbook")
-BATCH_SIZE = 256
-TARGET = TARGETS["bimodal"]
-CENTERS, SCALE, MEAN, STD = (2.0, 6.0), 0.4, float(TARGET.mean[0]), float(TARGET.std[0])
+_LANES = flags.DEFINE_list("lanes", ["1", "4", "16", "64", "256", "1024", "4096"], "numbers of runs, side by side")
+_SIZES = flags.DEFINE_list("sizes", list(SIZES), "of the networks")
+_CONTENDERS = flags.DEFINE_list("contenders", list(CONTENDERS), "who takes part")
+_NUM_STEPS = flags.DEFINE_integer(
+    "num_steps", None, "most training steps of a turn's long run; default: as many as --seconds allow", lower_bound=12
+)
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "rounds that the contenders take turns in", lower_bound=1)
+_SECONDS = flags.DEFINE_float("seconds", 1.0, "how long a turn should take", lower_bound=0.0)
+_MAX_SECONDS = flags.DEFINE_float(
+    "max_seconds", 20.0, "how long a turn may take, twice that with a normal run's evaluations", lower_bound=0.0
+)
+_WORKDIR = flags.DEFINE_string("workdir", None, "where to write; default: runs/throughput-TIME; empty: nowhere")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "write into a workdir that is not empty")
+_QUICK = flags.DEFINE_bool("quick", False, "2 rounds of 12 steps, 1 and 2 lanes, textbook; where these are not given")
 
 
 def main() -> None:
-    contenders = {"sweep": _sweep, "jit(vmap), Dense layers": _plain_vmap()}
-    try:
-        contenders["PyTorch loop"] = _torch_loop()
-    except ImportError:
-        print("PyTorch is not installed: its loop is left out (pip install 'jgen1d[bench]')", file=sys.stderr)
-    # One PyTorch run after the other: two of them tell the rate of any number.
-    sizes = {name: (2, 300) if name == "PyTorch loop" else (_LANES.value, _STEPS.value) for name in contenders}
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    peak = []
-    for _ in range(1 + _ROUNDS.value):
-        peak.append(_gemm_peak())
-        for name, contender in contenders.items():
-            began = time.perf_counter()
-            contender(*sizes[name])
-            seconds[name].append(time.perf_counter() - began)
-    # The first round compiles, and does not count.
-    rates = {name: [math.prod(sizes[name]) / t for t in times[1:]] for name, times in seconds.items()}
-    compile_seconds = {name: times[0] - statistics.median(times[1:]) for name, times in seconds.items()}
-    print(f"{_LANES.value} lanes, {len(jax.devices())} {jax.devices()[0].device_kind} devices, jax {jax.__version__}")
-    print(f"f32 GEMM peak {statistics.median(peak) / 1e9:.0f} GFLOP/s; {flops_per_step() / 1e6:.2f} MFLOP a step")
-    head = ["", "lane-steps/s", "us/lane-step", "of peak", "compilation", "sweep is faster by"]
-    print("{:25}{:>14}{:>14}{:>9}{:>17}{:>24}".format(*head))
-    for name, values in rates.items():
-        rate = statistics.median(values)
-        ratios = [ours / theirs for ours, theirs in zip(rates["sweep"], values, strict=True)]
-        faster = f"{statistics.median(ratios):.1f} x [{min(ratios):.1f}, {max(ratios):.1f}]"
-        share = rate * flops_per_step() / statistics.median(peak)
-        print(f"{name:25}{rate:14,.0f}{1e6 / rate:14.1f}{share:9.1%}{compile_seconds[name]:15.1f} s{faster:>24}")
+    quick = _QUICK.value
+    lanes = _counts(["1", "2"] if quick and not _LANES.present else _LANES.value)
+    sizes = _known("sizes", ["textbook"] if quick and not _SIZES.present else _SIZES.value, SIZES)
+    names = _known("contenders", _CONTENDERS.value, CONTENDERS)
+    workdir = cli.workdir(_WORKDIR.value, "throughput", _OVERWRITE.value)
+    versions = [f"jax {jax.__version__}"]
+    if any(CONTENDERS[name].is_torch for name in names):
+        try:
+            torch = contenders.import_torch()
+            versions.append(f"PyTorch {torch.__version__} on {torch.get_default_device()}")
+        except ImportError:
+            print("PyTorch is not installed and left out: pip install 'jgen1d[bench]'", file=sys.stderr)
+            names = [name for name in names if not CONTENDERS[name].is_torch]
+    if not names:
+        raise ValueError("--contenders: none is left")
+    print(", ".join([f"{len(jax.devices())} × {jax.devices()[0].device_kind}", *versions]))
+    rows = []
+    for size in sizes:
+        rows += _measure(size, SIZES[size], lanes, names)
+    if workdir:
+        report.write(workdir, rows)
+        print(f"written to {workdir}", file=sys.stderr)
 
 
-def flops_per_step() -> float:
-    """Matrix products of one step: D forward and both backwards on 2n rows, G likewise on n, n rows through D for G.
-
-    A product of [n, a] and [a, b] counts 2·n·a·b; the gradient with respect to the first layer's input is not needed,
-    except where it goes on into G.
-    """
-
-    def forward(widths: tuple[int, ...]) -> int:
-        return 2 * sum(a * b for a, b in itertools.pairwise(widths))
-
-    d = (CONFIG.dim, *CONFIG.widths_d, 1)
-    g = (CONFIG.latent_dim, *CONFIG.widths_g, CONFIG.dim)
-    first_d, first_g = 2 * d[0] * d[1], 2 * g[0] * g[1]
-    update_d = 2 * BATCH_SIZE * (3 * forward(d) - first_d)
-    update_g = BATCH_SIZE * (3 * forward(g) - first_g + 2 * forward(d))
-    return update_d + update_g
+def _counts(given: list[str]) -> list[int]:
+    for text in given or [""]:
+        if not text.strip().isdecimal() or int(text) < 1:
+            raise ValueError(f"--lanes={text}: must be integers of at least 1, separated by commas")
+    return sorted({int(text) for text in given})
 
 
-def _gemm_peak(size: int = 2048) -> float:
-    """FLOP/s of f32 matrix products, one on each device at a time."""
-    devices = jax.devices()
-    matrices = [jax.device_put(np.ones((size, size), np.float32), device) for device in devices]
-    multiply = jax.jit(lambda a: a @ a)
-    jax.block_until_ready([multiply(a) for a in matrices])
-    began = time.perf_counter()
-    jax.block_until_ready([multiply(a) for _ in range(3) for a in matrices])
-    return 3 * len(devices) * 2 * size**3 / (time.perf_counter() - began)
+def _known(flag: str, given: list[str], names: Iterable[str]) -> list[str]:
+    for name in given:
+        if name not in names:
+            raise ValueError(f"--{flag}: none is called {unknown(name, names)}")
+    if not given:
+        raise ValueError(f"--{flag}: name at least one")
+    return [name for name in names if name in given]
 
 
-def _sweep(lanes: int, steps: int) -> None:
-    sweep(gan.METHOD, [TARGET], [CONFIG], range(lanes), steps, eval_every=200, batch_size=BATCH_SIZE, num_samples=1_000)
-
-
-def _plain_vmap() -> Callable[[int, int], None]:
-    """What one writes first: Flax's Dense on [batch, features], two gradients, `jit(vmap(scan))`."""
-    import flax.linen as nn
-
-    class MLP(nn.Module):
-        widths: tuple[int, ...]
-
-        @nn.compact
-        def __call__(self, x: jax.Array) -> jax.Array:
-            for width in self.widths:
-                x = nn.relu(nn.Dense(width, kernel_init=nn.initializers.he_normal())(x))
-            return nn.Dense(1, kernel_init=nn.initializers.he_normal())(x)
-
-    g, d, optimizer = MLP(CONFIG.widths_g), MLP(CONFIG.widths_d), optax.adam(1e-3)
-
-    def step(state: tuple, key: jax.Array) -> tuple[tuple, tuple]:
-        params_g, params_d, opt_g, opt_d = state
-        key_mode, key_noise, key_d, key_g = jax.random.split(key, 4)
-        mode = jax.random.bernoulli(key_mode, 0.5, (BATCH_SIZE, 1))
-        noise = jax.random.normal(key_noise, (BATCH_SIZE, 1))
-        real = (jnp.where(mode, CENTERS[0], CENTERS[1]) + SCALE * noise - MEAN) / STD
-
-        def loss_d(params: Any) -> jax.Array:
-            fake = g.apply(params_g, jax.random.normal(key_d, (BATCH_SIZE, CONFIG.latent_dim)))
-            return jnp.mean(jax.nn.softplus(-d.apply(params, real))) + jnp.mean(jax.nn.softplus(d.apply(params, fake)))
-
-        value_d, gradient = jax.value_and_grad(loss_d)(params_d)
-        updates, opt_d = optimizer.update(gradient, opt_d)
-        params_d = optax.apply_updates(params_d, updates)
-
-        def loss_g(params: Any) -> jax.Array:
-            fake = g.apply(params, jax.random.normal(key_g, (BATCH_SIZE, CONFIG.latent_dim)))
-            return jnp.mean(jax.nn.softplus(-d.apply(params_d, fake)))
-
-        value_g, gradient = jax.value_and_grad(loss_g)(params_g)
-        updates, opt_g = optimizer.update(gradient, opt_g)
-        return (optax.apply_updates(params_g, updates), params_d, opt_g, opt_d), (value_d, value_g)
-
-    def train(key: jax.Array, steps: int) -> tuple:
-        key_g, key_d, key = jax.random.split(key, 3)
-        params_g, params_d = g.init(key_g, jnp.ones((1, CONFIG.latent_dim))), d.init(key_d, jnp.ones((1, 1)))
-        state = (params_g, params_d, optimizer.init(params_g), optimizer.init(params_d))
-        return jax.lax.scan(step, state, jax.random.split(key, steps))
-
-    batched = jax.jit(jax.vmap(train, in_axes=(0, None)), static_argnums=1)
-
-    def contender(lanes: int, steps: int) -> None:
-        jax.block_until_ready(batched(jax.random.split(jax.random.key(0), lanes), steps))
-
-    return contender
-
-
-def _torch_loop() -> Callable[[int, int], None]:
-    """What PyTorch users write: eager modules, two optimisers, one run after the other."""
-    import torch
-    from torch import nn
-
-    def mlp(widths: tuple[int, ...]) -> nn.Sequential:
-        layers: list[nn.Module] = []
-        for a, b in itertools.pairwise(widths):
-            linear = nn.Linear(a, b)
-            nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
-            nn.init.zeros_(linear.bias)
-            layers += [linear, nn.ReLU()]
-        return nn.Sequential(*layers[:-1])
-
-    def contender(lanes: int, steps: int) -> None:
-        for seed in range(lanes):
-            torch.manual_seed(seed)
-            g, d = mlp((CONFIG.latent_dim, *CONFIG.widths_g, 1)), mlp((1, *CONFIG.widths_d, 1))
-            opt_g, opt_d = (torch.optim.Adam(net.parameters(), lr=1e-3) for net in (g, d))
-            criterion = nn.BCEWithLogitsLoss()
-            ones, zeros = torch.ones(BATCH_SIZE, 1), torch.zeros(BATCH_SIZE, 1)
-            centers = torch.tensor(CENTERS)
-            for _ in range(steps):
-                modes = centers[torch.randint(2, (BATCH_SIZE, 1))]
-                real = (modes + SCALE * torch.randn(BATCH_SIZE, 1) - MEAN) / STD
-                fake = g(torch.randn(BATCH_SIZE, CONFIG.latent_dim))
-                opt_d.zero_grad()
-                loss_d = criterion(d(real), ones) + criterion(d(fake.detach()), zeros)
-                loss_d.backward()
-                opt_d.step()
-                opt_g.zero_grad()
-                loss_g = criterion(d(fake), ones)
-                loss_g.backward()
-                opt_g.step()
-
-    return contender
+def _measure(size: str, config: gan.Config, lanes: list[int], names: list[str]) -> list[dict[str, Any]]:
+    """Lets the contenders take turns with networks of one size, prints the table, and returns its rows."""
+    quick = _QUICK.value
+    rounds = 2 if quick and not _ROUNDS.present else _ROUNDS.value
+    num_steps = 12 if quick and not _NUM_STEPS.present else _NUM_STEPS.value
+    order = 256 if quick else 2048
+    flops = yardstick.flops_per_step(config, BATCH_SIZE)
+    peak = yardstick.gemm_peak(order)
+    cells: dict[tuple[str, int], Cell] = {}
+    for name in names:
+        contender, cell = CONTENDERS[name], None
+        train = contender.make(config)
+        for count in [1] if contender.one_by_one else lanes:
+            if cell:  # time is taken to grow with the lanes
+                fixed, per_step = (count / cell.lanes * seconds for seconds in (cell.fixed, cell.per_step))
+            else:  # a third of the peak
+                fixed, per_step = 0.0, contender.overhead + count * 3 * flops / peak
+            cell = Cell(contender, train, count, fixed, per_step)
+            cell.lengths, cell.note = choose(
+                cell, config, rounds=rounds, seconds=_SECONDS.value, max_seconds=_MAX_SECONDS.value, num_steps=num_steps
+            )
+            if not cell.note:
+                print(f"{size}: first turn of {contender.title}, lanes: {count:,}", file=sys.stderr)
+                cell.warm_up()
+            cells[name, count] = cell
+    running = [cells[key] for count in sorted({1, *lanes}) for key in cells if key[1] == count and not cells[key].note]
+    peaks = []
+    for i in range(rounds):
+        print(f"{size}: round {i + 1} of {rounds}", file=sys.stderr)
+        peaks.append(yardstick.gemm_peak(order))
+        for cell in running:
+            if i < FEW_ROUNDS or cell.expected() <= 3 * _SECONDS.value:
+                cell.turns.append(cell.turn())
+    rows = report.rows(size, cells, lanes, names, flops, statistics.median(peaks))
+    low, middle, high = (f"{f(peaks) / 1e9:,.0f}" for f in (min, statistics.median, max))
+    print(f"\n{size}: {yardstick.describe(config)}; {flops / 1e6:,.2f} MFLOP a step")
+    print(f"f32 GEMM peak {middle} GFLOP/s [{low}, {high}]\n\n{report.table(rows)}", flush=True)
+    if size == "textbook" and (aims := report.aims(rows)):
+        print(aims, flush=True)
+    return rows
 
 
 if __name__ == "__main__":

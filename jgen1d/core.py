@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar, dataclass_transform
 
 import jax
+import numpy as np
 
 Key = jax.Array
 """A typed PRNG key, made by `jax.random.key`."""
@@ -71,7 +72,9 @@ class Method(NamedTuple):
     Attributes:
       Config: frozen pytree dataclass (see `pytree_dataclass`). Two static fields are set by `fit` and `sweep` where the
         config has them: `dim`, the data's dimension, and `num_steps`, the run's length, the horizon of its schedules.
-        A third, `standardize`, is read by them: whether the method is to see (x − mean)/std; without it, it is.
+        A third, `standardize`, is read by them: whether the method is to see (x − mean)/std; without it, it is. Sizes
+        of networks, that is tuples of units of hidden layers and `latent_dim`, go to `nets` and into shapes as they
+        are, and are the first axis of what is drawn with them: then `sweep` trains different ones in one program.
       init: `(key, config) -> state`.
       step: `(key, state, batch, config) -> (state, info)`.
       sample: `(key, state, num_samples, config) -> f32[num_samples, dim]`.
@@ -158,6 +161,19 @@ def bind(config: Config, **run: int) -> Config:
     """Sets those of the static fields `dim` and `num_steps` that `config` has."""
     names = {field.name for field in dataclasses.fields(config)}
     return dataclasses.replace(config, **{name: value for name, value in run.items() if name in names})
+
+
+def sizes(config: Config) -> dict[str, Any]:
+    """The static fields that set the size of networks: `latent_dim`, and each tuple of units of hidden layers."""
+    fields = [field for field in dataclasses.fields(config) if field.metadata.get("static")]
+    return {f.name: getattr(config, f.name) for f in fields if isinstance(f.default, tuple) or f.name == "latent_dim"}
+
+
+def show(value: Any) -> Any:
+    """A config field's value as flags and tables write it: widths as 15-15, traced arrays as numbers."""
+    if isinstance(value, tuple):
+        return "-".join(map(str, value))
+    return value.item() if isinstance(value, jax.Array | np.generic) else value
 
 
 def validate(config: Config) -> None:

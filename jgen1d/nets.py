@@ -6,13 +6,15 @@ axis last.
 
 from __future__ import annotations
 
-import math
+import itertools
+import operator
 from collections.abc import Callable
 from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jgen1d.core import Key, PyTree
 
@@ -25,23 +27,23 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 class Initializer(NamedTuple):
-    """How one layer's weights f32[in, out] and biases f32[out, 1] are drawn: `(key, shape, in) -> array` each."""
+    """How the weights that lead to one unit, f32[in], and its bias, f32[1], are drawn: `(key, size, in) -> array`."""
 
-    kernel: Callable[[Key, tuple[int, ...], int], jax.Array]
-    bias: Callable[[Key, tuple[int, ...], int], jax.Array]
-
-
-def _he_normal(key: Key, shape: tuple[int, ...], fan_in: int) -> jax.Array:
-    return math.sqrt(2 / fan_in) * jax.random.normal(key, shape)
+    kernel: Callable[[Key, int, ArrayLike], jax.Array]
+    bias: Callable[[Key, int, ArrayLike], jax.Array]
 
 
-def _zeros(key: Key, shape: tuple[int, ...], fan_in: int) -> jax.Array:
+def _he_normal(key: Key, size: int, fan_in: ArrayLike) -> jax.Array:
+    return jnp.sqrt(2 / jnp.asarray(fan_in, float)) * jax.random.normal(key, (size,))
+
+
+def _zeros(key: Key, size: int, fan_in: ArrayLike) -> jax.Array:
     del key, fan_in
-    return jnp.zeros(shape)
+    return jnp.zeros((size,))
 
 
-def _uniform(key: Key, shape: tuple[int, ...], fan_in: int) -> jax.Array:
-    return jax.random.uniform(key, shape, minval=-1, maxval=1) / math.sqrt(fan_in)
+def _uniform(key: Key, size: int, fan_in: ArrayLike) -> jax.Array:
+    return jax.random.uniform(key, (size,), minval=-1, maxval=1) / jnp.sqrt(jnp.asarray(fan_in, float))
 
 
 INITIALIZERS: dict[str, Initializer] = {
@@ -57,10 +59,33 @@ class Net(NamedTuple):
     apply: Callable[[PyTree, jax.Array], jax.Array]
 
 
+class Padded:
+    """A size that stands for different sizes in different lanes of one program; `sweep` puts it where an int was.
+
+    As an index, in a shape for instance, it is the largest of these sizes; a network ignores all units but the first
+    `active`. It knows no arithmetic: a method that calculates with it gets a TypeError, and its lanes programs of their
+    own.
+
+    Attributes:
+      size: the size of the arrays.
+      active: i32[], how many of them count; 0 for a hidden layer that this lane does not have.
+      optional: whether `active` may be 0.
+    """
+
+    def __init__(self, size: int, active: jax.Array, optional: bool = False):
+        self.size, self.active, self.optional = size, active, optional
+
+    def __index__(self) -> int:
+        return self.size
+
+
+Size = int | Padded
+
+
 def mlp(
-    in_dim: int,
-    out_dim: int,
-    widths: tuple[int, ...],
+    in_dim: Size,
+    out_dim: Size,
+    widths: tuple[Size, ...],
     *,
     activation: str = "leaky_relu",
     initializer: str = "he_normal",
@@ -78,28 +103,68 @@ def mlp(
       spectral_norm: divide every weight matrix by its largest singular value (Miyato et al. 2018), which makes the
         network 1-Lipschitz where its activations are.
     """
-    module = _MLP((*widths, out_dim), ACTIVATIONS[activation], INITIALIZERS[initializer], spectral_norm)
-    return Net(lambda key: module.init(key, jnp.zeros((1, in_dim))), module.apply)
+    module = _MLP(in_dim, out_dim, widths, ACTIVATIONS[activation], INITIALIZERS[initializer], spectral_norm)
+    return Net(lambda key: module.init(key, jnp.zeros((1, operator.index(in_dim)))), module.apply)
 
 
 class _MLP(nn.Module):
-    features: tuple[int, ...]
+    """Padded weights start at zero, and stay there: what leads to a padded unit and what leads away from it are both
+    zero, so its gradients are too. Only padded inputs, which need not be zero, and padded outputs take a mask.
+    """
+
+    in_dim: Size
+    out_dim: Size
+    widths: tuple[Size, ...]
     activation: Callable[[jax.Array], jax.Array]
     initializer: Initializer
     spectral_norm: bool
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        h = x.T
-        for i, width in enumerate(self.features):
-            kernel = self.param(f"kernel_{i}", self.initializer.kernel, (h.shape[0], width), h.shape[0])
-            bias = self.param(f"bias_{i}", self.initializer.bias, (width, 1), h.shape[0])
-            if self.spectral_norm:
-                kernel = kernel / largest_singular_value(kernel)
-            if i:
-                h = self.activation(h)
-            h = kernel.T @ h + bias
-        return h.T
+        # Flax numbers the draws in this order: the last layer comes first, for its number must not depend on the depth.
+        out = self._layer("out", self._last_width(), self.out_dim)
+        hidden = [self._layer(i, *sizes) for i, sizes in enumerate(itertools.pairwise((self.in_dim, *self.widths)))]
+        h = _mask(x.T, self.in_dim)
+        for (kernel, bias), width in zip(hidden, self.widths, strict=True):
+            units = self.activation(kernel.T @ h + bias)
+            h = jnp.where(width.active > 0, units, h) if isinstance(width, Padded) and width.optional else units
+        kernel, bias = out
+        return _mask(kernel.T @ h + bias, self.out_dim).T
+
+    def _last_width(self) -> Size:
+        """The units that lead to the last layer."""
+        last, *before = reversed((self.in_dim, *self.widths))
+        if not (isinstance(last, Padded) and last.optional):
+            return last
+        active = last.active
+        for width in before[: len(self.widths) - 1]:
+            active = jnp.where(active > 0, active, _active(width))
+        return Padded(last.size, active)
+
+    def _layer(self, name: int | str, fan_in: Size, fan_out: Size) -> tuple[jax.Array, jax.Array]:
+        """One layer's weights f32[in, out] and biases f32[out, 1]."""
+        rows, columns, count = operator.index(fan_in), operator.index(fan_out), _active(fan_in)
+
+        def draw(make: Callable[[Key, int, ArrayLike], jax.Array], size: int) -> Callable[[Key], jax.Array]:
+            # A key for every unit: the draws for the first units and inputs do not depend on how many there are.
+            return lambda key: _mask(
+                jax.vmap(lambda unit: make(jax.random.fold_in(key, unit), size, count))(jnp.arange(columns)), fan_out
+            )
+
+        kernel = self.param(f"kernel_{name}", lambda key: _mask(draw(self.initializer.kernel, rows)(key).T, fan_in))
+        bias = self.param(f"bias_{name}", draw(self.initializer.bias, 1))
+        return kernel / largest_singular_value(kernel) if self.spectral_norm else kernel, bias
+
+
+def _active(size: Size) -> ArrayLike:
+    return size.active if isinstance(size, Padded) else size
+
+
+def _mask(rows: jax.Array, size: Size) -> jax.Array:
+    """Zeros in the padded rows of f32[size, ...]."""
+    if not isinstance(size, Padded):
+        return rows
+    return jnp.where((jnp.arange(size.size) < size.active)[:, None], rows, 0)
 
 
 def largest_singular_value(kernel: jax.Array) -> jax.Array:

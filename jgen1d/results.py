@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from jgen1d import verdict as verdict_lib
+from jgen1d.core import show
 
 if TYPE_CHECKING:
     from jgen1d.sweep import Sweep
@@ -304,13 +305,6 @@ def _number(text: str) -> Any:
 def labels(row: Mapping[str, Any]) -> list[str]:
     """The names of a row's columns that say what was run: target, preset, swept fields."""
     return [name for name in row if name not in _FIXED]
-
-
-def show(value: Any) -> Any:
-    """A config field's value as flags and tables write it: widths as 15-15, traced arrays as numbers."""
-    if isinstance(value, tuple):
-        return "-".join(map(str, value))
-    return value.item() if isinstance(value, jax.Array | np.generic) else value
 
 
 def _percent(rate: Mapping[str, float] | None) -> str:

@@ -1,38 +1,29 @@
-"""Many runs at once: the grid of configs, and lanes that are grouped, blocked and laid over devices.
+"""Many runs at once: the grid of configs, and what came of training all of them.
 
-A **lane** is one (target, config, seed). Lanes that differ only in numbers form a **group**, which shares compiled
-programs. A group is walked in **blocks** of fixed width, each a vmapped program over the lanes of the block, sharded
-over the devices; the host drives it from one point of the history to the next, so that progress and interruption need
-no callback inside compiled code. A lane's numbers depend on nothing but the lane and the block's width.
+A **lane** is one (target, config, seed). `plan` says which lanes share programs, `engine` trains them block by block.
+A lane's numbers depend on nothing but the lane, the block's width and the sizes that its networks are padded to.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
 
-from jgen1d import metrics as metrics_lib
 from jgen1d import results, train
 from jgen1d import verdict as verdict_lib
-from jgen1d.core import Config, Method, PyTree, replace, validate
+from jgen1d.checkpoint import Checkpoints, pack, unpack
+from jgen1d.core import Config, Method, PyTree, replace, sizes, validate
+from jgen1d.engine import Midway, Outcome, Spec, run_block
+from jgen1d.plan import Group, Lane, Place, Plan, plan
 from jgen1d.targets import Target
-
-LANES_PER_DEVICE = {"cpu": 16, "gpu": 4096, "tpu": 4096}
-"""A block's width: on a CPU what stays in its caches, elsewhere what fills the chip."""
-Place = tuple[int, int, int]
-"""A lane's indices: target, config, seed."""
-MAX_PIECE = 256
-"""Steps whose data is drawn at once: bounds the memory that a block's minibatches take."""
 
 
 def grid(config: Config, **axes: Sequence[Any]) -> list[Config]:
@@ -40,7 +31,8 @@ def grid(config: Config, **axes: Sequence[Any]) -> list[Config]:
 
     Args:
       config: what the fields are set in.
-      **axes: field name -> values.
+      **axes: field name -> values. `width` and `depth` are the units and the number of the hidden layers of all
+        networks: they set every field of that kind.
 
     Raises:
       ValueError: for an unknown field, an empty axis, or a value that its field does not allow.
@@ -49,14 +41,40 @@ def grid(config: Config, **axes: Sequence[Any]) -> list[Config]:
       >>> from jgen1d.methods import gan
       >>> [c.r1 for c in grid(gan.Config(), learning_rate_d=[1e-4, 1e-3], r1=[0.0, 0.02])]
       [0.0, 0.02, 0.0, 0.02]
+      >>> [c.widths_g for c in grid(gan.Config(), width=[8, 16], depth=[1, 2])]
+      [(8,), (8, 8), (16,), (16, 16)]
     """
     for name, values in axes.items():
         if isinstance(values, str) or not len(values):
             raise ValueError(f"grid: {name} must be a list of at least one value, not {values!r}")
-    configs = [replace(config, **dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
-    for one in configs:
+    configs = []
+    for values in itertools.product(*axes.values()):
+        changes = dict(zip(axes, values, strict=True))
+        shape = {name: changes.pop(name) for name in ("width", "depth") if name in changes}
+        one = replace(with_shape(config, **shape), **changes)
         validate(one)
+        configs.append(one)
     return configs
+
+
+def with_shape(config: Config, width: int | None = None, depth: int | None = None) -> Config:
+    """The config with so many units in each hidden layer, and so many hidden layers, of all networks.
+
+    Raises:
+      ValueError: where either is not an integer of at least 1, or the config has no hidden layers.
+    """
+    if width is None and depth is None:
+        return config
+    for name, value in {"width": width, "depth": depth}.items():
+        if value is not None and (type(value) is not int or value < 1):
+            raise ValueError(f"{name}={value!r}: must be an integer of at least 1")
+    hidden = {name: size for name, size in sizes(config).items() if isinstance(size, tuple)}
+    if not hidden:
+        raise ValueError(f"{type(config).__qualname__} has no hidden layers for width and depth to set")
+    for name, size in hidden.items():
+        if width is None and len(set(size)) != 1:
+            raise ValueError(f"depth: {name}={size} has no one width; set width, too")
+    return replace(config, **{n: (width or size[0],) * (depth or len(size)) for n, size in hidden.items()})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +93,8 @@ class Sweep:
       verdict: strings[...].
       diverged_at: i[...], the step that was not finite, −1 where there was none.
       thresholds: the verdict's.
-      seconds: wall-clock time, compilation included.
+      seconds: wall-clock time of this process, compilation included.
+      plan: which lanes shared programs, and why; see `explain`.
       states: the final states, by (target, config, seed) indices.
     """
 
@@ -92,7 +111,8 @@ class Sweep:
     diverged_at: np.ndarray
     thresholds: verdict_lib.Thresholds
     seconds: float
-    states: dict[Place, PyTree] = dataclasses.field(repr=False)
+    plan: Plan = dataclasses.field(repr=False)
+    states: Mapping[Place, PyTree] = dataclasses.field(repr=False)
 
     def table(self, presets: Sequence[str] | None = None) -> results.Table:
         """One row per (target, config): rates over seeds with Wilson intervals, distances as median [5 %, 95 %].
@@ -101,6 +121,10 @@ class Sweep:
           presets: a name for each config, to be shown beside the fields in which configs of one name differ.
         """
         return results.tabulate(self, presets)
+
+    def explain(self) -> str:
+        """Which lanes shared a program, how wide its blocks were, and what that was expected to cost."""
+        return str(self.plan)
 
     def result(self, target: int, config: int, seed: int) -> train.Result:
         """One run of the sweep, by its indices."""
@@ -131,7 +155,10 @@ def sweep(
     standardize: bool | None = None,
     thresholds: verdict_lib.Thresholds = verdict_lib.DEFAULT_THRESHOLDS,
     lanes_per_device: int | None = None,
+    padding: bool | None = None,
+    matmul_precision: str = "highest",
     devices: Sequence[jax.Device] | None = None,
+    checkpoints: Checkpoints | None = None,
     progress: bool = False,
 ) -> Sweep:
     """Trains every (target, config, seed), as many at once as the devices take.
@@ -147,12 +174,17 @@ def sweep(
       num_samples: samples for the final metrics.
       standardize: train on (x − mean)/std; results are in data units all the same. None for what each config says.
       thresholds: the verdict's.
-      lanes_per_device: the width of a block; None for the device's own. Equal widths give equal bits.
-      devices: None for all of the process.
+      lanes_per_device: the width of a block; None for what suits device and networks. Equal widths give equal bits.
+      padding: whether networks of different sizes share a program, the smaller ones padded; None for what is faster.
+      matmul_precision: of float32 products; on GPUs and TPUs `highest`, `high` or `default` (TF32 or bfloat16).
+      devices: None for all of this process. Where there are several processes (see `jax.distributed`), each trains its
+        share of the blocks on its own devices, and all get all results.
+      checkpoints: where progress is kept and found again, entered by the caller; None for nowhere.
       progress: show a bar on stderr.
 
     Raises:
       ValueError: for an argument out of range, in one line, before anything is compiled.
+      Interrupted: where a signal has come and the progress is saved.
 
     Example:
       >>> from jgen1d import TARGETS, grid, sweep
@@ -171,31 +203,29 @@ def sweep(
         if not 0 <= seed < 2**32:
             raise ValueError(f"sweep: seed {seed} must be from 0 to 2**32 - 1")
     eval_every = train.check_eval_every(num_steps, eval_every)
-    plan = Plan(method, num_steps, batch_size, eval_every, num_samples, standardize)
+    train.check_matmul_precision(matmul_precision)
+    spec = Spec(method, num_steps, batch_size, eval_every, num_samples, standardize, matmul_precision)
     lanes = [
-        Lane((t, c, s), target, train.prepare(method, target, config, num_steps, batch_size, num_samples), seed)
+        Lane((t, c, s), target, bound, seed)
         for t, target in enumerate(targets)
         for c, config in enumerate(configs)
+        for bound in [train.prepare(method, target, config, num_steps, batch_size, num_samples)]
         for s, seed in enumerate(seeds)
     ]
     devices = tuple(devices or jax.local_devices())
-    mesh = Mesh(np.array(devices), ("lane",))
-    width = lanes_per_device or LANES_PER_DEVICE.get(devices[0].platform, 16)
-    finished: dict[Place, tuple[Any, dict, dict, int]] = {}
+    planned = plan(
+        method, lanes, num_steps, lambda config: batch_size * method.num_minibatches(config),
+        devices, len(devices) * jax.process_count(), lanes_per_device, padding,
+    )  # fmt: skip
+    blocks = [(group, members) for group in planned.groups for members in group.blocks(len(devices))]
     with _progress_bar(progress, len(lanes), num_steps) as report:
-        for group in _groups(lanes):
-            block = len(devices) * min(width, -(-len(group) // len(devices)))
-            for start in range(0, len(group), block):
-                members = group[start : start + block]
-                # The last block is filled up with copies: every block of a group runs the same programs.
-                outcome = _run_block(plan, members + members[-1:] * (block - len(members)), mesh, len(members), report)
-                finished |= {lane.place: _take(outcome, i) for i, lane in enumerate(members)}
+        outcomes = _run_blocks(spec, blocks, devices, checkpoints, report)
 
     shape = (len(targets), len(configs), len(seeds))
-    num_evals = num_steps // eval_every
-    history = _gather({place: outcome[1] for place, outcome in finished.items()}, shape)
-    metrics = _gather({place: outcome[2] for place, outcome in finished.items()}, shape)
-    diverged_at = np.array([finished[place][3] for place in np.ndindex(shape)]).reshape(shape)
+    places = [np.array([lane.place for lane in members]).T for _, members in blocks]
+    history = _gather([outcome.history for outcome in outcomes], places, shape)
+    metrics = _gather([outcome.metrics for outcome in outcomes], places, shape)
+    diverged_at = _gather([{"": outcome.diverged_at} for outcome in outcomes], places, shape)[""].astype(int)
     verdict = np.empty(shape, f"<U{max(map(len, verdict_lib.VERDICTS))}")
     for t, target in enumerate(targets):
         for c, config in enumerate(configs):
@@ -204,116 +234,127 @@ def sweep(
                 {k: v[t, c] for k, v in history.items()}, {k: v[t, c] for k, v in metrics.items()},
                 optimum, len(target.modes.scales), diverged_at[t, c], thresholds,
             )  # fmt: skip
+    steps = eval_every * np.arange(1, num_steps // eval_every + 1)
     return Sweep(
-        method, targets, configs, seeds, num_steps, standardize, eval_every * np.arange(1, num_evals + 1), history,
-        metrics, verdict, diverged_at, thresholds, time.monotonic() - began,
-        {place: outcome[0] for place, outcome in finished.items()},
+        method, targets, configs, seeds, num_steps, standardize, steps, history, metrics, verdict, diverged_at,
+        thresholds, time.monotonic() - began, planned, _States(method, blocks, outcomes),
     )  # fmt: skip
 
 
-class Plan(NamedTuple):
-    """What all lanes of a sweep share; see `sweep`."""
+def _run_blocks(
+    spec: Spec,
+    blocks: Sequence[tuple[Group, list[Lane]]],
+    devices: Sequence[jax.Device],
+    checkpoints: Checkpoints | None,
+    report: Callable[..., None],
+) -> list[Outcome]:
+    """The outcomes of all blocks, those of other processes included, from where an earlier attempt had got to."""
+    mine = range(jax.process_index(), len(blocks), jax.process_count())
+    shapes = [(group.sizes, group.width, [lane.place for lane in lanes]) for group, lanes in blocks]
+    layout = {"layout": np.array(zlib.crc32(repr((len(devices), shapes)).encode()))}
+    saved = (checkpoints.restore() if checkpoints else None) or layout
+    if saved["layout"] != layout["layout"]:
+        raise ValueError("checkpoints: they are of another sweep, or of one on other devices")
+    done, midway = _unflatten(saved)
+    for index in mine:
+        group, lanes = blocks[index]
+        if index in done:
+            report(len(lanes) * spec.num_steps, len(lanes))
+            continue
 
-    method: Method
-    num_steps: int
-    batch_size: int
-    eval_every: int
-    num_samples: int
-    standardize: bool | None
+        def at_point(make: Callable[[], Midway], index: int = index) -> None:
+            if checkpoints and checkpoints.due():
+                checkpoints.save(layout | _flatten(done, {index: make()}))
 
+        def advanced(num_steps: int, num_lanes: int = len(lanes)) -> None:
+            report(num_lanes * num_steps)
 
-class Lane(NamedTuple):
-    """One run of a sweep: its indices (target, config, seed), and what they stand for."""
-
-    place: Place
-    target: Target
-    config: Config
-    seed: int
-
-
-def _groups(lanes: Sequence[Lane]) -> list[list[Lane]]:
-    """Lanes whose targets and configs agree in all that is not a number, in the order of their first members."""
-    groups: dict[Any, list[Lane]] = {}
-    for lane in lanes:
-        target_leaves, target_form = jax.tree.flatten(replace(lane.target, name=""))
-        form = (target_form, tuple(np.shape(leaf) for leaf in target_leaves), jax.tree.structure(lane.config))
-        groups.setdefault(form, []).append(lane)
-    return list(groups.values())
-
-
-def _run_block(plan: Plan, lanes: Sequence[Lane], mesh: Mesh, num_real: int, report: Callable) -> tuple:
-    """Trains one block. Returns states, history, metrics and divergence steps, each with the lanes' axis first."""
-    method = plan.method
-    keys = jnp.stack([jax.random.key(lane.seed) for lane in lanes])
-    targets = _stack([replace(lane.target, name="") for lane in lanes])
-    configs = _stack([lane.config for lane in lanes])
-    keys, targets, configs = jax.device_put(
-        (keys, targets, configs), jax.sharding.NamedSharding(mesh, PartitionSpec("lane"))
-    )
-    program = functools.partial(_program, mesh=mesh)
-    standardize = train.is_standardized(lanes[0].config, plan.standardize)
-    num_rows = plan.batch_size * method.num_minibatches(lanes[0].config)
-    shift, scale = program(train.units, standardize=standardize)(targets)
-    reference = program(metrics_lib.reference, num_samples=train.NUM_CURVE_SAMPLES)(targets)
-    runs = program(train.start, method)(keys, configs)
-    history: list[dict[str, jax.Array]] = []
-    for _ in range(plan.num_steps // plan.eval_every):
-        info: dict[str, Any] = {}
-        for piece in _pieces(plan.eval_every):
-            draw = program(train.draw, num_steps=piece, num_rows=num_rows, standardize=standardize)
-            runs, mean = program(train.advance, method)(runs, draw(runs, targets), configs)
-            info = {name: info.get(name, 0) + value * (piece / plan.eval_every) for name, value in mean.items()}
-            if history:  # keep one point in flight, so that the devices never wait for the host
-                jax.block_until_ready(history[-1])
-            report(num_real * piece)
-        samples = program(train.sample, method, num_samples=train.NUM_CURVE_SAMPLES)(runs, configs, shift, scale)
-        history.append(info | program(metrics_lib.curves)(samples, targets, reference))
-    samples = program(train.sample, method, num_samples=plan.num_samples)(runs, configs, shift, scale)
-    metrics = program(train.score)(samples, targets)
-    if method.log_prob is not None and lanes[0].target.has_density:
-        divergence = program(train.divergence, method, num_points=plan.num_samples, standardize=standardize)
-        metrics |= divergence(runs, targets, configs)
-    state, history, metrics, diverged_at = jax.device_get((runs.state, history, metrics, runs.diverged_at))
-    curves = {name: np.stack([point[name] for point in history], axis=1) for name in history[0]}
-    report(0, num_real)
-    return state, curves, metrics, diverged_at
+        start = midway.get(index)
+        if start is not None:
+            advanced(spec.eval_every * next(iter(start.history.values())).shape[1])
+        done[index] = run_block(spec, group, lanes, devices, start, advanced, at_point)
+        report(0, len(lanes))
+    if jax.process_count() > 1:
+        done = {
+            index: outcome
+            for arrays in _exchange(_flatten(done, {}))
+            for index, outcome in _unflatten(arrays)[0].items()
+        }
+    return [done[index] for index in range(len(blocks))]
 
 
-@functools.cache
-def _program(function: Callable, *first: Any, mesh: Mesh, **static: Any) -> Callable:
-    """`function(*first, lane's arguments, **static)` vmapped over lanes that lie over the mesh, and compiled."""
-    mapped = jax.vmap(lambda *args: function(*first, *args, **static))
-    lane = PartitionSpec("lane")
-    return jax.jit(jax.shard_map(mapped, mesh=mesh, in_specs=lane, out_specs=lane, check_vma=False))
+def _flatten(done: Mapping[int, Outcome], midway: Mapping[int, Midway]) -> dict[str, np.ndarray]:
+    """Blocks by index as arrays by name."""
+    arrays: dict[str, np.ndarray] = {}
+    blocks: list[tuple[str, Outcome | Midway]] = [(f"done/{i}", outcome) for i, outcome in done.items()]
+    for path, block in blocks + [(f"midway/{i}", block) for i, block in midway.items()]:
+        for field, value in zip(block._fields, block, strict=True):
+            items = (
+                value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else [value])
+            )
+            arrays |= {f"{path}/{field}/{name}": array for name, array in items}
+    return arrays
 
 
-def _pieces(num_steps: int) -> list[int]:
-    """Splits an interval into as few pieces of at most `MAX_PIECE` steps as will do, equal ones where they divide."""
-    count = -(-num_steps // MAX_PIECE)
-    if num_steps % count == 0:
-        return [num_steps // count] * count
-    return [MAX_PIECE] * (count - 1) + [num_steps - MAX_PIECE * (count - 1)]
+def _unflatten(arrays: Mapping[str, np.ndarray]) -> tuple[dict[int, Outcome], dict[int, Midway]]:
+    """What `_flatten` took apart."""
+    found: dict[str, dict[int, dict[str, dict[str, np.ndarray]]]] = {"done": {}, "midway": {}}
+    for path, array in arrays.items():
+        if path.count("/") == 3:
+            kind, index, field, name = path.split("/")
+            found[kind].setdefault(int(index), {}).setdefault(field, {})[name] = array
+    done = {
+        i: Outcome(list(b["state"].values()), b["history"], b["metrics"], b["diverged_at"]["0"])
+        for i, b in found["done"].items()
+    }
+    return done, {i: Midway(list(b["runs"].values()), b["history"]) for i, b in found["midway"].items()}
 
 
-def _take(tree: PyTree, index: int) -> PyTree:
-    return jax.tree.map(lambda leaf: leaf[index], tree)
+def _exchange(arrays: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    """Every process's arrays, on every process."""
+    from jax.experimental import multihost_utils
+
+    content = pack(arrays)
+    lengths = np.ravel(multihost_utils.process_allgather(np.array(len(content), np.int32)))
+    rows = multihost_utils.process_allgather(np.pad(content, (0, int(lengths.max()) - len(content))))
+    return [unpack(np.asarray(row[:length])) for row, length in zip(rows, lengths, strict=True)]
 
 
-def _stack(trees: Sequence[PyTree]) -> PyTree:
-    """Leaves of equal trees, one behind the other: numbers become f32[lanes]."""
-    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf, jnp.result_type(float)) for leaf in leaves]), *trees)
+class _States(Mapping):
+    """The lanes' final states by place, cut out of their blocks, without padding, when they are asked for."""
+
+    def __init__(self, method: Method, blocks: Sequence[tuple[Group, list[Lane]]], outcomes: Sequence[Outcome]):
+        self._method, self._outcomes = method, outcomes
+        self._at = {
+            lane.place: (index, row, group, lane)
+            for index, (group, lanes) in enumerate(blocks)
+            for row, lane in enumerate(lanes)
+        }
+
+    def __getitem__(self, place: Place) -> PyTree:
+        index, row, group, lane = self._at[place]
+        leaves = [leaf[row] for leaf in self._outcomes[index].state]
+        return group.unpad(lane, leaves, self._method.init)
+
+    def __iter__(self) -> Iterator[Place]:
+        return iter(self._at)
+
+    def __len__(self) -> int:
+        return len(self._at)
 
 
-def _gather(by_place: dict[Place, dict[str, np.ndarray]], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """Per-lane values by name -> arrays [targets, configs, seeds, ...], NaN where a lane lacks one or is shorter."""
+def _gather(
+    blocks: Sequence[Mapping[str, np.ndarray]], places: Sequence[np.ndarray], shape: tuple[int, ...]
+) -> dict[str, np.ndarray]:
+    """Per-block values by name -> arrays [targets, configs, seeds, ...], NaN where a lane lacks one or is shorter."""
     gathered: dict[str, np.ndarray] = {}
-    for name in dict.fromkeys(name for values in by_place.values() for name in values):
-        rows = {place: np.asarray(values[name]) for place, values in by_place.items() if name in values}
-        longest = max((row.shape for row in rows.values()), default=())
+    for name in dict.fromkeys(itertools.chain(*blocks)):
+        rows = [(place, block[name]) for place, block in zip(places, blocks, strict=True) if name in block]
+        longest = max(values.shape[1:] for _, values in rows)
         array = np.full(shape + longest, np.nan)
-        for place, row in rows.items():
-            index: tuple[Any, ...] = (*place, *map(slice, row.shape))
-            array[index] = row
+        for place, values in rows:
+            index: tuple[Any, ...] = (*place, *map(slice, values.shape[1:]))
+            array[index] = values
         gathered[name] = array
     return gathered
 

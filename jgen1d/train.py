@@ -19,6 +19,9 @@ from jgen1d.targets import Target
 NUM_CURVE_SAMPLES = 1_000
 """Samples drawn for each point of a history's distance curves."""
 
+MATMUL_PRECISIONS = ("highest", "high", "default")
+"""Of float32 products; `highest` is float32 everywhere, `default` TF32 on a GPU and bfloat16 on a TPU."""
+
 
 class Run(NamedTuple):
     """What a run carries from one point of its history to the next.
@@ -44,7 +47,7 @@ class Run(NamedTuple):
 def start(method: Method, key: Key, config: Config) -> Run:
     """The run before its first step."""
     key_init, key_data, key_step, key_eval = jax.random.split(key, 4)
-    return Run(key_data, key_step, key_eval, method.init(key_init, config), jnp.zeros((), int), jnp.full((), -1))
+    return Run(key_data, key_step, key_eval, method.init(key_init, config), jnp.zeros((), int), jnp.full((), -1, int))
 
 
 def draw(run: Run, target: Target, num_steps: int, num_rows: int, standardize: bool) -> jax.Array:
@@ -185,6 +188,7 @@ def fit(
     num_samples: int = 10_000,
     standardize: bool | None = None,
     thresholds: verdict_lib.Thresholds = verdict_lib.DEFAULT_THRESHOLDS,
+    matmul_precision: str = "highest",
 ) -> Result:
     """Trains one run.
 
@@ -199,6 +203,7 @@ def fit(
       num_samples: samples for the final metrics.
       standardize: train on (x − mean)/std; results are in data units all the same. None for what the config says.
       thresholds: the verdict's.
+      matmul_precision: of float32 products; on GPUs and TPUs `highest`, `high` or `default` (TF32 or bfloat16).
 
     Raises:
       ValueError: for an argument out of range, in one line.
@@ -214,7 +219,11 @@ def fit(
     config = prepare(method, target, config, num_steps, batch_size, num_samples)
     eval_every = check_eval_every(num_steps, eval_every)
     standardize = is_standardized(config, standardize)
-    run, history, final = _fit(key, method, target, config, num_steps, batch_size, eval_every, num_samples, standardize)
+    check_matmul_precision(matmul_precision)
+    with jax.default_matmul_precision(matmul_precision):
+        run, history, final = _fit(
+            key, method, target, config, num_steps, batch_size, eval_every, num_samples, standardize
+        )
     run, history, final = jax.device_get((run._replace(key_data=None, key_step=None, key_eval=None), history, final))
     optimum = method.loss_optimum(config) if method.loss_optimum else None
     diverged_at = int(run.diverged_at)
@@ -270,6 +279,12 @@ def prepare(
     validate(config)
     jax.eval_shape(method.init, jax.random.key(0), config)
     return config
+
+
+def check_matmul_precision(precision: str) -> None:
+    """Raises ValueError for a precision of float32 products that there is not."""
+    if precision not in MATMUL_PRECISIONS:
+        raise ValueError(f"matmul_precision={precision!r}: allowed are {', '.join(MATMUL_PRECISIONS)}")
 
 
 def is_standardized(config: Config, standardize: bool | None) -> bool:

@@ -1,0 +1,362 @@
+"""Which lanes of a sweep share a program, and how many of them run side by side.
+
+Lanes that differ only in numbers always share one. Lanes whose networks differ in size can: the smaller ones are padded
+with units that stay zero (see `nets.Padded`). That saves a compilation and costs the padded units' work, so a model of
+both decides. It knows sizes, steps and the kind of device, not the clock: the same sweep is planned the same way again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jgen1d.core import Config, InitFn, Method, PyTree, pytree_dataclass, replace, show, sizes, static
+from jgen1d.nets import Padded
+from jgen1d.targets import Target
+
+Place = tuple[int, int, int]
+"""A lane's indices: target, config, seed."""
+Sizes = dict[str, Any]
+"""The sizes that may be padded, by field: units of hidden layers, or one number."""
+
+
+class Lane(NamedTuple):
+    """One run of a sweep: its indices (target, config, seed), and what they stand for."""
+
+    place: Place
+    target: Target
+    config: Config
+    seed: int
+
+
+class Costs(NamedTuple):
+    """What one kind of device needs, measured with the textbook GAN (BUILD.md says how).
+
+    Attributes:
+      compile_seconds: for the programs of one shape of network.
+      layer: seconds for a hidden layer in a step of one lane, whatever its size.
+      weight_row: seconds for a weight between hidden units and one row of the minibatch.
+      unit_row: seconds for a hidden unit and one row of the minibatch.
+      fewest_lanes: the narrowest block worth having, for one device.
+      most_lanes: the widest.
+    """
+
+    compile_seconds: float
+    layer: float
+    weight_row: float
+    unit_row: float
+    fewest_lanes: int
+    most_lanes: int
+
+
+COSTS = {
+    "cpu": Costs(compile_seconds=6.0, layer=8e-6, weight_row=1.35e-10, unit_row=5e-10, fewest_lanes=2, most_lanes=8),
+    # Not measured: a chip that waits for its kernels, so that whatever fits shares a program.
+    "gpu": Costs(compile_seconds=20.0, layer=2e-7, weight_row=4e-13, unit_row=4e-12, fewest_lanes=1, most_lanes=4096),
+}
+
+
+PADDING_OVERHEAD = 1.15
+"""How much longer a padded program takes than one for its largest shape, to compile and to run."""
+ARRAYS_PER_UNIT = 3
+"""f32[rows] arrays that a step keeps for one hidden unit."""
+MAX_PIECE = 256
+"""Steps whose data is drawn at once: bounds the memory that a block's minibatches take."""
+
+
+@pytree_dataclass
+class Padding:
+    """The config of lanes that share a program though their sizes differ.
+
+    Attributes:
+      config: with sizes that fit all of them.
+      active: each lane's own sizes by field, i32[] or i32[layers], 0 for a layer that it does not have.
+      shallow: the fields in which some lane lacks a layer.
+    """
+
+    config: Config
+    active: dict[str, Any]
+    shallow: tuple[str, ...] = static(default=())
+
+    def resolve(self) -> Config:
+        """The config with sizes that know which of their units count."""
+
+        def padded(name: str, active: Any) -> Any:
+            size = getattr(self.config, name)
+            if not isinstance(size, tuple):
+                return Padded(size, active)
+            return tuple(Padded(s, active[i], i > 0 and name in self.shallow) for i, s in enumerate(size))
+
+        return dataclasses.replace(self.config, **{name: padded(name, a) for name, a in self.active.items()})
+
+
+class Group(NamedTuple):
+    """Lanes that share compiled programs.
+
+    Attributes:
+      lanes: all of them, in lists whose targets differ in numbers only.
+      shapes: their networks' sizes, each once.
+      sizes: of the program's networks.
+      width: lanes per device in a block.
+      compile_seconds: by the model of costs, likewise `train_seconds`.
+      train_seconds: see above.
+    """
+
+    lanes: list[list[Lane]]
+    shapes: list[Sizes]
+    sizes: Sizes
+    width: int
+    compile_seconds: float
+    train_seconds: float
+
+    def config(self, lane: Lane) -> Config | Padding:
+        """The lane's config, as the group's programs take it."""
+        if not self.padded:
+            return lane.config
+        own = sizes(lane.config)
+        active = {
+            name: np.array((*own[name], *[0] * (len(size) - len(own[name]))) if isinstance(size, tuple) else own[name])
+            for name, size in self.padded.items()
+        }
+        shallow = [n for n, size in self.padded.items() if isinstance(size, tuple) and self._depths(n) != {len(size)}]
+        return Padding(replace(lane.config, **self.padded), active, tuple(shallow))
+
+    @property
+    def padded(self) -> Sizes:
+        """Those of the program's sizes that are not every lane's own."""
+        return {name: size for name, size in self.sizes.items() if any(one[name] != size for one in self.shapes)}
+
+    def unpad(self, lane: Lane, leaves: Sequence[np.ndarray], init: InitFn) -> PyTree:
+        """A lane's state from its leaves as the group's programs hold them, without the padding."""
+
+        def shapes(config: Config | Padding) -> PyTree:
+            resolve = config.resolve if isinstance(config, Padding) else lambda: config
+            return jax.eval_shape(lambda key: init(key, resolve()), jax.random.key(0))
+
+        padded = jax.tree.unflatten(jax.tree.structure(shapes(self.config(lane))), leaves)
+        if not self.padded:
+            return padded
+        by_path = dict(jax.tree_util.tree_flatten_with_path(padded)[0])
+
+        def cut(path: Any, own: jax.ShapeDtypeStruct) -> np.ndarray:
+            return by_path[path][tuple(map(slice, own.shape))]
+
+        return jax.tree_util.tree_map_with_path(cut, shapes(lane.config))
+
+    def _depths(self, name: str) -> set[int]:
+        return {len(one[name]) for one in self.shapes}
+
+    def blocks(self, num_devices: int) -> Iterator[list[Lane]]:
+        """The lanes in blocks of at most `width` per device."""
+        most = self.width * num_devices
+        for lanes in self.lanes:
+            yield from (lanes[start : start + most] for start in range(0, len(lanes), most))
+
+
+class Plan(NamedTuple):
+    """How a sweep is computed, and why; `str` tells."""
+
+    groups: list[Group]
+    reasons: list[str]
+
+    def __str__(self) -> str:
+        """The reasons, then one line for each program."""
+        lines = list(self.reasons)
+        for number, group in enumerate(self.groups, 1):
+            shape = ", ".join(f"{name} {show(size)}" for name, size in group.sizes.items()) or "no networks"
+            padded = f" (padded from {len(group.shapes)} shapes)" if len(group.shapes) > 1 else ""
+            count = sum(map(len, group.lanes))
+            lines.append(
+                f"program {number}: {count} lanes, {group.width} side by side per device; {shape}{padded}; "
+                f"estimated {group.compile_seconds:.0f} s to compile, {group.train_seconds:.0f} s to train"
+            )
+        return "\n".join(lines)
+
+
+def plan(
+    method: Method,
+    lanes: Sequence[Lane],
+    num_steps: int,
+    num_rows: Callable[[Config], int],
+    devices: Sequence[jax.Device],
+    num_devices: int,
+    width: int | None = None,
+    padding: bool | None = None,
+) -> Plan:
+    """Groups the lanes, so that compilation and training together take the least time by the model of costs.
+
+    Args:
+      method: what is trained.
+      lanes: all lanes of the sweep.
+      num_steps: the length of each run.
+      num_rows: rows of a step's data, from a lane's config.
+      devices: what this process lays its lanes over, all of one kind.
+      num_devices: those of all processes.
+      width: lanes per device in a block; None to choose it.
+      padding: whether networks of different sizes share programs; None to choose what is faster.
+    """
+    # Lanes of one (target, config) share the objects: what they are like is found out once.
+    kinds = {id(lane.config): (_family(lane.config), tuple(sizes(lane.config).items())) for lane in _firsts(lanes, 2)}
+    forms = {lane.place[0]: _form(lane.target) for lane in _firsts(lanes, 1)}
+    families: dict[Any, dict[Any, list[Lane]]] = {}
+    for lane in lanes:
+        family, shape = kinds[id(lane.config)]
+        families.setdefault(family, {}).setdefault(shape, []).append(lane)
+    groups, reasons = [], []
+    for by_shape in families.values():
+        first = next(iter(by_shape.values()))[0]
+        model = _Model(COSTS.get(devices[0].platform, COSTS["gpu"]), num_steps / num_devices, num_rows(first.config))
+        # In the order of their cost, neighbours are alike: only neighbours share a program.
+        shapes = sorted((dict(shape) for shape in by_shape), key=model.step_seconds)
+        members = [by_shape[tuple(shape.items())] for shape in shapes]
+        counts = [len(some) for some in members]
+        obstacle = _obstacle(method, first, shapes, model.num_rows) if len(shapes) > 1 else ""
+        parts = _partition(shapes, counts, model, False if obstacle else padding)
+        for part in parts:
+            by_form: dict[Any, list[Lane]] = {}
+            for lane in sorted(itertools.chain(*members[part]), key=lambda lane: lane.place):
+                by_form.setdefault(forms[lane.place[0]], []).append(lane)
+            most = max(map(len, by_form.values()))
+            limit = width or _lanes_per_device(devices[0], _cover(shapes[part]), model)
+            seconds = model.seconds(shapes[part], counts[part])
+            groups.append(
+                Group(
+                    list(by_form.values()),
+                    shapes[part],
+                    _cover(shapes[part]),
+                    min(limit, -(-most // num_devices)),
+                    *seconds,
+                )
+            )
+        if len(shapes) > 1:
+            separate, padded = (
+                sum(sum(model.seconds(shapes[p], counts[p])) for p in pure)
+                for pure in ([slice(i, i + 1) for i in range(len(shapes))], [slice(None)])
+            )
+            chosen = sum(sum(model.seconds(shapes[p], counts[p])) for p in parts)
+            reasons.append(
+                f"{len(shapes)} shapes of networks in {len(parts)} programs: {chosen:.0f} s by the model of costs, "
+                f"{separate:.0f} s with a program for each, {padded:.0f} s with one for all"
+                + (f" ({obstacle})" if obstacle else "")
+            )
+    return Plan(
+        groups, reasons or [f"{len(groups)} programs: no two lanes differ in the sizes of their networks alone"]
+    )
+
+
+class _Model(NamedTuple):
+    """The time that programs take: costs, steps per lane on one device, and rows of a step's data."""
+
+    costs: Costs
+    num_steps: float
+    num_rows: int
+
+    def step_seconds(self, sizes: Sizes) -> float:
+        """Of one lane, on one device."""
+        work = self.costs.unit_row * _units(sizes) + self.costs.weight_row * _weights(sizes)
+        return self.costs.layer * _layers(sizes) + self.num_rows * work
+
+    def seconds(self, shapes: Sequence[Sizes], counts: Sequence[int]) -> tuple[float, float]:
+        """Of compilation and of all steps, where so many lanes of each of these shapes share a program."""
+        overhead = PADDING_OVERHEAD if len(shapes) > 1 else 1.0
+        step = self.step_seconds(_cover(shapes))
+        return overhead * self.costs.compile_seconds, overhead * step * self.num_steps * sum(counts)
+
+
+def _partition(shapes: list[Sizes], counts: list[int], model: _Model, padding: bool | None) -> list[slice]:
+    """The cheapest way to cut the shapes into runs of neighbours that share a program, by dynamic programming."""
+    if padding is not None:
+        return [slice(None)] if padding else [slice(i, i + 1) for i in range(len(shapes))]
+    best: list[tuple[float, list[slice]]] = [(0.0, [])]
+    for end in range(1, len(shapes) + 1):
+        parts = (slice(start, end) for start in range(end))
+        options = ((best[p.start][0] + sum(model.seconds(shapes[p], counts[p])), p) for p in parts)
+        total, last = min(options, key=lambda option: option[0])
+        best.append((total, [*best[last.start][1], last]))
+    return best[-1][1]
+
+
+def _cover(shapes: Sequence[Sizes]) -> Sizes:
+    """The smallest sizes that fit all of these: where depths differ, as wide in every layer as in the widest."""
+
+    def cover(values: list[Any]) -> Any:
+        if not isinstance(values[0], tuple):
+            return max(values)
+        if len({len(value) for value in values}) == 1:
+            return tuple(map(max, zip(*values, strict=True)))
+        return (max(map(max, values)),) * max(map(len, values))
+
+    return {name: cover([shape[name] for shape in shapes]) for name in shapes[0]}
+
+
+def _units(sizes: Sizes) -> int:
+    return sum(sum(size) for size in sizes.values() if isinstance(size, tuple))
+
+
+def _layers(sizes: Sizes) -> int:
+    return sum(len(size) for size in sizes.values() if isinstance(size, tuple))
+
+
+def _weights(sizes: Sizes) -> int:
+    return sum(a * b for size in sizes.values() if isinstance(size, tuple) for a, b in itertools.pairwise(size))
+
+
+def _family(config: Config) -> Any:
+    """What lanes must have in common to share a program: all that is neither a number nor a size."""
+    neutral = {n: bool(size) if isinstance(size, tuple) else None for n, size in sizes(config).items()}
+    return jax.tree.structure(dataclasses.replace(config, **neutral))
+
+
+def _firsts(lanes: Sequence[Lane], count: int) -> Iterator[Lane]:
+    """The first lane of each run of lanes whose first `count` indices are the same."""
+    return (next(some) for _, some in itertools.groupby(lanes, lambda lane: lane.place[:count]))
+
+
+def _form(target: Target) -> Any:
+    """What targets must have in common to share a program: all that is not a number."""
+    leaves, structure = jax.tree.flatten(replace(target, name=""))
+    return structure, tuple(np.shape(leaf) for leaf in leaves)
+
+
+def _obstacle(method: Method, lane: Lane, shapes: Sequence[Sizes], num_rows: int) -> str:
+    """Why the method cannot train padded networks; empty where it can."""
+    cover = _cover(shapes)
+    config = replace(lane.config, **cover)
+    one = {name: np.array(size) for name, size in cover.items()}
+
+    def run(key: jax.Array, batch: jax.Array, padding: Padding) -> Any:
+        config = padding.resolve()
+        state = method.init(key, config)
+        return method.step(key, state, batch, config), method.sample(key, state, 1, config)
+
+    try:
+        batch = jax.ShapeDtypeStruct((num_rows, lane.target.dim), float)
+        jax.eval_shape(run, jax.random.key(0), batch, Padding(config, one, tuple(cover)))
+    except TypeError as error:
+        return f"the method calculates with its sizes, so they cannot be padded: {' '.join(str(error).split())[:80]}"
+    return ""
+
+
+def _lanes_per_device(device: jax.Device, sizes: Sizes, model: _Model) -> int:
+    """As many as the device's fast memory holds: on a CPU a core's second-level cache, elsewhere half of its memory."""
+    bytes_per_lane = 4 * model.num_rows * (ARRAYS_PER_UNIT * _units(sizes) + 1)
+    if device.platform == "cpu":
+        memory = _cache_bytes()
+    else:
+        memory = (device.memory_stats() or {}).get("bytes_limit", 16 << 30) // 2
+        bytes_per_lane += 4 * model.num_rows * MAX_PIECE
+    return int(max(model.costs.fewest_lanes, min(model.costs.most_lanes, memory // bytes_per_lane)))
+
+
+def _cache_bytes() -> int:
+    """Of one core's second-level cache; 1 MiB where the system does not tell."""
+    try:
+        return os.sysconf("SC_LEVEL2_CACHE_SIZE") or 1 << 20
+    except (AttributeError, ValueError, OSError):
+        return 1 << 20
