@@ -66,6 +66,7 @@ _MAX_SECONDS = flags.DEFINE_float(
 _WORKDIR = flags.DEFINE_string("workdir", None, "where to write; default: runs/throughput-TIME; empty: nowhere")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "write into a workdir that is not empty")
 _QUICK = flags.DEFINE_bool("quick", False, "2 rounds of 12 steps, 1 and 2 lanes, textbook; where these are not given")
+flags.FLAGS.set_default("compilation_cache", "")
 
 
 def main() -> None:

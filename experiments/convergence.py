@@ -15,7 +15,9 @@ in 98 % of seeds or more, W1/σ 0.017 to 0.027, which is 1.4 (normal) to 2.7 (mi
 """
 
 import sys
+from pathlib import Path
 
+import jax
 from absl import flags
 
 import jgen1d
@@ -35,6 +37,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "the first seed", lower_bound=0)
 _WORKDIR = flags.DEFINE_string("workdir", None, "where to write; default: runs/convergence-TIME; empty: nowhere")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "write into a workdir that is not empty")
 _FORMAT = flags.DEFINE_enum("format", "text", ["text", "json", "csv"], "of the results on stdout")
+cli.define_run_flags()
 _QUICK = flags.DEFINE_bool("quick", False, "4 seeds and 200 steps on two targets, where these flags are not given")
 
 
@@ -50,12 +53,24 @@ def main() -> None:
     configs, config_names = cli.configs(method, presets)
     workdir = cli.workdir(_WORKDIR.value, "convergence", _OVERWRITE.value)
 
-    sweep = jgen1d.sweep(
-        method, targets, configs, range(_SEED.value, _SEED.value + num_seeds), num_steps,
-        batch_size=_BATCH_SIZE.value, progress=True,
-    )  # fmt: skip
+    with cli.checkpoints(workdir, targets, configs, _OVERWRITE.value) as checkpoints:
+        sweep = jgen1d.sweep(
+            method, targets, configs, range(_SEED.value, _SEED.value + num_seeds), num_steps,
+            batch_size=_BATCH_SIZE.value, lanes_per_device=flags.FLAGS.lanes_per_device,
+            matmul_precision=flags.FLAGS.matmul_precision, checkpoints=checkpoints, progress=not jax.process_index(),
+        )  # fmt: skip
+        if jax.process_index() == 0:
+            show(sweep, config_names, workdir)
+        if checkpoints:
+            checkpoints.clear()
+
+
+def show(sweep: jgen1d.Sweep, config_names: list[str], workdir: Path | None) -> None:
+    """Prints the results, and writes them to the workdir."""
     table = sweep.table(config_names)
     conclusions = report.conclusions(sweep, config_names)
+    if flags.FLAGS.explain:
+        print(sweep.explain(), file=sys.stderr)
     if _FORMAT.value == "json":
         print(table.to_json(conclusions=conclusions, thresholds=sweep.thresholds._asdict(), seconds=sweep.seconds))
     elif _FORMAT.value == "csv":

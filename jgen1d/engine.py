@@ -102,17 +102,19 @@ def run_block(
     def midway() -> Midway:
         return Midway(_leaves(runs), _curves(history))
 
+    pieces = _pieces(spec.eval_every)
     for _ in range(len(history), spec.num_steps // spec.eval_every):
-        info: dict[str, Any] = {}
-        for piece in _pieces(spec.eval_every):
+        infos = []
+        for piece in pieces:
             draw = program(train.draw, num_steps=piece, num_rows=num_rows, standardize=standardize)
-            runs, mean = program(train.advance, method)(runs, draw(runs, targets), configs)
-            info = {name: info.get(name, 0) + value * (piece / spec.eval_every) for name, value in mean.items()}
+            runs, info = program(train.advance, method)(runs, draw(runs, targets), configs)
+            infos.append(info)
             if history:  # keep one point in flight, so that the devices never wait for the host
                 jax.block_until_ready(history[-1])
             report(piece)
         samples = program(train.sample, method, num_samples=train.NUM_CURVE_SAMPLES)(runs, configs, shift, scale)
-        history.append(info | program(metrics_lib.curves)(samples, targets, reference))
+        curves = program(metrics_lib.curves)(samples, targets, reference)
+        history.append(_mean(tuple(infos), tuple(pieces)) | curves)
         at_point(midway)
     samples = program(train.sample, method, num_samples=spec.num_samples)(runs, configs, shift, scale)
     metrics = program(train.score)(samples, targets)
@@ -135,6 +137,13 @@ def _program(function: Callable, *first: Any, mesh: Mesh, matmul_precision: str,
     lane = PartitionSpec("lane")
     mapped = jax.shard_map(jax.vmap(one_lane), mesh=mesh, in_specs=lane, out_specs=lane, check_vma=False)
     return jax.jit(mapped, compiler_options=COMPILER_OPTIONS.get(mesh.devices.flat[0].platform))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _mean(infos: tuple[dict[str, jax.Array], ...], num_steps: tuple[int, ...]) -> dict[str, jax.Array]:
+    """The mean info over pieces of so many steps each."""
+    shares = [steps / sum(num_steps) for steps in num_steps]
+    return jax.tree.map(lambda *values: sum(s * v for s, v in zip(shares, values, strict=True)), *infos)
 
 
 def _pieces(num_steps: int) -> list[int]:

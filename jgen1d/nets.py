@@ -78,6 +78,9 @@ class Padded:
     def __index__(self) -> int:
         return self.size
 
+    def __float__(self) -> float:
+        raise TypeError("a padded size is no number")  # without this, math.sqrt takes __index__
+
 
 Size = int | Padded
 
@@ -153,7 +156,9 @@ class _MLP(nn.Module):
 
         kernel = self.param(f"kernel_{name}", lambda key: _mask(draw(self.initializer.kernel, rows)(key).T, fan_in))
         bias = self.param(f"bias_{name}", draw(self.initializer.bias, 1))
-        return kernel / largest_singular_value(kernel) if self.spectral_norm else kernel, bias
+        if self.spectral_norm:  # not of zeros, for a layer that the lane does not have: its gradients would be NaN
+            kernel = kernel / largest_singular_value(jnp.where(jnp.greater(_active(fan_out), 0), kernel, 1))
+        return kernel, bias
 
 
 def _active(size: Size) -> ArrayLike:

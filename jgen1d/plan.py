@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import os
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -40,6 +40,8 @@ class Costs(NamedTuple):
 
     Attributes:
       compile_seconds: for the programs of one shape of network.
+      lane: seconds for the final metrics of one lane on one device.
+      lane_step: seconds for a step's data and its share of the history.
       layer: seconds for a hidden layer in a step of one lane, whatever its size.
       weight_row: seconds for a weight between hidden units and one row of the minibatch.
       unit_row: seconds for a hidden unit and one row of the minibatch.
@@ -48,6 +50,8 @@ class Costs(NamedTuple):
     """
 
     compile_seconds: float
+    lane: float
+    lane_step: float
     layer: float
     weight_row: float
     unit_row: float
@@ -56,15 +60,33 @@ class Costs(NamedTuple):
 
 
 COSTS = {
-    "cpu": Costs(compile_seconds=6.0, layer=8e-6, weight_row=1.35e-10, unit_row=5e-10, fewest_lanes=2, most_lanes=8),
+    "cpu": Costs(
+        compile_seconds=6.0,
+        lane=1e-2,
+        lane_step=1.6e-5,
+        layer=8e-6,
+        weight_row=1.35e-10,
+        unit_row=5e-10,
+        fewest_lanes=2,
+        most_lanes=8,
+    ),
     # Not measured: a chip that waits for its kernels, so that whatever fits shares a program.
-    "gpu": Costs(compile_seconds=20.0, layer=2e-7, weight_row=4e-13, unit_row=4e-12, fewest_lanes=1, most_lanes=4096),
+    "gpu": Costs(
+        compile_seconds=20.0,
+        lane=1e-5,
+        lane_step=1e-7,
+        layer=2e-7,
+        weight_row=4e-13,
+        unit_row=4e-12,
+        fewest_lanes=1,
+        most_lanes=4096,
+    ),
 }
 
 
 PADDING_OVERHEAD = 1.15
 """How much longer a padded program takes than one for its largest shape, to compile and to run."""
-ARRAYS_PER_UNIT = 3
+ARRAYS_PER_UNIT = 2
 """f32[rows] arrays that a step keeps for one hidden unit."""
 MAX_PIECE = 256
 """Steps whose data is drawn at once: bounds the memory that a block's minibatches take."""
@@ -210,75 +232,72 @@ def plan(
         families.setdefault(family, {}).setdefault(shape, []).append(lane)
     groups, reasons = [], []
     for by_shape in families.values():
-        first = next(iter(by_shape.values()))[0]
-        model = _Model(COSTS.get(devices[0].platform, COSTS["gpu"]), num_steps / num_devices, num_rows(first.config))
+        one = next(iter(by_shape.values()))[0]
+        model = _Model(COSTS.get(devices[0].platform, COSTS["gpu"]), num_steps, num_devices, num_rows(one.config))
         # In the order of their cost, neighbours are alike: only neighbours share a program.
         shapes = sorted((dict(shape) for shape in by_shape), key=model.step_seconds)
         members = [by_shape[tuple(shape.items())] for shape in shapes]
         counts = [len(some) for some in members]
-        obstacle = _obstacle(method, first, shapes, model.num_rows) if len(shapes) > 1 else ""
-        parts = _partition(shapes, counts, model, False if obstacle else padding)
+        separate, together = [slice(i, i + 1) for i in range(len(shapes))], [slice(0, len(shapes))]
+        obstacle = _obstacle(method, one, shapes, model.num_rows) if len(shapes) > 1 else ""
+        parts = together if padding else separate
+        if padding is None:
+            parts = _cheapest(shapes, counts, model)
+        if obstacle:
+            parts = separate
         for part in parts:
             by_form: dict[Any, list[Lane]] = {}
             for lane in sorted(itertools.chain(*members[part]), key=lambda lane: lane.place):
                 by_form.setdefault(forms[lane.place[0]], []).append(lane)
-            most = max(map(len, by_form.values()))
-            limit = width or _lanes_per_device(devices[0], _cover(shapes[part]), model)
-            seconds = model.seconds(shapes[part], counts[part])
-            groups.append(
-                Group(
-                    list(by_form.values()),
-                    shapes[part],
-                    _cover(shapes[part]),
-                    min(limit, -(-most // num_devices)),
-                    *seconds,
-                )
-            )
+            cover = _cover(shapes[part])
+            most = -(-max(map(len, by_form.values())) // num_devices)
+            limit = min(most, width or _lanes_per_device(devices[0], cover, model))
+            seconds = model.seconds(cover, sum(counts[part]), part.stop - part.start)
+            groups.append(Group(list(by_form.values()), shapes[part], cover, limit, *seconds))
         if len(shapes) > 1:
-            separate, padded = (
-                sum(sum(model.seconds(shapes[p], counts[p])) for p in pure)
-                for pure in ([slice(i, i + 1) for i in range(len(shapes))], [slice(None)])
-            )
-            chosen = sum(sum(model.seconds(shapes[p], counts[p])) for p in parts)
+            totals = [
+                sum(sum(model.seconds(_cover(shapes[p]), sum(counts[p]), p.stop - p.start)) for p in some)
+                for some in (parts, separate, together)
+            ]
             reasons.append(
-                f"{len(shapes)} shapes of networks in {len(parts)} programs: {chosen:.0f} s by the model of costs, "
-                f"{separate:.0f} s with a program for each, {padded:.0f} s with one for all"
+                "{} shapes of networks in {} programs: about {:.0f} s; {:.0f} s with a program for each, {:.0f} s with "
+                "one for all".format(len(shapes), len(parts), *totals)
                 + (f" ({obstacle})" if obstacle else "")
             )
-    return Plan(
-        groups, reasons or [f"{len(groups)} programs: no two lanes differ in the sizes of their networks alone"]
-    )
+    same = f"{len(groups)} programs: no two lanes differ in the sizes of their networks alone"
+    return Plan(groups, reasons or [same])
 
 
 class _Model(NamedTuple):
-    """The time that programs take: costs, steps per lane on one device, and rows of a step's data."""
+    """The time that programs take: costs, steps of a run, devices, and rows of a step's data."""
 
     costs: Costs
-    num_steps: float
+    num_steps: int
+    num_devices: int
     num_rows: int
 
     def step_seconds(self, sizes: Sizes) -> float:
         """Of one lane, on one device."""
         work = self.costs.unit_row * _units(sizes) + self.costs.weight_row * _weights(sizes)
-        return self.costs.layer * _layers(sizes) + self.num_rows * work
+        return self.costs.lane_step + self.costs.layer * _layers(sizes) + self.num_rows * work
 
-    def seconds(self, shapes: Sequence[Sizes], counts: Sequence[int]) -> tuple[float, float]:
-        """Of compilation and of all steps, where so many lanes of each of these shapes share a program."""
-        overhead = PADDING_OVERHEAD if len(shapes) > 1 else 1.0
-        step = self.step_seconds(_cover(shapes))
-        return overhead * self.costs.compile_seconds, overhead * step * self.num_steps * sum(counts)
+    def seconds(self, sizes: Sizes, num_lanes: int, num_shapes: int) -> tuple[float, float]:
+        """Of compilation and of training, where lanes of so many shapes share a program for networks of these sizes."""
+        overhead = PADDING_OVERHEAD if num_shapes > 1 else 1.0
+        lane = self.costs.lane + overhead * self.num_steps * self.step_seconds(sizes)
+        return overhead * self.costs.compile_seconds, lane * num_lanes / self.num_devices
 
 
-def _partition(shapes: list[Sizes], counts: list[int], model: _Model, padding: bool | None) -> list[slice]:
-    """The cheapest way to cut the shapes into runs of neighbours that share a program, by dynamic programming."""
-    if padding is not None:
-        return [slice(None)] if padding else [slice(i, i + 1) for i in range(len(shapes))]
+def _cheapest(shapes: list[Sizes], counts: list[int], model: _Model) -> list[slice]:
+    """The fastest way to cut the shapes into runs of neighbours that share a program, by dynamic programming."""
     best: list[tuple[float, list[slice]]] = [(0.0, [])]
     for end in range(1, len(shapes) + 1):
-        parts = (slice(start, end) for start in range(end))
-        options = ((best[p.start][0] + sum(model.seconds(shapes[p], counts[p])), p) for p in parts)
-        total, last = min(options, key=lambda option: option[0])
-        best.append((total, [*best[last.start][1], last]))
+        options, cover, count = [], shapes[end - 1], 0
+        for start in reversed(range(end)):
+            cover, count = _cover([shapes[start], cover]), count + counts[start]
+            options.append((best[start][0] + sum(model.seconds(cover, count, end - start)), start))
+        total, start = min(options)
+        best.append((total, [*best[start][1], slice(start, end)]))
     return best[-1][1]
 
 
@@ -333,7 +352,8 @@ def _obstacle(method: Method, lane: Lane, shapes: Sequence[Sizes], num_rows: int
     def run(key: jax.Array, batch: jax.Array, padding: Padding) -> Any:
         config = padding.resolve()
         state = method.init(key, config)
-        return method.step(key, state, batch, config), method.sample(key, state, 1, config)
+        log_prob = method.log_prob and method.log_prob(state, batch, config)
+        return method.step(key, state, batch, config), method.sample(key, state, 1, config), log_prob
 
     try:
         batch = jax.ShapeDtypeStruct((num_rows, lane.target.dim), float)
@@ -351,12 +371,13 @@ def _lanes_per_device(device: jax.Device, sizes: Sizes, model: _Model) -> int:
     else:
         memory = (device.memory_stats() or {}).get("bytes_limit", 16 << 30) // 2
         bytes_per_lane += 4 * model.num_rows * MAX_PIECE
-    return int(max(model.costs.fewest_lanes, min(model.costs.most_lanes, memory // bytes_per_lane)))
+    fitting = max(model.costs.fewest_lanes, min(model.costs.most_lanes, memory // bytes_per_lane))
+    return 1 << (int(fitting).bit_length() - 1)  # few different widths, for each compiles what draws and measures data
 
 
 def _cache_bytes() -> int:
     """Of one core's second-level cache; 1 MiB where the system does not tell."""
     try:
-        return os.sysconf("SC_LEVEL2_CACHE_SIZE") or 1 << 20
-    except (AttributeError, ValueError, OSError):
+        return 1024 * int(Path("/sys/devices/system/cpu/cpu0/cache/index2/size").read_text().strip().removesuffix("K"))
+    except (OSError, ValueError):
         return 1 << 20

@@ -113,8 +113,9 @@ def _distances(sweep: Sweep, rows: Sequence[dict[str, Any]], places: Sequence[tu
     for row, (t, c) in zip(rows, places, strict=True):
         target = sweep.targets[t]
         curves.setdefault(row["target"], {})[label(row)] = sweep.history["w1_over_std"][t, c]
-        reference = metrics.reference(target, train.NUM_CURVE_SAMPLES)
-        floor[row["target"]] = float(reference.floor) / float(np.mean(target.std))
+        if row["target"] not in floor:
+            reference = jax.jit(metrics.reference, static_argnums=1)(target, train.NUM_CURVE_SAMPLES)
+            floor[row["target"]] = float(reference.floor) / float(np.mean(target.std))
     title = f"Distance over {len(sweep.seeds)} seeds, from {train.NUM_CURVE_SAMPLES:,} samples each"
     threshold = sweep.thresholds.w1_over_std
     return plots.distance_bands(steps=sweep.steps, curves=curves, floor=floor, threshold=threshold, title=title)

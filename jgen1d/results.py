@@ -20,7 +20,6 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from jgen1d import verdict as verdict_lib
 from jgen1d.core import show
@@ -141,6 +140,8 @@ def swept_fields(configs: Sequence[Any], names: Sequence[str]) -> list[str]:
 
 def rate(hits: ArrayLike) -> dict[str, float]:
     """How many of bool[n] are true: count, share, and the share's Wilson 95 % interval (Wilson 1927)."""
+    from scipy import stats  # here: it takes as long to import as JAX
+
     array = np.asarray(hits, bool)
     count = int(array.sum())
     interval = stats.binomtest(count, array.size).proportion_ci(0.95, "wilson")

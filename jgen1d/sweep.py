@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import os
+import sys
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -315,9 +317,23 @@ def _exchange(arrays: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
     from jax.experimental import multihost_utils
 
     content = pack(arrays)
-    lengths = np.ravel(multihost_utils.process_allgather(np.array(len(content), np.int32)))
-    rows = multihost_utils.process_allgather(np.pad(content, (0, int(lengths.max()) - len(content))))
+    with _chatter_on_stderr():
+        lengths = np.ravel(multihost_utils.process_allgather(np.array(len(content), np.int32)))
+        rows = multihost_utils.process_allgather(np.pad(content, (0, int(lengths.max()) - len(content))))
     return [unpack(np.asarray(row[:length])) for row, length in zip(rows, lengths, strict=True)]
+
+
+@contextlib.contextmanager
+def _chatter_on_stderr() -> Iterator[None]:
+    """Results alone belong on stdout: what the collectives' C++ library prints there goes to stderr."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 class _States(Mapping):
