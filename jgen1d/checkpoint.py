@@ -65,6 +65,7 @@ class Checkpoints:
     def __init__(self, folder: str | Path, identity: Mapping[str, Any], minutes: float = 10.0, overwrite: bool = False):
         self.folder = Path(folder)
         self._overwrite = overwrite
+        self._mine = False
         self._identity = json.loads(json.dumps(identity))
         self._seconds = 60 * minutes
         self._saved_at = time.monotonic()
@@ -86,10 +87,11 @@ class Checkpoints:
                     undo.callback(signal.signal, number, previous)
                     signal.signal(number, functools.partial(self._on_signal, previous))
             self._undo = undo.pop_all()
+        self._mine = True
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._found():  # nothing is saved: whatever comes next may be another computation
+        if self._mine and not any(self.folder.glob(_NAME + "*")):  # whatever comes next may be another computation
             self.clear()
         self._undo.close()
 
@@ -135,6 +137,7 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Removes all that is kept here, and the folder where then empty: the computation is done."""
+        self._mine = False  # once the lock file is gone, another process may enter
         self._remove()
         (self.folder / "lock").unlink(missing_ok=True)
         with contextlib.suppress(OSError):

@@ -107,7 +107,7 @@ def run_block(
         infos = []
         for piece in pieces:
             draw = program(train.draw, num_steps=piece, num_rows=num_rows, standardize=standardize)
-            runs, info = program(train.advance, method)(runs, draw(runs, targets), configs)
+            runs, info = program(train.advance, method)(runs, draw(runs.key_data, runs.step, targets), configs)
             infos.append(info)
             if history:  # keep one point in flight, so that the devices never wait for the host
                 jax.block_until_ready(history[-1])

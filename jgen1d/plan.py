@@ -260,12 +260,16 @@ def plan(
                 for some in (parts, separate, together)
             ]
             reasons.append(
-                "{} shapes of networks in {} programs: about {:.0f} s; {:.0f} s with a program for each, {:.0f} s with "
-                "one for all".format(len(shapes), len(parts), *totals)
+                "{} shapes of networks in {}: about {:.0f} s; {:.0f} s with a program for each, {:.0f} s with "
+                "one for all".format(len(shapes), _programs(len(parts)), *totals)
                 + (f" ({obstacle})" if obstacle else "")
             )
-    same = f"{len(groups)} programs: no two lanes differ in the sizes of their networks alone"
+    same = f"{_programs(len(groups))}: no two lanes differ in the sizes of their networks alone"
     return Plan(groups, reasons or [same])
+
+
+def _programs(count: int) -> str:
+    return "1 program" if count == 1 else f"{count} programs"
 
 
 class _Model(NamedTuple):
@@ -292,10 +296,10 @@ def _cheapest(shapes: list[Sizes], counts: list[int], model: _Model) -> list[sli
     """The fastest way to cut the shapes into runs of neighbours that share a program, by dynamic programming."""
     best: list[tuple[float, list[slice]]] = [(0.0, [])]
     for end in range(1, len(shapes) + 1):
-        options, cover, count = [], shapes[end - 1], 0
-        for start in reversed(range(end)):
-            cover, count = _cover([shapes[start], cover]), count + counts[start]
-            options.append((best[start][0] + sum(model.seconds(cover, count, end - start)), start))
+        options = []
+        for start in range(end):
+            seconds = model.seconds(_cover(shapes[start:end]), sum(counts[start:end]), end - start)
+            options.append((best[start][0] + sum(seconds), start))
         total, start = min(options)
         best.append((total, [*best[start][1], slice(start, end)]))
     return best[-1][1]
@@ -343,21 +347,20 @@ def _form(target: Target) -> Any:
     return structure, tuple(np.shape(leaf) for leaf in leaves)
 
 
-def _obstacle(method: Method, lane: Lane, shapes: Sequence[Sizes], num_rows: int) -> str:
+def _obstacle(method: Method, lane: Lane, shapes: list[Sizes], num_rows: int) -> str:
     """Why the method cannot train padded networks; empty where it can."""
-    cover = _cover(shapes)
-    config = replace(lane.config, **cover)
-    one = {name: np.array(size) for name, size in cover.items()}
+    padding = Group([[lane]], shapes, _cover(shapes), 1, 0, 0).config(lane)
 
     def run(key: jax.Array, batch: jax.Array, padding: Padding) -> Any:
         config = padding.resolve()
-        state = method.init(key, config)
+        key_init, key_step, key_sample = jax.random.split(key, 3)
+        state = method.init(key_init, config)
         log_prob = method.log_prob and method.log_prob(state, batch, config)
-        return method.step(key, state, batch, config), method.sample(key, state, 1, config), log_prob
+        return method.step(key_step, state, batch, config), method.sample(key_sample, state, 1, config), log_prob
 
     try:
         batch = jax.ShapeDtypeStruct((num_rows, lane.target.dim), float)
-        jax.eval_shape(run, jax.random.key(0), batch, Padding(config, one, tuple(cover)))
+        jax.eval_shape(run, jax.random.key(0), batch, padding)
     except TypeError as error:
         return f"the method calculates with its sizes, so they cannot be padded: {' '.join(str(error).split())[:80]}"
     return ""

@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import os
-import sys
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -176,7 +174,8 @@ def sweep(
       num_samples: samples for the final metrics.
       standardize: train on (x − mean)/std; results are in data units all the same. None for what each config says.
       thresholds: the verdict's.
-      lanes_per_device: the width of a block; None for what suits device and networks. Equal widths give equal bits.
+      lanes_per_device: the width of a block, at most; None for what suits device and networks. Equal widths give equal
+        bits; fewer lanes than fill a block of all devices make it narrower.
       padding: whether networks of different sizes share a program, the smaller ones padded; None for what is faster.
       matmul_precision: of float32 products; on GPUs and TPUs `highest`, `high` or `default` (TF32 or bfloat16).
       devices: None for all of this process. Where there are several processes (see `jax.distributed`), each trains its
@@ -204,6 +203,8 @@ def sweep(
     for seed in seeds:
         if not 0 <= seed < 2**32:
             raise ValueError(f"sweep: seed {seed} must be from 0 to 2**32 - 1")
+    if lanes_per_device is not None and (type(lanes_per_device) is not int or lanes_per_device < 1):
+        raise ValueError(f"lanes_per_device={lanes_per_device!r}: must be an integer of at least 1, or None")
     eval_every = train.check_eval_every(num_steps, eval_every)
     train.check_matmul_precision(matmul_precision)
     spec = Spec(method, num_steps, batch_size, eval_every, num_samples, standardize, matmul_precision)
@@ -312,28 +313,35 @@ def _unflatten(arrays: Mapping[str, np.ndarray]) -> tuple[dict[int, Outcome], di
     return done, {i: Midway(list(b["runs"].values()), b["history"]) for i, b in found["midway"].items()}
 
 
+_EXCHANGES = itertools.count()
+_A_WEEK = 7 * 24 * 3600 * 1000  # in ms; a process that dies is noticed by its missing heartbeat, long before
+
+
 def _exchange(arrays: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
-    """Every process's arrays, on every process."""
-    from jax.experimental import multihost_utils
+    """Every process's arrays, on every process.
 
-    content = pack(arrays)
-    with _chatter_on_stderr():
-        lengths = np.ravel(multihost_utils.process_allgather(np.array(len(content), np.int32)))
-        rows = multihost_utils.process_allgather(np.pad(content, (0, int(lengths.max()) - len(content))))
-    return [unpack(np.asarray(row[:length])) for row, length in zip(rows, lengths, strict=True)]
+    By way of the coordinator: collectives would give up, or hang, where one process is done minutes before another.
+    """
+    from jax._src.distributed import global_state  # no public module has its key-value store
 
+    store: Any = global_state.client
+    number, me = next(_EXCHANGES), jax.process_index()
+    content = pack(arrays).tobytes()
+    parts = [content[start : start + (1 << 20)] for start in range(0, len(content), 1 << 20)]  # what a message holds
+    for i, part in enumerate(parts):
+        store.key_value_set_bytes(f"jgen1d/{number}/{me}/{i}", part)
+    store.key_value_set(f"jgen1d/{number}/{me}/count", str(len(parts)))
 
-@contextlib.contextmanager
-def _chatter_on_stderr() -> Iterator[None]:
-    """Results alone belong on stdout: what the collectives' C++ library prints there goes to stderr."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    try:
-        os.dup2(2, 1)
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+    def fetch(process: int) -> dict[str, np.ndarray]:
+        count = int(store.blocking_key_value_get(f"jgen1d/{number}/{process}/count", _A_WEEK))
+        names = (f"jgen1d/{number}/{process}/{i}" for i in range(count))
+        found = b"".join(store.blocking_key_value_get_bytes(name, _A_WEEK) for name in names)
+        return unpack(np.frombuffer(found, np.uint8))
+
+    everything = [arrays if process == me else fetch(process) for process in range(jax.process_count())]
+    store.wait_at_barrier(f"jgen1d/{number}", _A_WEEK)
+    store.key_value_delete(f"jgen1d/{number}/{me}/")
+    return everything
 
 
 class _States(Mapping):

@@ -50,9 +50,9 @@ def start(method: Method, key: Key, config: Config) -> Run:
     return Run(key_data, key_step, key_eval, method.init(key_init, config), jnp.zeros((), int), jnp.full((), -1, int))
 
 
-def draw(run: Run, target: Target, num_steps: int, num_rows: int, standardize: bool) -> jax.Array:
-    """The data of the next `num_steps` steps: f32[num_steps, num_rows, dim], in training units."""
-    words, as_key = _step_keys(run.key_data, run.step, num_steps)
+def draw(key_data: Key, step: jax.Array, target: Target, num_steps: int, num_rows: int, standardize: bool) -> jax.Array:
+    """The data of `num_steps` steps from `step` on: f32[num_steps, num_rows, dim], in training units."""
+    words, as_key = _step_keys(key_data, step, num_steps)
     batches = jax.lax.map(lambda words: target.sample(as_key(words), num_rows), words)
     shift, scale = units(target, standardize)
     return (batches - shift[None, None]) / scale[None, None]
@@ -254,7 +254,9 @@ def _fit(
     reference = metrics_lib.reference(target, NUM_CURVE_SAMPLES)
 
     def interval(run: Run, _: None) -> tuple[Run, Info]:
-        run, info = advance(method, run, draw(run, target, eval_every, num_rows, standardize), config)
+        run, info = advance(
+            method, run, draw(run.key_data, run.step, target, eval_every, num_rows, standardize), config
+        )
         samples = sample(method, run, config, shift, scale, NUM_CURVE_SAMPLES)
         return run, info | metrics_lib.curves(samples, target, reference)
 

@@ -1,7 +1,12 @@
 """Settings under which all tests run: no silent broadcasting of ranks, no key used twice, quick compilation."""
 
+import shutil
+import subprocess
+
 import jax
 import pytest
+
+from tests import scripts
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
@@ -14,3 +19,48 @@ def fully_optimised():
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_home(tmp_path_factory):
+    """Where all scripts keep their programs and fonts, so that the second is quick and the user's are left alone."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(cache_home, tmp_path_factory):
+    """The results of `scripts.SMALL_RUN` in one go."""
+    workdir = tmp_path_factory.mktemp("uninterrupted")
+    done = scripts.run(*scripts.SMALL_RUN, f"--workdir={workdir}")
+    assert done.returncode == 0, done.stderr
+    assert not (workdir / "progress").exists()
+    return scripts.results(workdir)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of 2 MB."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", path], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"a small disk can be mounted by root only: {error}")
+    yield path
+    subprocess.run(["umount", path], check=True)
+
+
+@pytest.fixture
+def fill(small_disk):
+    """A function that fills the small disk up to so many bytes, or frees it again where called with None."""
+
+    def fill(free):
+        filler = small_disk / "filler"
+        filler.unlink(missing_ok=True)
+        if free is not None:
+            filler.write_bytes(bytes(shutil.disk_usage(small_disk).free - free))
+
+    return fill

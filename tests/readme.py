@@ -6,7 +6,8 @@ import re
 import sys
 import types
 
-TEXT = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
+PATH = pathlib.Path(__file__).parents[1] / "README.md"
+TEXT = PATH.read_text()
 
 
 def blocks():
@@ -20,5 +21,6 @@ def toy_method():
     (source,) = [block for block in blocks() if "METHOD = Method(" in block]
     module = types.ModuleType("toy_method")
     sys.modules[module.__name__] = module  # dataclasses look their module up
-    exec(compile(source, "README.md", "exec"), module.__dict__)
+    lines_before = TEXT[: TEXT.index(source)].count("\n")  # so that tracebacks, and inspect, find the lines
+    exec(compile("\n" * lines_before + source, PATH, "exec"), module.__dict__)
     return module.METHOD

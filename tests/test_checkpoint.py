@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from jgen1d import checkpoint
-from jgen1d.checkpoint import Checkpoints, Interrupted, difference, saved_identity
+from jgen1d.checkpoint import Checkpoints, Interrupted, difference, pack, saved_identity, unpack
 
 IDENTITY = {"method": "gan", "widths": (15, 15), "seeds": [0, 1]}
 FOREVER = 10**9
@@ -135,6 +135,38 @@ def test_clear_leaves_nothing_of_its_own(tmp_path):
         assert checkpoints.restore() is None
 
 
+def test_leaving_with_nothing_saved_leaves_nothing(tmp_path):
+    folder = tmp_path / "run"
+    for other in (1, 2):  # so that another computation may follow
+        with Checkpoints(folder, {"n": other}):
+            assert saved_identity(folder) == {"n": other}
+        assert not folder.exists()
+    with pytest.raises(RuntimeError), Checkpoints(folder, IDENTITY):
+        raise RuntimeError
+    assert not folder.exists()
+    save(folder, start())
+    with Checkpoints(folder, IDENTITY):
+        pass
+    assert identical(restore(folder), start())
+
+
+def test_what_comes_after_a_clear_is_let_alone(tmp_path):
+    folder = tmp_path / "run"
+    with Checkpoints(folder, IDENTITY) as checkpoints:
+        checkpoints.clear()
+        folder.mkdir()
+        for name in ("lock", "identity.json"):
+            (folder / name).write_text("of another process, which may enter at once")
+    assert sorted(path.name for path in folder.iterdir()) == ["identity.json", "lock"]
+
+
+def test_packed_arrays_come_back():
+    packed = pack(after(1))
+    assert (packed.dtype, packed.ndim) == (np.uint8, 1)
+    assert identical(unpack(packed), after(1))
+    assert unpack(pack({})) == {}
+
+
 # --- whose it is --------------------------------------------------------------------------------------------------
 
 
@@ -183,6 +215,25 @@ def test_another_identity_is_refused_and_nothing_is_touched(tmp_path):
     assert str(tmp_path) in str(info.value)
     assert "\n" not in str(info.value)
     assert identical(restore(tmp_path), after(3))  # so its lock is free, too
+
+
+def test_overwriting_removes_the_progress_of_another_identity_only(tmp_path):
+    folder = tmp_path / "run"
+    save(folder, after(1), after(2))
+    (folder / "checkpoint-000001").rename(folder / "checkpoint-000001.damaged")
+    (folder / "notes.txt").write_text("mine")
+    with Checkpoints(folder, IDENTITY, overwrite=True) as checkpoints:
+        assert identical(checkpoints.restore(), after(2))
+    other = IDENTITY | {"widths": [20, 15]}
+    with Checkpoints(folder, other, overwrite=True) as checkpoints:
+        assert checkpoints.restore() is None
+        assert sorted(path.name for path in folder.iterdir()) == ["identity.json", "lock", "notes.txt"]
+        with pytest.raises(ValueError, match="in use"):
+            Checkpoints(folder, IDENTITY, overwrite=True).__enter__()
+        checkpoints.save(after(3))
+    assert saved_identity(folder) == other
+    with pytest.raises(ValueError, match="another run"):
+        restore(folder)
 
 
 def test_checkpoints_of_no_known_identity_are_refused(tmp_path):
@@ -279,27 +330,13 @@ def test_a_file_too_large_leaves_what_was_saved(tmp_path, capfd, caplog):
     assert identical(restore(tmp_path), noise(3_000_000))
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    path = tmp_path / "disk"
-    path.mkdir()
-    try:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", path], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"a small disk can be mounted by root only: {error}")
-    yield path
-    subprocess.run(["umount", path], check=True)
-
-
-def test_a_full_disk_leaves_what_was_saved(small_disk, capfd, caplog):
+def test_a_full_disk_leaves_what_was_saved(small_disk, fill, capfd, caplog):
     folder = small_disk / "run"
     save(folder, after(1), after(2))
     check_refused(folder, "No space left on device", capfd, caplog)
     least = 2
     for left in (0, 4, 8, 12, 16, 24, 32, 48, 64):  # KB: it is full at another one of the checkpoint's files
-        (small_disk / "filler").unlink(missing_ok=True)
-        free = shutil.disk_usage(small_disk).free
-        (small_disk / "filler").write_bytes(bytes(free - 1024 * left))
+        fill(1024 * left)
         said = "No space left on device"
         try:
             save(folder, after(least + 1))
@@ -307,7 +344,7 @@ def test_a_full_disk_leaves_what_was_saved(small_disk, capfd, caplog):
         except (OSError, ValueError) as error:  # a ValueError where there is no room for the lock file's line
             said = str(error)
         assert "No space left on device" in said
-        (small_disk / "filler").unlink()
+        fill(None)
         assert identical(restore(folder), after(least))
     assert least > 2
     assert capfd.readouterr().err == ""

@@ -12,12 +12,14 @@ import pytest
 import jgen1d
 from jgen1d import core, train
 from jgen1d.methods import METHODS
+from tests import toys
 from tests.readme import toy_method
 
 ROWS = 32
 ALL = {**METHODS, "toy (README)": toy_method()}
 SMALL = {"gan": {"widths_g": (8,), "widths_d": (8,), "latent_dim": 2, "ema_decay": 0.9}}
 """Static fields that make a method quick to compile here."""
+SIZED = {name: m for name, m in {**METHODS, "toy with a network": toys.METHOD}.items() if core.sizes(m.Config())}
 
 
 @pytest.fixture(params=list(ALL))
@@ -163,3 +165,44 @@ def test_start_is_the_same_for_the_same_key(method, config):
     leaves = [np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state)]) for state in states]
     if any(np.size(leaf) and np.any(leaf) for leaf in leaves):
         assert not np.array_equal(leaves[0], leaves[2])
+
+
+def shapes_of(method):
+    """The method's default config with other sizes, with half of these, with one layer fewer, and with both."""
+    sizes = core.sizes(method.Config())
+
+    def config(number, widths):
+        return core.replace(
+            method.Config(), **{n: widths if isinstance(s, tuple) else number for n, s in sizes.items()}
+        )
+
+    return [config(4, (6, 6)), config(2, (3, 3)), config(4, (6,)), config(2, (3,))]
+
+
+@pytest.mark.parametrize("name", SIZED)
+def test_lanes_of_different_sizes_can_share_a_program(name):
+    method = SIZED[name]
+    large, *smaller = shapes_of(method)
+    smaller = smaller[-1:] if name in METHODS else smaller[:2]  # each takes long to compile
+    run = {"num_steps": 4, "eval_every": 2, "batch_size": ROWS, "num_samples": 1_000, "lanes_per_device": 2}
+    together, apart = (
+        jgen1d.sweep(method, [jgen1d.TARGETS["normal"]], configs, range(2), **run, padding=padding)
+        for padding, configs in [(True, [*smaller, large]), (False, smaller)]
+    )
+    assert f"{len(smaller) + 1} shapes of networks in 1 programs" in together.explain()
+    assert "padded from" not in apart.explain()
+    assert ("kl" in together.metrics) == (method.log_prob is not None)
+    for padded, unpadded in [(together.history, apart.history), (together.metrics, apart.metrics)]:
+        assert padded.keys() == unpadded.keys()
+        for key, values in padded.items():
+            assert np.isfinite(values).all()
+            np.testing.assert_allclose(values[:, :-1], unpadded[key], rtol=1e-5, atol=1e-6, err_msg=key)
+    for place, state in together.states.items():
+        config = core.bind([*smaller, large][place[1]], dim=1, num_steps=4)
+        chex.assert_trees_all_equal_shapes_and_dtypes(state, jax.eval_shape(method.init, jax.random.key(0), config))
+    for place, state in apart.states.items():
+        chex.assert_trees_all_close(together.states[place], state, rtol=1e-5, atol=1e-6)
+    results = [done.result(0, len(smaller) - 1, 1) for done in (together, apart)]
+    assert results[0].config == results[1].config
+    draws = [result.sample(jax.random.key(0), 9) for result in results]
+    np.testing.assert_allclose(draws[0], draws[1], rtol=1e-5, atol=1e-6)

@@ -2,22 +2,22 @@
 
 import csv
 import json
-import pathlib
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
 import jgen1d
+from jgen1d import cli
 from tests import readme
+from tests.scripts import finish, results, run, start
 
-ROOT = pathlib.Path(__file__).parents[1]
-SCRIPT = ROOT / "experiments" / "convergence.py"
-
-
-def run(*flags, cwd=ROOT):
-    return subprocess.run([sys.executable, SCRIPT, *flags], capture_output=True, text=True, cwd=cwd, timeout=600)
+QUICK = (
+    "--quick", "--num_steps=40", "--widths_g=6", "--widths_d=6", "--r1=none,0.1", "--preset=textbook",
+    "--targets=bimodal", "--num_seeds=3", "--format=json",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +27,7 @@ def workdir(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def quick(workdir):
-    flags = ("--quick", "--num_steps=40", "--widths_g=6", "--widths_d=6", "--r1=none,0.1", "--preset=textbook")
-    done = run(*flags, "--targets=bimodal", "--num_seeds=3", "--format=json", f"--workdir={workdir}")
+    done = run(*QUICK, f"--workdir={workdir}")
     assert done.returncode == 0, done.stderr
     return done
 
@@ -77,6 +76,102 @@ def test_a_workdir_that_holds_something_is_not_overwritten_unasked(quick, workdi
     assert (workdir / "summary.json").read_bytes() == before
 
 
+def test_widths_and_depths_of_all_networks_are_axes_and_explain_tells_what_they_share():
+    flags = ("--targets=uniform", "--preset=textbook", "--num_seeds=2", "--num_steps=4", "--workdir=")
+    done = run(*flags, "--width=4,6", "--depth=1,2", "--format=json", "--explain")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    shapes = ["4", "4-4", "6", "6-6"]
+    assert [(row["widths_g"], row["widths_d"]) for row in rows] == [(shape, shape) for shape in shapes]
+    assert "4 shapes of networks in " in done.stderr
+    assert "program 1: " in done.stderr
+
+
+# --- the compilation cache ----------------------------------------------------------------------------------------
+
+
+def programs(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_same_run_again_compiles_nothing_and_ends_with_the_same_bits(quick, workdir, cache_home, tmp_path):
+    folder = cache_home / "jgen1d"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    before = programs(folder)
+    assert any(name.startswith("jit_one_lane-") for name in before)
+    again = run(*QUICK, f"--workdir={tmp_path}")
+    assert again.returncode == 0, again.stderr
+    assert programs(folder) == before
+    assert results(tmp_path) == results(workdir)
+
+
+def test_compiled_programs_are_kept_where_the_flag_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "of" / "programs"
+    done = run("--num_steps=1", "--workdir=", f"--compilation_cache={folder}", script="dirac_gan.py")
+    assert done.returncode == 0, done.stderr
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert programs(folder)
+    assert not (tmp_path / "home" / "jgen1d").exists()
+
+
+@pytest.fixture
+def configured():
+    """Puts JAX's configuration back."""
+    before = dict(jax.config.values)
+    yield
+    for name, value in before.items():
+        if jax.config.values[name] != value:
+            jax.config.update(name, value)
+
+
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [(None, "home/jgen1d"), ("~/mine", "user/mine"), ("", None)],
+    ids=["default", "given", "empty"],
+)
+def test_the_flag_sets_the_folder_or_none(tmp_path, monkeypatch, configured, flag, expected):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    cli._keep_compiled(flag)
+    assert jax.config.values["jax_compilation_cache_dir"] == (expected and str(tmp_path / expected))
+    assert [path.name for path in tmp_path.iterdir()] == ([] if expected is None else [expected.partition("/")[0]])
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
+def test_programs_that_others_could_have_written_are_not_run(tmp_path, monkeypatch, capsys, mode):
+    folder = tmp_path / "jgen1d"
+    folder.mkdir()
+    folder.chmod(mode)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cli._keep_compiled(None)
+    assert capsys.readouterr().err == f"no programs are kept in '{folder}': others can write to it\n"
+    with pytest.raises(ValueError, match=r"^--compilation_cache: ") as info:
+        cli._keep_compiled(str(folder))
+    assert str(info.value) == f"--compilation_cache: '{folder}' cannot be used: others can write to it"
+    assert jax.config.values["jax_compilation_cache_dir"] is None
+
+
+def test_a_folder_that_cannot_be_made_is_refused_only_where_it_was_asked_for(tmp_path, monkeypatch, capsys):
+    (tmp_path / "jgen1d").write_text("a file")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cli._keep_compiled(None)
+    assert capsys.readouterr().err == f"no programs are kept in '{tmp_path / 'jgen1d'}': File exists\n"
+    with pytest.raises(ValueError, match=r"^--compilation_cache: '.*' cannot be used: File exists$"):
+        cli._keep_compiled(str(tmp_path / "jgen1d"))
+
+
+def test_importing_the_library_keeps_no_programs_and_is_quick():
+    code = (
+        "import sys, jgen1d, jax; assert jax.config.jax_compilation_cache_dir is None\n"
+        "assert not {'scipy.stats', 'matplotlib', 'orbax', 'orbax.checkpoint'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- one's own numbers --------------------------------------------------------------------------------------------
+
+
 def test_a_column_of_numbers_is_a_target(tmp_path):
     path = tmp_path / "geyser.csv"
     rng = np.random.default_rng(0)
@@ -106,6 +201,11 @@ WRONG = {
     "--widths_g=15x15": "--widths_g=15x15: must be widths such as 32-32",
     "--discriminator_loss=hing": "did you mean 'hinge'?",
     "--discriminator_loss=hinge": "does not go with",
+    "--width=x": "--width=x: must be integers, separated by commas",
+    "--width=0": "--width=0: must be an integer of at least 1",
+    "--depth=1,0": "--depth=0: must be an integer of at least 1",
+    "--matmul_precision=foo": "--matmul_precision=foo: value should be one of <highest|high|default>",
+    "--process_id=1": "--process_id needs --coordinator=host:port",
     "--format=xml": "--format=xml",
     "--workdir=README.md": "is a file",
     "extra": "unexpected argument 'extra'",
@@ -118,17 +218,14 @@ def test_wrong_input_is_one_line_and_nothing_written(tmp_path):
     waiting = list(WRONG.items())
     while waiting:
         batch, waiting = waiting[:2], waiting[2:]
-        pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path}
-        running = [
-            (subprocess.Popen([sys.executable, SCRIPT, flag], **pipe), flag, expected) for flag, expected in batch
-        ]
+        running = [(start(flag, cwd=tmp_path), flag, expected) for flag, expected in batch]
         for process, flag, expected in running:
-            out, err = process.communicate(timeout=120)
-            assert process.returncode == 2, (flag, err)
-            assert err.count("\n") == 1, err
-            assert expected in err
-            assert "Traceback" not in err
-            assert out == ""
+            done = finish(process)
+            assert done.returncode == 2, (flag, done.stderr)
+            assert done.stderr.count("\n") == 1, done.stderr
+            assert expected in done.stderr
+            assert "Traceback" not in done.stderr
+            assert done.stdout == ""
     assert [p.name for p in tmp_path.iterdir()] == ["README.md"]
 
 

@@ -15,7 +15,8 @@ BATCH = 64
 def layers_of(params):
     """The NumPy float64 weights f[in, out] and biases f[out] of an MLP, layer by layer."""
     params = params["params"]
-    return [(np.float64(params[f"kernel_{i}"]), np.float64(params[f"bias_{i}"])[:, 0]) for i in range(len(params) // 2)]
+    names = [*range(len(params) // 2 - 1), "out"]
+    return [(np.float64(params[f"kernel_{name}"]), np.float64(params[f"bias_{name}"])[:, 0]) for name in names]
 
 
 def forward(layers, x):

@@ -3,13 +3,15 @@
 import functools
 import itertools
 import math
+import operator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from jgen1d import nets
+from jgen1d import losses, nets
 
 ACTIVATIONS = {
     "relu": lambda x: np.maximum(x, 0),
@@ -39,13 +41,19 @@ def parameters(seed, widths=WIDTHS):
     return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), dtype=float), shapes)
 
 
+def layer_names(params):
+    """From the input to the output."""
+    names = [*map(str, range(len(params["params"]) // 2 - 1)), "out"]
+    assert params["params"].keys() == {f"{kind}_{name}" for kind in ("kernel", "bias") for name in names}
+    return names
+
+
 def layers(params):
     """(weights [in, out], biases [out]) of each layer, as float64 NumPy arrays."""
     named = params["params"]
-    assert len(named) % 2 == 0
     return [
-        (np.asarray(named[f"kernel_{i}"], np.float64), np.asarray(named[f"bias_{i}"], np.float64)[:, 0])
-        for i in range(len(named) // 2)
+        (np.asarray(named[f"kernel_{name}"], np.float64), np.asarray(named[f"bias_{name}"], np.float64)[:, 0])
+        for name in layer_names(params)
     ]
 
 
@@ -246,6 +254,213 @@ def test_a_network_with_spectral_norm_ignores_the_scale_of_its_weights():
     }
     np.testing.assert_allclose(net.apply(params, rows(6)), net.apply(scaled, rows(6)), rtol=1e-4, atol=1e-5)
     gradient = jax.jit(jax.grad(lambda params: jnp.sum(net.apply(params, rows(6)) ** 2)))(params)
-    for i, (kernel, _) in enumerate(layers(params)):  # so no gradient points along them
-        along = np.asarray(gradient["params"][f"kernel_{i}"], np.float64)
+    for (along, _), (kernel, _) in zip(layers(gradient), layers(params), strict=True):  # so no gradient is along them
         assert abs(np.sum(along * kernel)) < 1e-4 * np.linalg.norm(along) * np.linalg.norm(kernel)
+
+
+# --- padded networks ----------------------------------------------------------------------------------------------
+
+LARGEST = (4, 3, (8, 8, 8))
+OWN = {"narrower": (4, 3, (3, 8, 5)), "shallower": (2, 3, (8,)), "smaller in all": (1, 2, (5, 6))}
+"""Input, output and widths of the lanes that share a program for the largest of each."""
+COMBINATIONS = [*[(activation, "he_normal", False) for activation in nets.ACTIVATIONS], ("silu", "default", True)]
+combinations = pytest.mark.parametrize(("activation", "initializer", "spectral_norm"), COMBINATIONS)
+INPUTS = np.random.default_rng(0).normal(size=(16, LARGEST[0])).astype(np.float32)
+
+
+def active_sizes():
+    """Of each lane, as one array per size: 0 for a layer that the lane does not have."""
+    own = [(i, o, (*widths, 0, 0, 0)[:3]) for i, o, widths in OWN.values()]
+    return jax.tree.map(lambda *sizes: np.array(sizes), *own)
+
+
+def padded_net(active, **options):
+    fan_in, fan_out, widths = jax.tree.map(nets.Padded, LARGEST, active)
+    return nets.mlp(
+        fan_in, fan_out, tuple(nets.Padded(w.size, w.active, i > 0) for i, w in enumerate(widths)), **options
+    )
+
+
+def unpadded_shapes(own):
+    return jax.eval_shape(nets.mlp(*own).init, jax.random.key(0))["params"]
+
+
+def part(params, own):
+    """A padded network's parameters without the padding: those that the lane's own network has."""
+    return {"params": {n: params["params"][n][tuple(map(slice, s.shape))] for n, s in unpadded_shapes(own).items()}}
+
+
+def padding(params, own):
+    """The values of the padded entries of parameters, or of gradients, moments, ... of parameters."""
+    shapes = unpadded_shapes(own)
+    for name, values in params["params"].items():
+        rest = np.ones(values.shape, bool)
+        if name in shapes:
+            rest[tuple(map(slice, shapes[name].shape))] = False
+        yield values[rest]
+
+
+def assert_padding_is_zero(params, own):
+    values = np.concatenate(list(padding(params, own)))
+    assert values.size == sum(leaf.size for leaf in jax.tree.leaves(params)) - sum(
+        math.prod(shape.shape) for shape in unpadded_shapes(own).values()
+    )
+    np.testing.assert_array_equal(values, 0)
+
+
+def lanes(tree):
+    """The lanes of what a vmapped program returned, with the sizes of each."""
+    tree = jax.device_get(tree)
+    return [(own, jax.tree.map(lambda leaf, i=i: leaf[i], tree)) for i, own in enumerate(OWN.values())]
+
+
+@functools.cache
+def padded_parameters(initializer):
+    """Of all lanes."""
+    return jax.jit(jax.vmap(lambda active: padded_net(active, initializer=initializer).init(jax.random.key(3))))(
+        active_sizes()
+    )
+
+
+@pytest.mark.parametrize("initializer", nets.INITIALIZERS)
+def test_a_padded_network_draws_what_the_unpadded_one_draws_and_zeros(initializer):
+    def init_unpadded():
+        return [nets.mlp(*own, initializer=initializer).init(jax.random.key(3)) for own in OWN.values()]
+
+    unpadded = jax.device_get(jax.jit(init_unpadded)())
+    for (own, params), expected in zip(lanes(padded_parameters(initializer)), unpadded, strict=True):
+        jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), part(params, own), expected)
+        assert all(np.any(leaf) for name, leaf in expected["params"].items() if name.startswith("kernel"))
+        assert_padding_is_zero(params, own)
+
+
+@combinations
+def test_a_padded_network_computes_what_the_unpadded_one_computes(activation, initializer, spectral_norm):
+    options = {"activation": activation, "initializer": initializer, "spectral_norm": spectral_norm}
+    params = padded_parameters(initializer)
+
+    def apply_unpadded(each):
+        own = OWN.values()
+        return [nets.mlp(*o, **options).apply(p, INPUTS[:, : o[0]]) for o, p in zip(own, each, strict=True)]
+
+    unpadded = jax.device_get(jax.jit(apply_unpadded)([part(params, own) for own, params in lanes(params)]))
+    padded = jax.jit(jax.vmap(lambda active, params: padded_net(active, **options).apply(params, INPUTS)))
+    for (own, out), expected in zip(lanes(padded(active_sizes(), params)), unpadded, strict=True):
+        np.testing.assert_allclose(out[:, : own[1]], expected, rtol=1e-6, atol=1e-6)
+        np.testing.assert_array_equal(out[:, own[1] :], 0)
+        assert np.ptp(expected) > 1e-3
+
+
+def penalised(apply, x):
+    """A loss with derivatives of the output with respect to the input, as R1 and WGAN-GP have them."""
+    values, slopes = losses.value_and_input_gradients(lambda x: jnp.sum(apply(x), axis=1, keepdims=True), x)
+    return jnp.mean(values**2) + losses.zero_centred_penalty(slopes) + losses.one_centred_penalty(slopes)
+
+
+def gradients_of(net, params, x):
+    return jax.grad(lambda params: penalised(functools.partial(net.apply, params), x))(params)
+
+
+@functools.cache
+def trained(activation, initializer, spectral_norm):
+    """All lanes' parameters before and after four steps of Adam, its moments, and the steps' gradients."""
+    adam = optax.adam(0.05)
+
+    def train(active, params):
+        net = padded_net(active, activation=activation, spectral_norm=spectral_norm)
+
+        def step(carry, x):
+            params, opt = carry
+            gradients = gradients_of(net, params, x)
+            updates, opt = adam.update(gradients, opt)
+            return (optax.apply_updates(params, updates), opt), gradients
+
+        batches = np.stack([INPUTS, -INPUTS, 2 * INPUTS, INPUTS[:, ::-1]])
+        (after, opt), gradients = jax.lax.scan(step, (params, adam.init(params)), batches)
+        return params, after, (opt[0].mu, opt[0].nu), gradients
+
+    return lanes(jax.jit(jax.vmap(train))(active_sizes(), padded_parameters(initializer)))
+
+
+@pytest.mark.parametrize("activation", nets.ACTIVATIONS)
+def test_a_padded_unit_puts_out_zero(activation):
+    """What keeps padding zero: no activation may have another value than 0 at 0, nor an infinite slope."""
+    value, slope = jax.value_and_grad(nets.ACTIVATIONS[activation])(0.0)
+    assert value == 0
+    assert np.isfinite(slope)
+
+
+@pytest.mark.parametrize(("activation", "initializer", "spectral_norm"), [COMBINATIONS[1], COMBINATIONS[-1]])
+def test_padding_has_no_gradient_and_stays_zero(activation, initializer, spectral_norm):
+    for own, (before, after, moments, gradients) in trained(activation, initializer, spectral_norm):
+        each_gradient = [jax.tree.map(lambda leaf, i=i: leaf[i], gradients) for i in range(4)]
+        for tree in (after, *moments, *each_gradient):
+            assert_padding_is_zero(tree, own)
+        for (name, old), new in zip(
+            part(before, own)["params"].items(), jax.tree.leaves(part(after, own)), strict=True
+        ):
+            assert np.isfinite(new).all(), name
+            assert (new != old).any(), name
+
+
+def test_a_padded_network_has_the_unpadded_ones_gradients():
+    activation, initializer, spectral_norm = COMBINATIONS[-1]
+    own, (params, _, _, gradients) = trained(activation, initializer, spectral_norm)[-1]
+    net = nets.mlp(*own, activation=activation, spectral_norm=spectral_norm)
+    expected = jax.jit(functools.partial(gradients_of, net))(part(params, own), INPUTS[:, : own[0]])
+    first = jax.tree.map(lambda leaf: leaf[0], gradients)
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)  # two routes to second derivatives
+    jax.tree.map(close, part(first, own), jax.device_get(expected))
+
+
+def test_sizes_that_are_padded_mix_with_numbers():
+    own, key = (3, 2, (6, 4)), jax.random.key(0)
+    sizes = [(nets.Padded(6, jnp.array(3)), 2, (6, 4)), (3, 2, (6, nets.Padded(6, jnp.array(4), True)))]
+    expected, *padded = jax.device_get(jax.jit(lambda: [nets.mlp(*s).init(key) for s in (own, *sizes)])())
+    for params in padded:
+        jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), part(params, own), expected)
+        assert_padding_is_zero(params, own)
+
+
+def test_a_padded_size_is_an_index():
+    size = nets.Padded(5, jnp.array(2))
+    assert operator.index(size) == 5
+    assert jnp.zeros((3, size)).shape == (3, 5)
+    assert jax.random.normal(jax.random.key(0), (size, 4)).shape == (5, 4)
+    assert jnp.zeros((10, 2)).reshape(-1, size).shape == (4, 5)
+    assert jnp.arange(8)[:size].tolist() == [0, 1, 2, 3, 4]
+    assert len(range(size)) == 5
+    assert not size.optional
+
+
+@pytest.mark.parametrize(
+    "calculate",
+    {
+        "p * 2": lambda p: p * 2,
+        "p + 1": lambda p: p + 1,
+        "1 - p": lambda p: 1 - p,
+        "p // 2": lambda p: p // 2,
+        "1 / p": lambda p: 1 / p,
+        "2**p": lambda p: 2**p,
+        "-p": lambda p: -p,
+        "p > 1": lambda p: p > 1,
+        "max": lambda p: max(p, 3),
+        "sum": lambda p: sum((p, p)),
+        "len": len,
+        "iter": iter,
+        "float": float,
+        "sqrt": math.sqrt,
+        "log": math.log,
+        "jnp.sqrt": jnp.sqrt,
+        "np.sqrt": np.sqrt,
+        "np.float32": np.float32,
+        "array / p": lambda p: jnp.ones(3) / p,
+        "p * array": lambda p: p * jnp.ones(3),
+        "asarray": jnp.asarray,
+        "round": round,
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_a_padded_size_is_no_number(calculate):
+    with pytest.raises(TypeError):
+        calculate[1](nets.Padded(5, jnp.array(2)))

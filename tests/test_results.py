@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jgen1d import TARGETS, grid, results, sweep
+from jgen1d import TARGETS, core, grid, results, sweep
 from jgen1d.methods import gan
 from jgen1d.verdict import VERDICTS
 
@@ -138,6 +138,8 @@ def test_swept_fields_are_those_that_differ_within_a_name():
 
 
 def test_table_text(done):
+    scales = np.array([[0.02, 3.0], [0.5, 20.0]])
+    done = with_metrics(done, w1_over_std=scales[:, :, None] * np.array([0.9, 1.0, 1.2]))
     lines = str(done.table()).splitlines()
     assert len(lines) == 6
     assert len({len(line.rstrip()) for line in (lines[0], lines[1])}) == 1
@@ -149,7 +151,9 @@ def test_table_text(done):
     for line, row in zip(lines[2:], done.table(), strict=True):
         rate = row["at_equilibrium"]
         assert f"{100 * rate['share']:.0f}% [{100 * rate['low']:.0f}–{100 * rate['high']:.0f}]" in line
-        assert f"{row['w1_over_std']['median']:.3f} [{row['w1_over_std']['p05']:.3f}, " in line
+        distance = row["w1_over_std"]
+        digits = {0.02: 3, 0.5: 3, 3.0: 1, 20.0: 1}[distance["median"]]
+        assert "{:.{d}f} [{:.{d}f}, {:.{d}f}]".format(*distance.values(), d=digits) in line
         assert line.endswith("–") == (row["target"] == "uniform")
     for verdict in VERDICTS[1:]:
         assert (verdict in lines[0]) == bool((done.verdict == verdict).any())
@@ -242,13 +246,13 @@ def test_configs_that_hold_arrays_are_tabulated_as_numbers(done, tmp_path):
     ],
 )
 def test_show(value, shown):
-    assert results.show(value) == shown
-    assert type(results.show(value)) is type(shown)
+    assert core.show(value) == shown
+    assert type(core.show(value)) is type(shown)
 
 
 def test_show_takes_traced_arrays():
-    assert results.show(jnp.asarray(0.5)) == 0.5
-    assert type(results.show(jnp.asarray(0.5))) is float
+    assert core.show(jnp.asarray(0.5)) == 0.5
+    assert type(core.show(jnp.asarray(0.5))) is float
 
 
 def test_finite_is_a_copy_that_json_takes():

@@ -1,12 +1,20 @@
 """Lanes depend on nothing but themselves; the sweep's arguments are checked before anything is compiled."""
 
+import logging
+import pathlib
+import subprocess
+import sys
+from typing import NamedTuple
+
 import jax
 import numpy as np
 import pytest
 
 import jgen1d
-from jgen1d import core, train
+from jgen1d import core, engine, plan, train
 from jgen1d.methods import gan
+from tests import toys
+from tests.readme import toy_method
 
 SMALL = gan.Config(widths_g=(6,), widths_d=(6,), latent_dim=2)
 RUN = {"num_steps": 30, "eval_every": 10, "num_samples": 200, "lanes_per_device": 4}
@@ -89,17 +97,21 @@ def test_shapes_of_targets_configs_and_seeds():
 
 
 def test_targets_of_one_family_share_a_program():
-    programs = jgen1d.sweep.__globals__["_program"]
+    mesh = jax.sharding.Mesh(np.array(jax.local_devices()), ("lane",))
+
+    def counts():
+        advance = engine._program(train.advance, gan.METHOD, mesh=mesh, matmul_precision="highest")
+        return engine._program.cache_info().misses, advance._cache_size()
+
     two_normals = core.replace(BIMODAL, name="other")
-    sweep([SMALL], range(2), [BIMODAL])
-    before = programs.cache_info().misses
-    sweep([SMALL.replace(learning_rate_g=1e-4)], range(2), [two_normals])
-    assert programs.cache_info().misses == before
+    sweep([SMALL], range(4), [BIMODAL])
+    before = counts()
+    sweep([SMALL.replace(learning_rate_g=1e-4)], range(4), [two_normals])
+    assert counts() == before
+    assert before[1] > 0
 
 
 def test_a_method_with_a_density_gets_its_kl():
-    from tests.readme import toy_method
-
     toy = toy_method()
     config = toy.Config(learning_rate=0.02)
     done = jgen1d.sweep(toy, [jgen1d.TARGETS["normal"]], [config], range(2), num_steps=400)
@@ -115,6 +127,9 @@ def test_a_method_with_a_density_gets_its_kl():
         ({"num_steps": 7, "eval_every": 2}, "eval_every=2: must divide num_steps=7"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"num_samples": -1}, "num_samples=-1"),
+        ({"matmul_precision": "float32"}, "matmul_precision='float32': allowed are highest, high, default"),
+        ({"matmul_precision": "HIGHEST"}, "matmul_precision='HIGHEST': allowed are highest, high, default"),
+        ({"matmul_precision": None}, "matmul_precision=None: allowed are highest, high, default"),
     ],
 )
 def test_wrong_numbers_are_refused_in_one_line(options, message):
@@ -167,9 +182,172 @@ def test_grid_is_the_product_and_checks_names_and_values():
         jgen1d.grid(SMALL, r1=[-1.0])
 
 
+def test_width_and_depth_set_the_hidden_layers_of_all_networks():
+    configs = jgen1d.grid(gan.Config(), width=[8, 16, 32], depth=[1, 2, 3], learning_rate_d=[1e-4, 1e-3, 1e-2])
+    assert len(configs) == 27
+    assert [(c.widths_g, c.widths_d, c.learning_rate_d) for c in configs] == [
+        ((width,) * depth, (width,) * depth, rate)
+        for width in (8, 16, 32)
+        for depth in (1, 2, 3)
+        for rate in (1e-4, 1e-3, 1e-2)
+    ]
+    assert {c.latent_dim for c in configs} == {gan.Config().latent_dim}
+    reordered = jgen1d.grid(gan.Config(), depth=[1, 2], width=[8])
+    assert [c.widths_d for c in reordered] == [(8,), (8, 8)]
+
+
+def test_width_and_depth_keep_what_the_other_has_set():
+    textbook = gan.preset("textbook")  # (15, 15) and (25, 25)
+    assert [(c.widths_g, c.widths_d) for c in jgen1d.grid(textbook, depth=[1, 3])] == [
+        ((15,), (25,)),
+        ((15, 15, 15), (25, 25, 25)),
+    ]
+    uneven = gan.Config(widths_g=(4, 8, 2), widths_d=(3,))
+    assert [(c.widths_g, c.widths_d) for c in jgen1d.grid(uneven, width=[5])] == [((5, 5, 5), (5,))]
+    assert jgen1d.grid(uneven, width=[5], depth=[2])[0].widths_g == (5, 5)
+
+
+@pytest.mark.parametrize(
+    ("config", "axes", "message"),
+    [
+        (SMALL, {"width": [0]}, r"width=0: must be an integer of at least 1"),
+        (SMALL, {"width": [-3]}, r"width=-3: must be an integer of at least 1"),
+        (SMALL, {"width": ["8"]}, r"width='8': must be an integer of at least 1"),
+        (SMALL, {"width": "8"}, r"grid: width must be a list of at least one value, not '8'"),
+        (SMALL, {"width": [True]}, r"width=True: must be an integer of at least 1"),
+        (SMALL, {"width": [8.0]}, r"width=8.0: must be an integer of at least 1"),
+        (SMALL, {"depth": [0]}, r"depth=0: must be an integer of at least 1"),
+        (SMALL, {"width": [8], "depth": [True]}, r"depth=True: must be an integer of at least 1"),
+        (SMALL, {"depth": []}, r"grid: depth must be a list of at least one value, not \[\]"),
+        (SMALL.replace(widths_d=(4, 8)), {"depth": [2]}, r"depth: widths_d=\(4, 8\) has no one width; set width, too"),
+        (toy_method().Config(), {"width": [8]}, r"Config has no hidden layers for width and depth to set"),
+        (toy_method().Config(), {"depth": [2]}, r"Config has no hidden layers for width and depth to set"),
+    ],
+)
+def test_wrong_widths_and_depths_are_refused_in_one_line(config, axes, message):
+    with pytest.raises(ValueError, match=f"^{message}$") as error:
+        jgen1d.grid(config, **axes)
+    assert "\n" not in str(error.value)
+
+
+class Recorded(NamedTuple):
+    """A block's outcome; how often its step was traced and how much was compiled by each point; the precisions."""
+
+    outcome: engine.Outcome
+    seen: list[tuple[int, int]]
+    precisions: list[str | None]
+
+
+def recording(method):
+    """The method, and the matmul precision in force each time that its step is traced."""
+    precisions = []
+
+    def step(*args):
+        precisions.append(jax.config.jax_default_matmul_precision)
+        return method.step(*args)
+
+    return method._replace(step=step), precisions
+
+
+def run_block(precision, caplog):
+    method, precisions = recording(toys.METHOD)
+    target = jgen1d.TARGETS["normal"]
+    config = train.prepare(method, target, toys.Config(widths=(3,)), 8, 32, 1_000)
+    lanes = [plan.Lane((0, 0, seed), target, config, seed) for seed in range(2)]
+    shape = core.sizes(config)
+    group = plan.Group([lanes], [shape], shape, width=2, compile_seconds=0, train_seconds=0)
+    spec = engine.Spec(method, 8, 32, 2, 1_000, None, precision)
+    seen = []
+
+    def at_point(midway):
+        del midway
+        seen.append((len(precisions), sum("XLA compilation" in r.getMessage() for r in caplog.records)))
+
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        outcome = engine.run_block(spec, group, lanes, jax.local_devices()[:1], None, lambda num_steps: None, at_point)
+    return Recorded(outcome, seen, precisions)
+
+
+def test_a_block_compiles_nothing_after_its_first_point_and_computes_as_precisely_as_told(caplog):
+    """The first two calls of a program once differed in the weak type of an argument, so that all compiled twice."""
+    high, low = (run_block(precision, caplog) for precision in ("highest", "default"))
+    for block in (high, low):
+        assert len(block.seen) == 4
+        assert min(block.seen[0]) > 0
+        assert set(block.seen) == {block.seen[0]}
+    assert (set(high.precisions), set(low.precisions)) == ({"highest"}, {"default"})
+    jax.tree.map(np.testing.assert_array_equal, high.outcome, low.outcome)  # on a CPU they are the same
+    assert jax.config.jax_default_matmul_precision is None
+
+
+class Seen(Exception):
+    pass
+
+
+def test_fit_and_sweep_pass_the_precision_on(monkeypatch):
+    def fit(*args):
+        raise Seen(jax.config.jax_default_matmul_precision)
+
+    def run_block(spec, *args):
+        raise Seen(spec.matmul_precision)
+
+    monkeypatch.setattr(train, "_fit", fit)
+    monkeypatch.setitem(jgen1d.sweep.__globals__, "run_block", run_block)
+    for options, expected in [({}, "highest"), *(({"matmul_precision": p}, p) for p in train.MATMUL_PRECISIONS)]:
+        with pytest.raises(Seen, match=rf"^{expected}$"):
+            jgen1d.fit(jax.random.key(0), gan.METHOD, BIMODAL, SMALL, num_steps=2, **options)
+        with pytest.raises(Seen, match=rf"^{expected}$"):
+            sweep([SMALL], range(2), **options)
+
+
+ON_DEVICES = """
+import sys
+
+import jax
+import numpy as np
+
+jax.config.update("jax_num_cpu_devices", 8)
+jax.config.update("jax_disable_most_optimizations", True)
+
+import jgen1d
+from tests import toys
+
+method, done = toys.METHOD._replace(log_prob=None), {}
+for num_devices, num_seeds in [(1, 9), (2, 9), (2, 7), (8, 9)]:
+    sweep = jgen1d.sweep(
+        method, [jgen1d.TARGETS["normal"]], [toys.Config(widths=(4,))], range(num_seeds), num_steps=4, eval_every=2,
+        batch_size=32, num_samples=1_000, lanes_per_device=2, devices=jax.devices()[:num_devices],
+    )
+    arrays = {**sweep.history, **sweep.metrics}
+    states = [jax.tree.leaves(sweep.states[0, 0, seed]) for seed in range(num_seeds)]
+    arrays |= {f"state {i}": np.stack(leaves)[None, None] for i, leaves in enumerate(zip(*states))}
+    done |= {f"{num_devices} {num_seeds} {name}": values[0, 0] for name, values in arrays.items()}
+np.savez(sys.argv[1], **done)
+"""
+
+
+def test_lanes_do_not_depend_on_the_number_of_devices(tmp_path):
+    """Bit for bit where there are several and blocks of one width; XLA compiles for one device in another way."""
+    path = tmp_path / "arrays.npz"
+    subprocess.run([sys.executable, "-c", ON_DEVICES, path], check=True, cwd=pathlib.Path(__file__).parents[1])
+    with np.load(path) as arrays:
+        on = {}
+        for name, values in arrays.items():
+            num_devices, num_seeds, field = name.split(" ", 2)
+            on.setdefault((int(num_devices), int(num_seeds)), {})[field] = values
+    assert len(on) == 4
+    assert {"loss", "w1", "state 0"} <= on[1, 9].keys()
+    for field, values in on[8, 9].items():
+        assert len(values) == 9
+        np.testing.assert_array_equal(on[2, 9][field], values, err_msg=field)
+        np.testing.assert_array_equal(on[2, 7][field], values[:7], err_msg=field)
+        np.testing.assert_allclose(on[1, 9][field], values, rtol=1e-5, atol=1e-5, err_msg=field)
+    for field in ("loss", "w1"):
+        assert len(np.unique(on[8, 9][field].reshape(9, -1)[:, -1])) == 9  # lanes differ
+
+
 def test_an_interval_is_trained_in_pieces():
-    pieces = jgen1d.sweep.__globals__["_pieces"]
-    assert [pieces(n) for n in (1, 256, 600, 257)] == [[1], [256], [200] * 3, [256, 1]]
+    assert [engine._pieces(n) for n in (1, 256, 600, 257)] == [[1], [256], [200] * 3, [256, 1]]
     run = {"num_steps": 258, "eval_every": 258, "num_samples": 200}
     whole = jgen1d.fit(jax.random.key(0), gan.METHOD, BIMODAL, SMALL, **run)
     parts = sweep([SMALL], [0], **run)
@@ -181,9 +359,6 @@ def test_eval_every_defaults_to_at_most_fifty_points():
 
 
 def test_importing_touches_no_device_and_no_configuration():
-    import subprocess
-    import sys
-
     code = (
         "import sys, jax, flax, optax; before = dict(jax.config.values); import jgen1d\n"
         "from jax._src import xla_bridge\n"
