@@ -9,8 +9,8 @@ of seeds with losses at their optimum, the share of every verdict, modes covered
 Wilson 95 % interval, each distance as median [5 %, 95 %]. Then one sentence per target. The workdir receives
 `config.json`, `runs.csv`, `curves.npz`, `summary.json` and plots.
 
-Progress is kept in the workdir until the run is done: after Ctrl-C, SIGTERM or a crash the same command goes on. Several
-processes, on one machine or many, can share the runs (--coordinator, see BUILD.md).
+Progress is kept in the workdir until the run is done: after Ctrl-C, SIGTERM or a crash the same command goes on. The
+runs can be shared by several processes, on one machine or many (--coordinator, see BUILD.md).
 
 Expect, with the defaults (5 to 6 minutes on 2 cores, about 3 with --num_seeds=32): textbook at its optimum in 98 % of
 seeds or more on every target, converged in at most 9 %, W1/σ from 0.11 (exponential) to 0.71 (normal); robust converged

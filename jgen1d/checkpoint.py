@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import io
@@ -29,13 +30,13 @@ _ABSENT = object()
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGINT or SIGTERM came, and what was done is saved; `signal` is its number."""
+    """SIGINT or SIGTERM came, and what was done is saved in `folder`; `signal` is its number."""
 
     def __init__(self, number: int, folder: Path):
         super().__init__(
             f"{signal.Signals(number).name}: saved in {str(folder)!r}; the same command goes on from there"
         )
-        self.signal = number
+        self.signal, self.folder = number, folder
 
 
 class Checkpoints:
@@ -66,6 +67,7 @@ class Checkpoints:
         self.folder = Path(folder)
         self._overwrite = overwrite
         self._mine = False
+        self._made: list[Path] = []
         self._identity = json.loads(json.dumps(identity))
         self._seconds = 60 * minutes
         self._saved_at = time.monotonic()
@@ -73,6 +75,7 @@ class Checkpoints:
         self._undo = contextlib.ExitStack()
 
     def __enter__(self) -> Checkpoints:
+        self._made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         with contextlib.ExitStack() as undo:
             try:
                 undo.enter_context(_lock(self.folder))
@@ -141,7 +144,8 @@ class Checkpoints:
         self._remove()
         (self.folder / "lock").unlink(missing_ok=True)
         with contextlib.suppress(OSError):
-            self.folder.rmdir()
+            for path in self._made or [self.folder]:
+                path.rmdir()
 
     def _remove(self) -> None:
         for path in sorted(self.folder.glob(_NAME + "*")):
@@ -276,7 +280,7 @@ def _write(path: Path, content: np.ndarray) -> None:
     was, logger.disabled = logger.disabled, True  # orbax's threads log pages about an error that is raised here anyway
     try:
         with _checkpointer() as orbax:
-            orbax.save(path.absolute(), {"npz": content})
+            orbax.save(path.absolute(), content.tobytes())
     finally:
         logger.disabled = was
     (path / _SUMS).write_text(_sums(path))
@@ -291,13 +295,32 @@ def unpack(content: np.ndarray) -> dict[str, np.ndarray]:
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     with _checkpointer() as orbax:
-        return unpack(orbax.restore(path.absolute())["npz"])
+        return unpack(np.frombuffer(orbax.restore(path.absolute()), np.uint8))
 
 
+@functools.cache
 def _checkpointer() -> Any:
+    """Orbax for one process: where there are several, each saves for itself, and none waits for another."""
+    import jax
     import orbax.checkpoint as ocp  # type: ignore[import-untyped] # here: it takes a second
 
-    return ocp.PyTreeCheckpointer()
+    class Handler(ocp.CheckpointHandler):
+        """Bytes in a file; orbax's own handlers write arrays in process 0 only."""
+
+        def save(self, directory: Any, args: Any) -> None:
+            (directory / "arrays.npz").write_bytes(args.content)
+
+        def restore(self, directory: Any, args: Any) -> bytes:
+            return (directory / "arrays.npz").read_bytes()
+
+    @ocp.args.register_with_handler(Handler, for_save=True, for_restore=True)
+    @dataclasses.dataclass
+    class Content(ocp.args.CheckpointArgs):
+        content: bytes = b""
+
+    index = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(primary_host=index, active_processes={index})
+    return ocp.Checkpointer(Handler(), multiprocessing_options=alone)
 
 
 def _sums(path: Path) -> str:

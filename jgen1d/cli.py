@@ -62,7 +62,8 @@ def run(main: Callable[[], None], method_flag: str | None = None) -> None:
                 raise
             _fail(str(error))
         except Interrupted as error:
-            _fail(str(error), code=128 + error.signal)
+            named = "workdir" in flags.FLAGS and flags.FLAGS.workdir
+            _fail(f"{error}" + ("" if named else f", with --workdir={error.folder.parent}"), code=128 + error.signal)
         except KeyboardInterrupt:
             _fail("interrupted; nothing was written", code=130)
         except OSError as error:
@@ -314,10 +315,10 @@ def workdir(path: str | None, script: str, overwrite: bool) -> Path | None:
     if path is None and jax.process_index():
         return None
     folder = Path(path or f"runs/{script}-{time.strftime('%Y%m%d-%H%M%S')}")
+    others = folder.is_dir() and all(path.name.startswith("progress-") for path in folder.iterdir())  # quicker to start
     try:
-        results.check_workdir(
-            folder, overwrite or saved_identity(_progress(folder)) is not None or bool(jax.process_index())
-        )
+        going_on = others or saved_identity(_progress(folder)) is not None
+        results.check_workdir(folder, overwrite or going_on or bool(jax.process_index()))
     except ValueError as error:
         raise ValueError(f"--{error}") from None
     return folder

@@ -278,9 +278,15 @@ def _run_blocks(
         done[index] = run_block(spec, group, lanes, devices, start, advanced, at_point)
         report(0, len(lanes))
     if jax.process_count() > 1:
+        mine_done = _flatten(done, {})
+
+        def waiting() -> None:
+            if checkpoints and checkpoints.due():
+                checkpoints.save(layout | mine_done)
+
         done = {
             index: outcome
-            for arrays in _exchange(_flatten(done, {}))
+            for arrays in _exchange(mine_done, waiting)
             for index, outcome in _unflatten(arrays)[0].items()
         }
     return [done[index] for index in range(len(blocks))]
@@ -317,8 +323,8 @@ _EXCHANGES = itertools.count()
 _A_WEEK = 7 * 24 * 3600 * 1000  # in ms; a process that dies is noticed by its missing heartbeat, long before
 
 
-def _exchange(arrays: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
-    """Every process's arrays, on every process.
+def _exchange(arrays: dict[str, np.ndarray], waiting: Callable[[], None]) -> list[dict[str, np.ndarray]]:
+    """Every process's arrays, on every process; `waiting` is called every second until all are there.
 
     By way of the coordinator: collectives would give up, or hang, where one process is done minutes before another.
     """
@@ -333,7 +339,11 @@ def _exchange(arrays: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
     store.key_value_set(f"jgen1d/{number}/{me}/count", str(len(parts)))
 
     def fetch(process: int) -> dict[str, np.ndarray]:
-        count = int(store.blocking_key_value_get(f"jgen1d/{number}/{process}/count", _A_WEEK))
+        count = 0
+        while not count:
+            waiting()  # no signal is answered within a call of the store's
+            with contextlib.suppress(jax.errors.JaxRuntimeError):  # the second is over
+                count = int(store.blocking_key_value_get(f"jgen1d/{number}/{process}/count", 1000))
         names = (f"jgen1d/{number}/{process}/{i}" for i in range(count))
         found = b"".join(store.blocking_key_value_get_bytes(name, _A_WEEK) for name in names)
         return unpack(np.frombuffer(found, np.uint8))

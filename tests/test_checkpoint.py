@@ -262,7 +262,7 @@ def test_any_damaged_file_is_noticed_and_the_checkpoint_before_is_used(tmp_path,
     save(tmp_path / "good", after(1), after(2) | noise(2_000))
     newest, rng = "checkpoint-000002", np.random.default_rng(0)
     files = [path for path in (tmp_path / "good" / newest).rglob("*") if path.is_file()]
-    assert len(files) > 5
+    assert len(files) > 1
     for number, file in enumerate(files):
         content = file.read_bytes()
         assert content, file

@@ -189,7 +189,7 @@ def test_lanes_of_different_sizes_can_share_a_program(name):
         jgen1d.sweep(method, [jgen1d.TARGETS["normal"]], configs, range(2), **run, padding=padding)
         for padding, configs in [(True, [*smaller, large]), (False, smaller)]
     )
-    assert f"{len(smaller) + 1} shapes of networks in 1 programs" in together.explain()
+    assert f"{len(smaller) + 1} shapes of networks in 1 program:" in together.explain()
     assert "padded from" not in apart.explain()
     assert ("kl" in together.metrics) == (method.log_prob is not None)
     for padded, unpadded in [(together.history, apart.history), (together.metrics, apart.metrics)]:
