@@ -12,7 +12,7 @@ Wilson 95 % interval, each distance as median [5 %, 95 %]. Then one sentence per
 Progress is kept in the workdir until the run is done: after Ctrl-C, SIGTERM or a crash the same command goes on. The
 runs can be shared by several processes, on one machine or many (--coordinator, see BUILD.md).
 
-Expect, with the defaults (5 to 6 minutes on 2 cores, about 3 with --num_seeds=32): textbook at its optimum in 98 % of
+Expect, with the defaults (about 6 minutes on 2 cores, about 3 with --num_seeds=32): textbook at its optimum in 98 % of
 seeds or more on every target, converged in at most 9 %, W1/σ from 0.11 (exponential) to 0.71 (normal); robust converged
 in all seeds, W1/σ 0.017 to 0.031, which is 1.3 (normal) to 3.1 (mixture) times a perfect sampler's.
 """
@@ -24,7 +24,7 @@ import jax
 from absl import flags
 
 import jgen1d
-from jgen1d import cli, report
+from jgen1d import cli
 
 _TARGETS = flags.DEFINE_list(
     "targets", ["normal", "bimodal", "uniform", "exponential", "mixture"], "targets to learn, separated by commas"
@@ -70,6 +70,8 @@ def main() -> None:
 
 def show(sweep: jgen1d.Sweep, config_names: list[str], workdir: Path | None) -> None:
     """Prints the results, and writes them to the workdir."""
+    from jgen1d import report  # here, for what draws is not needed before the runs are done
+
     table = sweep.table(config_names)
     conclusions = report.conclusions(sweep, config_names)
     if flags.FLAGS.explain:

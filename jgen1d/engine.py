@@ -91,10 +91,10 @@ def run_block(
     configs = _stack([group.config(lane) for lane in filled])
     keys, targets, configs = jax.device_put((keys, targets, configs), NamedSharding(mesh, PartitionSpec("lane")))
 
-    shift, scale = program(train.units, standardize=standardize)(targets)
-    reference = program(metrics_lib.reference, num_samples=train.NUM_CURVE_SAMPLES)(targets)
     runs = program(train.start, method)(keys, configs)
+    shift, scale = program(train.units, standardize=standardize)(targets)
     history: list[dict[str, Any]] = []
+    reference = None
     if resume_from is not None:
         runs = _put(resume_from.runs, runs)
         history = [dict(zip(resume_from.history, point, strict=True)) for point in _points(resume_from.history)]
@@ -112,6 +112,8 @@ def run_block(
             if history:  # keep one point in flight, so that the devices never wait for the host
                 jax.block_until_ready(history[-1])
             report(piece)
+        if reference is None:  # the devices train while it is compiled
+            reference = program(metrics_lib.reference, num_samples=train.NUM_CURVE_SAMPLES)(targets)
         samples = program(train.sample, method, num_samples=train.NUM_CURVE_SAMPLES)(runs, configs, shift, scale)
         curves = program(metrics_lib.curves)(samples, targets, reference)
         history.append(_mean(tuple(infos), tuple(pieces)) | curves)
