@@ -302,7 +302,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 def _checkpointer() -> Any:
     """Orbax for one process: where there are several, each saves for itself, and none waits for another."""
     import jax
-    import orbax.checkpoint as ocp  # type: ignore[import-untyped] # here: it takes a second
+    import orbax.checkpoint as ocp  # here: it takes a second
 
     class Handler(ocp.CheckpointHandler):
         """Bytes in a file; orbax's own handlers write arrays in process 0 only."""

@@ -21,9 +21,8 @@ from absl import app, flags, logging
 
 from jgen1d import data, results, targets, train
 from jgen1d.checkpoint import Checkpoints, Interrupted, saved_identity
-from jgen1d.core import Config, Method, nearest, replace, unknown, validate
+from jgen1d.core import Config, Method, nearest, replace, unknown, validate, with_shape
 from jgen1d.methods import METHODS
-from jgen1d.sweep import with_shape
 from jgen1d.targets import Target
 
 SET_BY_THE_RUN = ("dim", "num_steps")
@@ -123,24 +122,21 @@ def _join(coordinator: str | None, num_processes: int | None, process_id: int | 
       ValueError: where the three do not go together, or process 0 cannot be reached.
     """
     given = {"num_processes": num_processes, "process_id": process_id}
+    missing = [name for name, value in given.items() if value is None]
     if coordinator is None:
-        if some := [name for name, value in given.items() if value is not None]:
-            raise ValueError(f"--{some[0]} needs --coordinator=host:port")
+        if len(missing) < len(given):
+            raise ValueError(f"--{next(name for name in given if name not in missing)} needs --coordinator=host:port")
         return
-    if coordinator == "auto":
-        jax.distributed.initialize()
-        return
-    if missing := [name for name, value in given.items() if value is None]:
-        raise ValueError(f"--coordinator={coordinator} needs --{missing[0]}")
-    assert num_processes is not None
-    assert process_id is not None
-    if process_id >= num_processes:
+    if coordinator != "auto":
+        if missing:
+            raise ValueError(f"--coordinator={coordinator} needs --{missing[0]}")
+        if not re.fullmatch(r"\S+:\d+", coordinator):
+            raise ValueError(f"--coordinator={coordinator}: must be host:port, or auto")
+    if num_processes is not None and process_id is not None and process_id >= num_processes:
         raise ValueError(f"--process_id={process_id}: must be below --num_processes={num_processes}")
-    if not re.fullmatch(r"\S+:\d+", coordinator):
-        raise ValueError(f"--coordinator={coordinator}: must be host:port, or auto")
     try:
-        jax.distributed.initialize(coordinator, num_processes, process_id)
-    except RuntimeError as error:
+        jax.distributed.initialize(None if coordinator == "auto" else coordinator, num_processes, process_id)
+    except (RuntimeError, ValueError) as error:
         raise ValueError(f"--coordinator={coordinator}: {' '.join(str(error).split())[:200]}") from error
 
 
@@ -186,10 +182,10 @@ def _fail(message: str, code: int = 2) -> None:
     sys.exit(code)
 
 
-def method(name: str) -> Method:
+def method(name: str, flag: str = "method") -> Method:
     """The registered method of that name. Raises ValueError, with the nearest name, where there is none."""
     if name not in METHODS:
-        raise ValueError(f"--method: no method {unknown(name, METHODS)}")
+        raise ValueError(f"--{flag}: no method {unknown(name, METHODS)}")
     return METHODS[name]
 
 
@@ -275,7 +271,7 @@ def _value(field: dataclasses.Field, text: str) -> Any:
         raise ValueError(f"--{field.name}={text}: must be {kind}") from None
 
 
-def target_list(names: Sequence[str], path: str | None, column: str | None) -> list[Target]:
+def target_list(names: Sequence[str], path: str | None, column: str | None, flag: str = "targets") -> list[Target]:
     """The named targets, or the one that a file's column makes.
 
     Raises:
@@ -285,16 +281,16 @@ def target_list(names: Sequence[str], path: str | None, column: str | None) -> l
         if column is not None:
             raise ValueError("--column names a column of the file in --data, which is not given")
         if not names:
-            raise ValueError("--targets: name at least one")
-        return [_named(name) for name in names]
+            raise ValueError(f"--{flag}: name at least one")
+        return [_named(name, flag) for name in names]
     return [data.read(path, column=column)]
 
 
-def _named(name: str) -> Target:
+def _named(name: str, flag: str) -> Target:
     try:
         return targets.get(name)
     except ValueError as error:
-        raise ValueError(f"--targets: {error}") from None
+        raise ValueError(f"--{flag}: {error}") from None
 
 
 def given() -> dict[str, Any]:
@@ -315,10 +311,11 @@ def workdir(path: str | None, script: str, overwrite: bool) -> Path | None:
     if path is None and jax.process_index():
         return None
     folder = Path(path or f"runs/{script}-{time.strftime('%Y%m%d-%H%M%S')}")
-    others = folder.is_dir() and all(path.name.startswith("progress-") for path in folder.iterdir())  # quicker to start
     try:
-        going_on = others or saved_identity(_progress(folder)) is not None
-        results.check_workdir(folder, overwrite or going_on or bool(jax.process_index()))
+        going_on = saved_identity(_progress(folder)) is not None
+        if jax.process_count() > 1 and folder.is_dir():  # other processes may be quicker to start
+            going_on |= all(entry.name.startswith("progress-") for entry in folder.iterdir())
+        results.check_workdir(folder, overwrite or going_on or jax.process_index() > 0)
     except ValueError as error:
         raise ValueError(f"--{error}") from None
     return folder

@@ -60,8 +60,8 @@ class LogProbFn(Protocol):
         """Returns f32[n] for `x`, f32[n, dim]."""
 
 
-def one_minibatch(config: Config) -> int:
-    """A step consumes one minibatch: the default of `Method.num_minibatches`."""
+def once(config: Config) -> int:
+    """The default of `Method.num_minibatches` and `Method.num_evaluations`."""
     del config
     return 1
 
@@ -82,6 +82,7 @@ class Method(NamedTuple):
       loss_optimum: for adversarial methods, `config -> {name of a loss in info: its value at the equilibrium}`, which
         the verdict compares the history with; None for the others.
       num_minibatches: `config -> k`: a step's `batch` holds k fresh minibatches, one after the other.
+      num_evaluations: `config -> k`: for each row of a minibatch a step evaluates networks k times.
       preset: `name -> config` for the method's named configs, ValueError for other names; None where it has none.
     """
 
@@ -91,7 +92,8 @@ class Method(NamedTuple):
     sample: SampleFn
     log_prob: LogProbFn | None = None
     loss_optimum: Callable[[Any], dict[str, float]] | None = None
-    num_minibatches: Callable[[Any], int] = one_minibatch
+    num_minibatches: Callable[[Any], int] = once
+    num_evaluations: Callable[[Any], int] = once
     preset: Callable[[str], Any] | None = None
 
 
@@ -120,17 +122,22 @@ def traced(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def static(default: Any, *, choices: Iterable[str] = (), at_least: int | None = None, help: str = "") -> Any:
+def static(
+    default: Any, *, choices: Iterable[str] = (), at_least: int | None = None, selectable: bool = False, help: str = ""
+) -> Any:
     """Declares a field of a config that sets a shape or picks a code path: a part of the compiled program.
 
     Args:
       default: the default; its type (int, bool, str, or a tuple of ints) is the field's.
       choices: the strings that are allowed.
       at_least: the least integer that is allowed, in a tuple for each of its entries.
+      selectable: the choice only names an entry of a table that the method looks up with `losses.entry`: then `sweep`
+        trains different choices in one program.
       help: what the field means, in one line; also its flag's help.
     """
     bounds = {} if at_least is None else {"at least": at_least}
     metadata = {"help": help, "bounds": bounds, "choices": tuple(choices), "static": True, "pytree_node": False}
+    metadata["selectable"] = selectable
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -167,6 +174,33 @@ def sizes(config: Config) -> dict[str, Any]:
     """The static fields that set the size of networks: `latent_dim`, and each tuple of units of hidden layers."""
     fields = [field for field in dataclasses.fields(config) if field.metadata.get("static")]
     return {f.name: getattr(config, f.name) for f in fields if isinstance(f.default, tuple) or f.name == "latent_dim"}
+
+
+def kinds(config: Config) -> dict[str, str]:
+    """The static fields that `selectable` declares, and their values."""
+    return {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.metadata.get("selectable")}
+
+
+def with_shape(config: Config, width: int | None = None, depth: int | None = None) -> Config:
+    """The config with so many units in each hidden layer, and so many hidden layers, of all networks.
+
+    Raises:
+      ValueError: where either is not an integer of at least 1, or the config has no hidden layers.
+    """
+    if width is None and depth is None:
+        return config
+    for name, value in {"width": width, "depth": depth}.items():
+        if value is not None and (type(value) is not int or value < 1):
+            raise ValueError(f"{name}={value!r}: must be an integer of at least 1")
+    hidden = {name: size for name, size in sizes(config).items() if isinstance(size, tuple)}
+    if not hidden:
+        raise ValueError(f"{type(config).__qualname__} has no hidden layers for width and depth to set")
+    if depth is None and not any(hidden.values()):
+        raise ValueError(f"width={width}: there are no hidden layers; set depth, too")
+    for name, size in hidden.items():
+        if width is None and len(set(size)) != 1:
+            raise ValueError(f"depth: {name}={size} has no one width; set width, too")
+    return replace(config, **{n: (width or size[0],) * (depth or len(size)) for n, size in hidden.items()})
 
 
 def show(value: Any) -> Any:

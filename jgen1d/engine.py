@@ -58,6 +58,11 @@ class Midway(NamedTuple):
     runs: list[np.ndarray]
     history: dict[str, np.ndarray]
 
+    @property
+    def num_points(self) -> int:
+        """How many points of the history there are."""
+        return next(iter(self.history.values())).shape[1]
+
 
 def run_block(
     spec: Spec,

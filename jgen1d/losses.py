@@ -8,8 +8,8 @@ optimum below is the loss's value once q = p and the discriminator is optimal.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -62,12 +62,17 @@ def critic_loss_g(logits_fake: jax.Array) -> jax.Array:
     return -jnp.mean(logits_fake)
 
 
+def _identity(logits: jax.Array) -> jax.Array:
+    return logits
+
+
 class DiscriminatorLoss(NamedTuple):
-    """A discriminator's loss, its optimum, and the generator losses that it can be played against."""
+    """A discriminator's loss, its optimum, the generator losses it is played against, and D as a function of logits."""
 
     loss: Callable[[jax.Array, jax.Array], jax.Array]
     optimum: float
     opponents: tuple[str, ...]
+    output: Callable[[jax.Array], jax.Array] = jax.nn.sigmoid
 
 
 class GeneratorLoss(NamedTuple):
@@ -80,9 +85,9 @@ class GeneratorLoss(NamedTuple):
 DISCRIMINATOR: dict[str, DiscriminatorLoss] = {
     "log": DiscriminatorLoss(log_loss_d, 2 * LOG_2, ("non_saturating", "saturating")),
     "half_log": DiscriminatorLoss(half_log_loss_d, LOG_2, ("non_saturating", "saturating")),
-    "least_squares": DiscriminatorLoss(least_squares_loss_d, 0.25, ("least_squares",)),
-    "hinge": DiscriminatorLoss(hinge_loss_d, 2.0, ("hinge",)),
-    "wasserstein": DiscriminatorLoss(wasserstein_loss_d, 0.0, ("wasserstein",)),
+    "least_squares": DiscriminatorLoss(least_squares_loss_d, 0.25, ("least_squares",), _identity),
+    "hinge": DiscriminatorLoss(hinge_loss_d, 2.0, ("hinge",), _identity),
+    "wasserstein": DiscriminatorLoss(wasserstein_loss_d, 0.0, ("wasserstein",), _identity),
 }
 GENERATOR: dict[str, GeneratorLoss] = {
     "non_saturating": GeneratorLoss(non_saturating_loss_g, LOG_2),
@@ -91,6 +96,45 @@ GENERATOR: dict[str, GeneratorLoss] = {
     "hinge": GeneratorLoss(critic_loss_g, None),
     "wasserstein": GeneratorLoss(critic_loss_g, None),
 }
+
+
+class Selected:
+    """A kind of loss that is another one in different lanes of one program; `sweep` puts it where a name was.
+
+    Attributes:
+      names: the kinds that there are.
+      index: i32[], which of them it is.
+    """
+
+    def __init__(self, names: tuple[str, ...], index: jax.Array):
+        self.names, self.index = names, index
+
+
+def entry(table: Mapping[str, Any], kind: str | Selected) -> Any:
+    """A table's entry. Of a selected kind only the functions can be used; they compute all kinds and select one."""
+    if not isinstance(kind, Selected):
+        return table[kind]
+    entries = [table[name] for name in kind.names]
+
+    def select(name: str) -> Any:
+        functions = [getattr(one, name) for one in entries]
+        if not all(map(callable, functions)):
+            return None
+        return lambda *logits: jax.lax.select_n(kind.index, *[function(*logits) for function in functions])
+
+    return type(entries[0])(*map(select, entries[0]._fields))
+
+
+def check_opponents(discriminator: str | Selected, generator: str | Selected) -> None:
+    """Raises ValueError for losses that cannot be played against each other; selected ones have been checked before."""
+    if isinstance(discriminator, Selected) or isinstance(generator, Selected):
+        return
+    opponents = DISCRIMINATOR[discriminator].opponents
+    if generator not in opponents:
+        raise ValueError(
+            f"generator_loss={generator!r} does not go with discriminator_loss={discriminator!r}: "
+            f"use {' or '.join(opponents)}"
+        )
 
 
 def value_and_input_gradients(apply: Callable[[jax.Array], jax.Array], x: jax.Array) -> tuple[jax.Array, jax.Array]:

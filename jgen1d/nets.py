@@ -14,6 +14,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from jgen1d.core import Key, PyTree
@@ -80,6 +81,13 @@ class Padded:
 
     def __float__(self) -> float:
         raise TypeError("a padded size is no number")  # without this, math.sqrt takes __index__
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Padded):
+            raise TypeError("a padded size is no number to compare with")
+        return self is other
+
+    __hash__ = object.__hash__  # JAX and Flax keep it among what a program depends on
 
 
 Size = int | Padded
@@ -170,6 +178,133 @@ def _mask(rows: jax.Array, size: Size) -> jax.Array:
     if not isinstance(size, Padded):
         return rows
     return jnp.where((jnp.arange(size.size) < size.active)[:, None], rows, 0)
+
+
+def masked_mlp(
+    in_dim: int, outputs: int, widths: tuple[Size, ...], *, activation: str = "silu", initializer: str = "he_normal"
+) -> Net:
+    """A multi-layer perceptron whose output number k depends on the inputs before number k only, and starts at zero.
+
+    Args:
+      in_dim: features of the input, in the order in which they are to be predicted.
+      outputs: numbers that predict one feature: the output is f32[n, in_dim·outputs], feature by feature.
+      widths: units of each hidden layer; empty for an affine map.
+      activation: a name in `ACTIVATIONS`.
+      initializer: a name in `INITIALIZERS`, for all layers but the last.
+
+    References:
+      Germain et al. 2015, MADE: masked autoencoder for distribution estimation, equations 8 to 11.
+    """
+    module = _MaskedMLP(in_dim, in_dim * outputs, widths, ACTIVATIONS[activation], INITIALIZERS[initializer], False)
+    return Net(lambda key: module.init(key, jnp.zeros((1, in_dim))), module.apply)
+
+
+class _MaskedMLP(_MLP):
+    """A hidden unit of degree m sees the inputs up to number m; output k sees the units of degrees below k."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        inputs = operator.index(self.in_dim)
+        h, degrees = x.T, np.arange(inputs)
+        for i, (fan_in, width) in enumerate(itertools.pairwise((self.in_dim, *self.widths))):
+            # Golden-ratio steps (Weyl's sequence) spread the degrees evenly, however many of the units count.
+            fractions = np.arange(operator.index(width)) * (np.sqrt(5) - 1) / 2 % 1
+            new_degrees = np.floor(fractions * max(inputs - 1, 1)).astype(int)
+            kernel, bias = self._layer(i, fan_in, width)
+            units = self.activation((kernel * (degrees[:, None] <= new_degrees[None])).T @ h + bias)
+            skip = isinstance(width, Padded) and width.optional
+            h = jnp.where(jnp.greater(_active(width), 0), units, h) if skip else units
+            degrees = new_degrees
+        outputs = operator.index(self.out_dim)
+        kernel = self.param("kernel_out", nn.initializers.zeros, (len(degrees), outputs))
+        bias = self.param("bias_out", nn.initializers.zeros, (outputs, 1))
+        seen = degrees[:, None] < np.repeat(np.arange(inputs), outputs // inputs)[None]
+        return ((kernel * seen).T @ h + bias).T
+
+
+def transformer(
+    in_dim: int,
+    outputs: int,
+    widths: tuple[Size, ...],
+    *,
+    embedding_dim: int,
+    num_heads: int,
+    activation: str = "silu",
+    initializer: str = "he_normal",
+) -> Net:
+    """A causal transformer over the input's features, with the inputs and outputs of `masked_mlp`; it starts at zero.
+
+    Args:
+      in_dim: features of the input, in the order in which they are to be predicted.
+      outputs: numbers that predict one feature: the output is f32[n, in_dim·outputs], feature by feature.
+      widths: units of each block's feed-forward network: as many blocks as entries.
+      embedding_dim: features of each position, a multiple of `num_heads`.
+      num_heads: of the attention.
+      activation: of the feed-forward networks, a name in `ACTIVATIONS`.
+      initializer: a name in `INITIALIZERS`, for all layers but the last.
+
+    References:
+      Vaswani et al. 2017, Attention is all you need, section 3.
+      Radford et al. 2019, Language models are unsupervised multitask learners, section 2.3: normalisation comes first.
+    """
+    parts = (ACTIVATIONS[activation], INITIALIZERS[initializer], False)
+    module = _Transformer(in_dim, in_dim * outputs, widths, *parts, embedding_dim, num_heads)
+    return Net(lambda key: module.init(key, jnp.zeros((1, in_dim))), module.apply)
+
+
+class _Transformer(_MLP):
+    """Activations are f32[embedding_dim, positions, n]; every position's prediction is the same map of its own."""
+
+    embedding_dim: int
+    num_heads: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        positions, shape = operator.index(self.in_dim), (self.embedding_dim, operator.index(self.in_dim), 1)
+        # A position sees what comes before the feature that it predicts: the first one nothing.
+        before = jnp.concatenate([jnp.zeros((1, len(x)), x.dtype), x.T[:-1]])
+        place = self.param("place", nn.initializers.normal(1.0), shape)
+        h = place + self.param("value", nn.initializers.normal(1.0), shape) * before[None]
+        for i, width in enumerate(self.widths):
+            attended = h + self._attention(i, self._normalize(f"attention_{i}", h))
+            hidden = self.activation(self._dense(f"in_{i}", shape[0], width, self._normalize(f"in_{i}", attended)))
+            block = attended + self._dense(f"out_{i}", width, shape[0], hidden)
+            skip = isinstance(width, Padded) and width.optional
+            h = jnp.where(jnp.greater(_active(width), 0), block, h) if skip else block
+        outputs = operator.index(self.out_dim) // positions
+        kernel = self.param("kernel_out", nn.initializers.zeros, (shape[0], outputs))
+        bias = self.param("bias_out", nn.initializers.zeros, (outputs, 1))
+        predicted = kernel.T @ self._normalize("out", h).reshape(shape[0], -1) + bias
+        return predicted.reshape(outputs, positions, -1).transpose(2, 1, 0).reshape(len(x), -1)
+
+    def _dense(self, name: str, fan_in: Size, fan_out: Size, h: jax.Array) -> jax.Array:
+        """An affine map of every position's features."""
+        kernel, bias = self._layer(name, fan_in, fan_out)
+        return (kernel.T @ h.reshape(len(h), -1) + bias).reshape(-1, *h.shape[1:])
+
+    def _normalize(self, name: str, h: jax.Array) -> jax.Array:
+        """Every position's features with mean 0 and variance 1, then scaled and shifted (Ba et al. 2016)."""
+        gain = self.param(f"gain_{name}", nn.initializers.ones, (len(h), 1, 1))
+        shift = self.param(f"shift_{name}", nn.initializers.zeros, (len(h), 1, 1))
+        centered = h - jnp.mean(h, axis=0, keepdims=True)
+        return gain * centered * jax.lax.rsqrt(jnp.mean(centered**2, axis=0, keepdims=True) + 1e-5) + shift
+
+    def _attention(self, number: int, h: jax.Array) -> jax.Array:
+        size, positions, n = h.shape
+        heads = self._dense(f"attention_{number}", size, 3 * size, h)
+        query, key, value = heads.reshape(3, self.num_heads, size // self.num_heads, positions, n)
+        # Products and sums rather than matrix products: these are tiny, and the long batch axis stays last.
+        scores = jnp.sum(query[:, :, :, None] * key[:, :, None], axis=1) / np.sqrt(size // self.num_heads)
+        causal = np.tril(np.ones((positions, positions), bool))[None, :, :, None]
+        shares = jax.nn.softmax(jnp.where(causal, scores, -jnp.inf), axis=2)
+        mixed = jnp.sum(shares[:, None] * value[:, :, None], axis=3).reshape(size, positions, n)
+        return self._dense(f"mixed_{number}", size, size, mixed)
+
+
+def time_features(t: jax.Array, num_frequencies: int) -> jax.Array:
+    """cos(πkt) and sin(πkt) for k = 1 … `num_frequencies`: f32[n, 2·num_frequencies] of f32[n, 1] in [0, 1]."""
+    angles = jnp.pi * t * jnp.arange(1, num_frequencies + 1, dtype=t.dtype)[None]
+    return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=1)
 
 
 def largest_singular_value(kernel: jax.Array) -> jax.Array:

@@ -1,8 +1,9 @@
 """Which lanes of a sweep share a program, and how many of them run side by side.
 
-Lanes that differ only in numbers always share one. Lanes whose networks differ in size can: the smaller ones are padded
-with units that stay zero (see `nets.Padded`). That saves a compilation and costs the padded units' work, so a model of
-both decides. It knows sizes, steps and the kind of device, not the clock: the same sweep is planned the same way again.
+Lanes that differ only in numbers always share one. Lanes whose networks differ in size, or whose losses differ in kind,
+can: the smaller networks are padded with units that stay zero (see `nets.Padded`), and all kinds of losses are computed
+(see `losses.Selected`). That saves a compilation and costs work for nothing: a model of both decides. It knows sizes,
+steps and the kind of device, not the clock: the same sweep is planned the same way again.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jgen1d.core import Config, InitFn, Method, PyTree, pytree_dataclass, replace, show, sizes, static
+from jgen1d.core import Config, InitFn, Method, PyTree, kinds, pytree_dataclass, replace, show, sizes, static
+from jgen1d.losses import Selected
 from jgen1d.nets import Padded
 from jgen1d.targets import Target
 
 Place = tuple[int, int, int]
 """A lane's indices: target, config, seed."""
 Sizes = dict[str, Any]
-"""The sizes that may be padded, by field: units of hidden layers, or one number."""
+"""What may differ in one program, by field: units of hidden layers, one number, or kinds of a loss joined by `OR`."""
+OR = "|"
 
 
 class Lane(NamedTuple):
@@ -61,12 +64,12 @@ class Costs(NamedTuple):
 
 COSTS = {
     "cpu": Costs(
-        compile_seconds=6.0,
+        compile_seconds=7.0,
         lane=1e-2,
-        lane_step=1.6e-5,
-        layer=8e-6,
-        weight_row=1.35e-10,
-        unit_row=5e-10,
+        lane_step=2.2e-5,
+        layer=1.1e-5,
+        weight_row=1.9e-10,
+        unit_row=7e-10,
         fewest_lanes=2,
         most_lanes=8,
     ),
@@ -94,11 +97,12 @@ MAX_PIECE = 256
 
 @pytree_dataclass
 class Padding:
-    """The config of lanes that share a program though their sizes differ.
+    """The config of lanes that share a program though their sizes or kinds of losses differ.
 
     Attributes:
-      config: with sizes that fit all of them.
-      active: each lane's own sizes by field, i32[] or i32[layers], 0 for a layer that it does not have.
+      config: with sizes that fit all of them, and all their kinds of losses.
+      active: each lane's own by field: sizes, i32[] or i32[layers], 0 for a layer that it does not have, or the
+        number of a kind.
       shallow: the fields in which some lane lacks a layer.
     """
 
@@ -107,10 +111,12 @@ class Padding:
     shallow: tuple[str, ...] = static(default=())
 
     def resolve(self) -> Config:
-        """The config with sizes that know which of their units count."""
+        """The config with sizes that know which of their units count, and losses that know their kind."""
 
         def padded(name: str, active: Any) -> Any:
             size = getattr(self.config, name)
+            if isinstance(size, str):
+                return Selected(tuple(size.split(OR)), active)
             if not isinstance(size, tuple):
                 return Padded(size, active)
             return tuple(Padded(s, active[i], i > 0 and name in self.shallow) for i, s in enumerate(size))
@@ -141,11 +147,14 @@ class Group(NamedTuple):
         """The lane's config, as the group's programs take it."""
         if not self.padded:
             return lane.config
-        own = sizes(lane.config)
-        active = {
-            name: np.array((*own[name], *[0] * (len(size) - len(own[name]))) if isinstance(size, tuple) else own[name])
-            for name, size in self.padded.items()
-        }
+
+        def of(own: Any, size: Any) -> Any:
+            if isinstance(size, tuple):
+                return (*own, *[0] * (len(size) - len(own)))
+            return size.split(OR).index(own) if isinstance(size, str) else own
+
+        variant = _variant(lane.config)
+        active = {name: np.array(of(variant[name], size)) for name, size in self.padded.items()}
         shallow = [n for n, size in self.padded.items() if isinstance(size, tuple) and self._depths(n) != {len(size)}]
         return Padding(replace(lane.config, **self.padded), active, tuple(shallow))
 
@@ -192,7 +201,7 @@ class Plan(NamedTuple):
         lines = list(self.reasons)
         for number, group in enumerate(self.groups, 1):
             shape = ", ".join(f"{name} {show(size)}" for name, size in group.sizes.items()) or "no networks"
-            padded = f" (padded from {len(group.shapes)} shapes)" if len(group.shapes) > 1 else ""
+            padded = f" (for {len(group.shapes)} variants)" if len(group.shapes) > 1 else ""
             count = sum(map(len, group.lanes))
             lines.append(
                 f"program {number}: {count} lanes, {group.width} side by side per device; {shape}{padded}; "
@@ -224,11 +233,11 @@ def plan(
       padding: whether networks of different sizes share programs; None to choose what is faster.
     """
     # Lanes of one (target, config) share the objects: what they are like is found out once.
-    kinds = {id(lane.config): (_family(lane.config), tuple(sizes(lane.config).items())) for lane in _firsts(lanes, 2)}
+    like = {id(lane.config): (_family(lane.config), tuple(_variant(lane.config).items())) for lane in _firsts(lanes, 2)}
     forms = {lane.place[0]: _form(lane.target) for lane in _firsts(lanes, 1)}
     families: dict[Any, dict[Any, list[Lane]]] = {}
     for lane in lanes:
-        family, shape = kinds[id(lane.config)]
+        family, shape = like[id(lane.config)]
         families.setdefault(family, {}).setdefault(shape, []).append(lane)
     groups, reasons = [], []
     for by_shape in families.values():
@@ -239,10 +248,8 @@ def plan(
         members = [by_shape[tuple(shape.items())] for shape in shapes]
         counts = [len(some) for some in members]
         separate, together = [slice(i, i + 1) for i in range(len(shapes))], [slice(0, len(shapes))]
-        obstacle = _obstacle(method, one, shapes, model.num_rows) if len(shapes) > 1 else ""
-        parts = together if padding else separate
-        if padding is None:
-            parts = _cheapest(shapes, counts, model)
+        parts = _cheapest(shapes, counts, model) if padding is None else together if padding else separate
+        obstacle = _obstacle(method, one, shapes, model.num_rows) if parts != separate else ""
         if obstacle:
             parts = separate
         for part in parts:
@@ -260,11 +267,11 @@ def plan(
                 for some in (parts, separate, together)
             ]
             reasons.append(
-                "{} shapes of networks in {}: about {:.0f} s; {:.0f} s with a program for each, {:.0f} s with "
-                "one for all".format(len(shapes), _programs(len(parts)), *totals)
+                "{} variants of networks and losses in {}: about {:.0f} s; {:.0f} s with a program for each, {:.0f} s "
+                "with one for all".format(len(shapes), _programs(len(parts)), *totals)
                 + (f" ({obstacle})" if obstacle else "")
             )
-    same = f"{_programs(len(groups))}: no two lanes differ in the sizes of their networks alone"
+    same = f"{_programs(len(groups))}: no two lanes differ in their networks and losses alone"
     return Plan(groups, reasons or [same])
 
 
@@ -306,11 +313,11 @@ def _cheapest(shapes: list[Sizes], counts: list[int], model: _Model) -> list[sli
 
 
 def _cover(shapes: Sequence[Sizes]) -> Sizes:
-    """The smallest sizes that fit all of these: where depths differ, as wide in every layer as in the widest."""
+    """The smallest sizes that fit all: where depths differ, as wide in every layer as in the widest; and all kinds."""
 
     def cover(values: list[Any]) -> Any:
         if not isinstance(values[0], tuple):
-            return max(values)
+            return OR.join(sorted(set(values))) if isinstance(values[0], str) else max(values)
         if len({len(value) for value in values}) == 1:
             return tuple(map(max, zip(*values, strict=True)))
         return (max(map(max, values)),) * max(map(len, values))
@@ -330,9 +337,14 @@ def _weights(sizes: Sizes) -> int:
     return sum(a * b for size in sizes.values() if isinstance(size, tuple) for a, b in itertools.pairwise(size))
 
 
+def _variant(config: Config) -> Sizes:
+    """In what a config may differ from others of one program."""
+    return sizes(config) | kinds(config)
+
+
 def _family(config: Config) -> Any:
-    """What lanes must have in common to share a program: all that is neither a number nor a size."""
-    neutral = {n: bool(size) if isinstance(size, tuple) else None for n, size in sizes(config).items()}
+    """What lanes must have in common to share a program: all that is neither a number nor in their variants."""
+    neutral = {n: bool(size) if isinstance(size, tuple) else None for n, size in _variant(config).items()}
     return jax.tree.structure(dataclasses.replace(config, **neutral))
 
 

@@ -1,17 +1,16 @@
 """Many runs at once: the grid of configs, and what came of training all of them.
 
-A **lane** is one (target, config, seed). `plan` says which lanes share programs, `engine` trains them block by block.
+A **lane** is one (target, config, seed). `plan` says which lanes share programs and make up a block, `blocks`
+sees to it that every block is trained, `engine` trains one.
 A lane's numbers depend on nothing but the lane, the block's width and the sizes that its networks are padded to.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
 import time
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,9 +18,10 @@ import numpy as np
 
 from jgen1d import results, train
 from jgen1d import verdict as verdict_lib
-from jgen1d.checkpoint import Checkpoints, pack, unpack
-from jgen1d.core import Config, Method, PyTree, replace, sizes, validate
-from jgen1d.engine import Midway, Outcome, Spec, run_block
+from jgen1d.blocks import run_blocks
+from jgen1d.checkpoint import Checkpoints
+from jgen1d.core import Config, Method, PyTree, replace, validate, with_shape
+from jgen1d.engine import Outcome, Spec
 from jgen1d.plan import Group, Lane, Place, Plan, plan
 from jgen1d.targets import Target
 
@@ -32,7 +32,7 @@ def grid(config: Config, **axes: Sequence[Any]) -> list[Config]:
     Args:
       config: what the fields are set in.
       **axes: field name -> values. `width` and `depth` are the units and the number of the hidden layers of all
-        networks: they set every field of that kind.
+        networks: they set every field of that kind, unless it has an axis of its own.
 
     Raises:
       ValueError: for an unknown field, an empty axis, or a value that its field does not allow.
@@ -45,7 +45,7 @@ def grid(config: Config, **axes: Sequence[Any]) -> list[Config]:
       [(8,), (8, 8), (16,), (16, 16)]
     """
     for name, values in axes.items():
-        if isinstance(values, str) or not len(values):
+        if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray | jax.Array) or not len(values):
             raise ValueError(f"grid: {name} must be a list of at least one value, not {values!r}")
     configs = []
     for values in itertools.product(*axes.values()):
@@ -55,26 +55,6 @@ def grid(config: Config, **axes: Sequence[Any]) -> list[Config]:
         validate(one)
         configs.append(one)
     return configs
-
-
-def with_shape(config: Config, width: int | None = None, depth: int | None = None) -> Config:
-    """The config with so many units in each hidden layer, and so many hidden layers, of all networks.
-
-    Raises:
-      ValueError: where either is not an integer of at least 1, or the config has no hidden layers.
-    """
-    if width is None and depth is None:
-        return config
-    for name, value in {"width": width, "depth": depth}.items():
-        if value is not None and (type(value) is not int or value < 1):
-            raise ValueError(f"{name}={value!r}: must be an integer of at least 1")
-    hidden = {name: size for name, size in sizes(config).items() if isinstance(size, tuple)}
-    if not hidden:
-        raise ValueError(f"{type(config).__qualname__} has no hidden layers for width and depth to set")
-    for name, size in hidden.items():
-        if width is None and len(set(size)) != 1:
-            raise ValueError(f"depth: {name}={size} has no one width; set width, too")
-    return replace(config, **{n: (width or size[0],) * (depth or len(size)) for n, size in hidden.items()})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,6 +185,8 @@ def sweep(
             raise ValueError(f"sweep: seed {seed} must be from 0 to 2**32 - 1")
     if lanes_per_device is not None and (type(lanes_per_device) is not int or lanes_per_device < 1):
         raise ValueError(f"lanes_per_device={lanes_per_device!r}: must be an integer of at least 1, or None")
+    if padding not in (None, True, False):
+        raise ValueError(f"padding={padding!r}: must be True, False or None")
     eval_every = train.check_eval_every(num_steps, eval_every)
     train.check_matmul_precision(matmul_precision)
     spec = Spec(method, num_steps, batch_size, eval_every, num_samples, standardize, matmul_precision)
@@ -221,8 +203,7 @@ def sweep(
         devices, len(devices) * jax.process_count(), lanes_per_device, padding,
     )  # fmt: skip
     blocks = [(group, members) for group in planned.groups for members in group.blocks(len(devices))]
-    with _progress_bar(progress, len(lanes), num_steps) as report:
-        outcomes = _run_blocks(spec, blocks, devices, checkpoints, report)
+    outcomes = run_blocks(spec, blocks, devices, checkpoints, progress)
 
     shape = (len(targets), len(configs), len(seeds))
     places = [np.array([lane.place for lane in members]).T for _, members in blocks]
@@ -242,116 +223,6 @@ def sweep(
         method, targets, configs, seeds, num_steps, standardize, steps, history, metrics, verdict, diverged_at,
         thresholds, time.monotonic() - began, planned, _States(method, blocks, outcomes),
     )  # fmt: skip
-
-
-def _run_blocks(
-    spec: Spec,
-    blocks: Sequence[tuple[Group, list[Lane]]],
-    devices: Sequence[jax.Device],
-    checkpoints: Checkpoints | None,
-    report: Callable[..., None],
-) -> list[Outcome]:
-    """The outcomes of all blocks, those of other processes included, from where an earlier attempt had got to."""
-    mine = range(jax.process_index(), len(blocks), jax.process_count())
-    shapes = [(group.sizes, group.width, [lane.place for lane in lanes]) for group, lanes in blocks]
-    layout = {"layout": np.array(zlib.crc32(repr((len(devices), shapes)).encode()))}
-    saved = (checkpoints.restore() if checkpoints else None) or layout
-    if saved["layout"] != layout["layout"]:
-        raise ValueError("checkpoints: they are of another sweep, or of one on other devices")
-    done, midway = _unflatten(saved)
-    for index in mine:
-        group, lanes = blocks[index]
-        if index in done:
-            report(len(lanes) * spec.num_steps, len(lanes))
-            continue
-
-        def at_point(make: Callable[[], Midway], index: int = index) -> None:
-            if checkpoints and checkpoints.due():
-                checkpoints.save(layout | _flatten(done, {index: make()}))
-
-        def advanced(num_steps: int, num_lanes: int = len(lanes)) -> None:
-            report(num_lanes * num_steps)
-
-        start = midway.get(index)
-        if start is not None:
-            advanced(spec.eval_every * next(iter(start.history.values())).shape[1])
-        done[index] = run_block(spec, group, lanes, devices, start, advanced, at_point)
-        report(0, len(lanes))
-    if jax.process_count() > 1:
-        mine_done = _flatten(done, {})
-
-        def waiting() -> None:
-            if checkpoints and checkpoints.due():
-                checkpoints.save(layout | mine_done)
-
-        done = {
-            index: outcome
-            for arrays in _exchange(mine_done, waiting)
-            for index, outcome in _unflatten(arrays)[0].items()
-        }
-    return [done[index] for index in range(len(blocks))]
-
-
-def _flatten(done: Mapping[int, Outcome], midway: Mapping[int, Midway]) -> dict[str, np.ndarray]:
-    """Blocks by index as arrays by name."""
-    arrays: dict[str, np.ndarray] = {}
-    blocks: list[tuple[str, Outcome | Midway]] = [(f"done/{i}", outcome) for i, outcome in done.items()]
-    for path, block in blocks + [(f"midway/{i}", block) for i, block in midway.items()]:
-        for field, value in zip(block._fields, block, strict=True):
-            items = (
-                value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else [value])
-            )
-            arrays |= {f"{path}/{field}/{name}": array for name, array in items}
-    return arrays
-
-
-def _unflatten(arrays: Mapping[str, np.ndarray]) -> tuple[dict[int, Outcome], dict[int, Midway]]:
-    """What `_flatten` took apart."""
-    found: dict[str, dict[int, dict[str, dict[str, np.ndarray]]]] = {"done": {}, "midway": {}}
-    for path, array in arrays.items():
-        if path.count("/") == 3:
-            kind, index, field, name = path.split("/")
-            found[kind].setdefault(int(index), {}).setdefault(field, {})[name] = array
-    done = {
-        i: Outcome(list(b["state"].values()), b["history"], b["metrics"], b["diverged_at"]["0"])
-        for i, b in found["done"].items()
-    }
-    return done, {i: Midway(list(b["runs"].values()), b["history"]) for i, b in found["midway"].items()}
-
-
-_EXCHANGES = itertools.count()
-_A_WEEK = 7 * 24 * 3600 * 1000  # in ms; a process that dies is noticed by its missing heartbeat, long before
-
-
-def _exchange(arrays: dict[str, np.ndarray], waiting: Callable[[], None]) -> list[dict[str, np.ndarray]]:
-    """Every process's arrays, on every process; `waiting` is called every second until all are there.
-
-    By way of the coordinator: collectives would give up, or hang, where one process is done minutes before another.
-    """
-    from jax._src.distributed import global_state  # no public module has its key-value store
-
-    store: Any = global_state.client
-    number, me = next(_EXCHANGES), jax.process_index()
-    content = pack(arrays).tobytes()
-    parts = [content[start : start + (1 << 20)] for start in range(0, len(content), 1 << 20)]  # what a message holds
-    for i, part in enumerate(parts):
-        store.key_value_set_bytes(f"jgen1d/{number}/{me}/{i}", part)
-    store.key_value_set(f"jgen1d/{number}/{me}/count", str(len(parts)))
-
-    def fetch(process: int) -> dict[str, np.ndarray]:
-        count = 0
-        while not count:
-            waiting()  # no signal is answered within a call of the store's
-            with contextlib.suppress(jax.errors.JaxRuntimeError):  # the second is over
-                count = int(store.blocking_key_value_get(f"jgen1d/{number}/{process}/count", 1000))
-        names = (f"jgen1d/{number}/{process}/{i}" for i in range(count))
-        found = b"".join(store.blocking_key_value_get_bytes(name, _A_WEEK) for name in names)
-        return unpack(np.frombuffer(found, np.uint8))
-
-    everything = [arrays if process == me else fetch(process) for process in range(jax.process_count())]
-    store.wait_at_barrier(f"jgen1d/{number}", _A_WEEK)
-    store.key_value_delete(f"jgen1d/{number}/{me}/")
-    return everything
 
 
 class _States(Mapping):
@@ -391,34 +262,3 @@ def _gather(
             array[index] = values
         gathered[name] = array
     return gathered
-
-
-@contextlib.contextmanager
-def _progress_bar(show: bool, num_lanes: int, num_steps: int) -> Iterator[Callable[..., None]]:
-    """Yields a function to call with the lane-steps, and the runs, that were done since the last call."""
-    if not show:
-        yield lambda steps, runs=0: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.fields[runs]}/{task.fields[lanes]} runs"),
-        BarColumn(),
-        TextColumn("{task.fields[rate]} steps/s"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=num_lanes * num_steps, runs=0, lanes=num_lanes, rate="–")
-        done = 0
-
-        def report(steps: int, runs: int = 0) -> None:
-            nonlocal done
-            done += runs
-            bar.advance(task, steps)
-            speed = bar.tasks[0].speed
-            bar.update(task, runs=done, rate=f"{speed:,.0f}" if speed else "–")
-
-        yield report

@@ -83,7 +83,7 @@ def test_widths_and_depths_of_all_networks_are_axes_and_explain_tells_what_they_
     rows = json.loads(done.stdout)["rows"]
     shapes = ["4", "4-4", "6", "6-6"]
     assert [(row["widths_g"], row["widths_d"]) for row in rows] == [(shape, shape) for shape in shapes]
-    assert "4 shapes of networks in " in done.stderr
+    assert "4 variants of networks and losses in " in done.stderr
     assert "program 1: " in done.stderr
 
 

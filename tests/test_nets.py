@@ -444,6 +444,7 @@ def test_a_padded_size_is_an_index():
         "2**p": lambda p: 2**p,
         "-p": lambda p: -p,
         "p > 1": lambda p: p > 1,
+        "p == 5": lambda p: p == 5,
         "max": lambda p: max(p, 3),
         "sum": lambda p: sum((p, p)),
         "len": len,

@@ -277,9 +277,9 @@ def test_a_method_that_calculates_with_its_sizes_gets_a_program_for_each(name, p
     configs = [SMALL.replace(latent_dim=n) for n in (2, 3, 4)]
     plan = planned(configs, method=method, padding=padding)
     assert partition_of(plan) == [[0], [1], [2]]
-    assert "3 shapes of networks in 3 programs" in str(plan)
+    assert "3 variants of networks and losses in 3 programs" in str(plan)
     assert "the method calculates with its sizes, so they cannot be padded: unsupported operand" in str(plan)
-    assert "padded from" not in str(plan)
+    assert "variants)" not in str(plan)
     assert partition_of(planned(configs, padding=padding)) == [[0, 1, 2]]
     others = [SMALL.replace(widths=widths) for widths in [(4, 4), (2, 4)]]
     assert partition_of(planned(others, method=method, padding=padding)) == [[0, 1]]  # of other sizes than padded ones
@@ -312,12 +312,12 @@ def test_explanation_names_shapes_programs_and_seconds():
     lines = str(plan).splitlines()
     number = r"\d+ s"
     assert re.fullmatch(
-        f"2 shapes of networks in 1 program: about {number}; "
+        f"2 variants of networks and losses in 1 program: about {number}; "
         f"{number} with a program for each, {number} with one for all",
         lines[0],
     )
     expected = [
-        r"program 1: 9 lanes, 5 side by side per device; latent_dim 4, widths 6-6 \(padded from 2 shapes\); "
+        r"program 1: 9 lanes, 5 side by side per device; latent_dim 4, widths 6-6 \(for 2 variants\); "
         f"estimated {number} to compile, {number} to train",
         "program 2: 3 lanes, 3 side by side per device; latent_dim 4, widths 4-4; "
         f"estimated {number} to compile, {number} to train",
@@ -333,7 +333,7 @@ def test_explanation_where_there_is_nothing_to_pad():
     toy = toy_method()
     plan = planned([toy.Config(), toy.Config(learning_rate=0.1)], method=toy, padding=True)
     first, second = str(plan).splitlines()
-    assert first == "1 program: no two lanes differ in the sizes of their networks alone"
+    assert first == "1 program: no two lanes differ in their networks and losses alone"
     assert second.startswith("program 1: 4 lanes, 4 side by side per device; no networks; estimated ")
 
 

@@ -217,10 +217,10 @@ class StoppedAt(Checkpoints):
         return super().due()
 
 
-def sweep(seeds=SEEDS, checkpoints=None):
+def sweep(seeds=SEEDS, checkpoints=None, configs=CONFIGS, target="uniform", batch_size=32):
     return jgen1d.sweep(
-        gan.METHOD, [jgen1d.TARGETS["uniform"]], CONFIGS, seeds, 4 * NUM_POINTS,
-        eval_every=4, batch_size=32, num_samples=200,
+        gan.METHOD, [jgen1d.TARGETS[target]], configs, seeds, 4 * NUM_POINTS,
+        eval_every=4, batch_size=batch_size, num_samples=200,
         lanes_per_device=WIDTH, padding=True, devices=jax.local_devices()[:1], checkpoints=checkpoints,
     )  # fmt: skip
 
@@ -257,6 +257,13 @@ def test_checkpoints_of_another_sweep_are_refused_in_one_line(tmp_path, whole):
     with pytest.raises(Interrupted), StoppedAt(tmp_path, 2) as checkpoints:
         sweep(checkpoints=checkpoints)
     with StoppedAt(tmp_path, np.inf) as checkpoints:
-        with pytest.raises(ValueError, match=r"^checkpoints: they are of another sweep.*$"):
-            sweep(range(5), checkpoints)
+        for other in (
+            {"seeds": range(5)},
+            {"seeds": range(1, 4)},
+            {"configs": [config.replace(learning_rate_g=1e-5) for config in CONFIGS]},
+            {"target": "exponential"},
+            {"batch_size": 64},
+        ):
+            with pytest.raises(ValueError, match=r"^checkpoints: they are of another sweep.*$"):
+                sweep(checkpoints=checkpoints, **other)
         assert_identical(sweep(checkpoints=checkpoints), whole)

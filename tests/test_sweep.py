@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import NamedTuple
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -96,6 +97,19 @@ def test_shapes_of_targets_configs_and_seeds():
     ]  # fmt: skip
 
 
+def test_losses_of_different_kinds_can_share_a_program():
+    kinds = [("log", "non_saturating"), ("half_log", "saturating"), ("least_squares", "least_squares"), ("hinge",) * 2]
+    configs = [SMALL.replace(discriminator_loss=d, generator_loss=g) for d, g in kinds]
+    together = sweep(configs, range(2), num_steps=4, eval_every=2, padding=True)
+    assert "4 variants of networks and losses in 1 program:" in together.explain()
+    assert "discriminator_loss half_log|hinge|least_squares|log" in together.explain()
+    for c in (1, 2):
+        apart = sweep([configs[c]], range(2), num_steps=4, eval_every=2)
+        for name, values in apart.history.items():
+            np.testing.assert_allclose(together.history[name][:, c], values[:, 0], rtol=1e-5, atol=1e-6, err_msg=name)
+        chex.assert_trees_all_close(together.states[0, c, 1], apart.states[0, 0, 1], rtol=1e-5, atol=1e-6)
+
+
 def test_targets_of_one_family_share_a_program():
     mesh = jax.sharding.Mesh(np.array(jax.local_devices()), ("lane",))
 
@@ -163,6 +177,19 @@ def test_wrong_configs_are_refused_in_one_line(config, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lanes_per_device": 0}, "lanes_per_device=0: must be an integer of at least 1, or None"),
+        ({"lanes_per_device": 1.5}, "lanes_per_device=1.5: must be an integer of at least 1, or None"),
+        ({"padding": "no"}, "padding='no': must be True, False or None"),
+    ],
+)
+def test_how_lanes_are_laid_out_is_checked(options, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        sweep([SMALL], range(1), **options)
+
+
 def test_seeds_and_empty_axes_are_checked():
     with pytest.raises(ValueError, match="seed -1 must be from 0"):
         sweep([SMALL], [-1])
@@ -214,6 +241,13 @@ def test_width_and_depth_keep_what_the_other_has_set():
         (SMALL, {"width": [-3]}, r"width=-3: must be an integer of at least 1"),
         (SMALL, {"width": ["8"]}, r"width='8': must be an integer of at least 1"),
         (SMALL, {"width": "8"}, r"grid: width must be a list of at least one value, not '8'"),
+        (SMALL, {"width": 8}, r"grid: width must be a list of at least one value, not 8"),
+        (SMALL, {"r1": 0.1}, r"grid: r1 must be a list of at least one value, not 0.1"),
+        (
+            SMALL.replace(widths_g=(), widths_d=()),
+            {"width": [8]},
+            r"width=8: there are no hidden layers; set depth, too",
+        ),
         (SMALL, {"width": [True]}, r"width=True: must be an integer of at least 1"),
         (SMALL, {"width": [8.0]}, r"width=8.0: must be an integer of at least 1"),
         (SMALL, {"depth": [0]}, r"depth=0: must be an integer of at least 1"),
@@ -288,11 +322,11 @@ def test_fit_and_sweep_pass_the_precision_on(monkeypatch):
     def fit(*args):
         raise Seen(jax.config.jax_default_matmul_precision)
 
-    def run_block(spec, *args):
+    def run_blocks(spec, *args):
         raise Seen(spec.matmul_precision)
 
     monkeypatch.setattr(train, "_fit", fit)
-    monkeypatch.setitem(jgen1d.sweep.__globals__, "run_block", run_block)
+    monkeypatch.setitem(jgen1d.sweep.__globals__, "run_blocks", run_blocks)
     for options, expected in [({}, "highest"), *(({"matmul_precision": p}, p) for p in train.MATMUL_PRECISIONS)]:
         with pytest.raises(Seen, match=rf"^{expected}$"):
             jgen1d.fit(jax.random.key(0), gan.METHOD, BIMODAL, SMALL, num_steps=2, **options)

@@ -32,8 +32,12 @@ class Config:
     activation: str = static(default="relu", choices=nets.ACTIVATIONS, help="of every hidden layer")
     initializer: str = static(default="he_normal", choices=nets.INITIALIZERS, help="of the weight matrices")
     spectral_norm: bool = static(default=False, help="spectral normalisation of the discriminator")
-    generator_loss: str = static(default="non_saturating", choices=losses.GENERATOR, help="the generator's loss")
-    discriminator_loss: str = static(default="log", choices=losses.DISCRIMINATOR, help="the discriminator's loss")
+    generator_loss: str = static(
+        default="non_saturating", choices=losses.GENERATOR, selectable=True, help="the generator's loss"
+    )
+    discriminator_loss: str = static(
+        default="log", choices=losses.DISCRIMINATOR, selectable=True, help="the discriminator's loss"
+    )
     critic_steps: int = static(
         default=1, at_least=1, help="discriminator updates, on fresh minibatches, per generator update"
     )
@@ -75,7 +79,12 @@ class State(NamedTuple):
 
 def init(key: Key, config: Config) -> State:
     """Draws both players' parameters. Raises ValueError for options that do not go together."""
-    _check(config)
+    losses.check_opponents(config.discriminator_loss, config.generator_loss)
+    bounded = config.weight_clip is not None or config.gradient_penalty is not None or config.spectral_norm
+    if config.discriminator_loss == "wasserstein" and not bounded:
+        raise ValueError(
+            "discriminator_loss='wasserstein' needs weight_clip, gradient_penalty or spectral_norm to bound the critic"
+        )
     key_g, key_d = jax.random.split(key)
     params_g, params_d = _generator(config).init(key_g), _discriminator(config).init(key_d)
     step = jnp.zeros((), int)
@@ -128,7 +137,7 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
     (params_d, opt_d_state), info, noise = _update_discriminator(key_d, player, real[-1], fake, state.step, config)
 
     def loss_of(fake: jax.Array) -> jax.Array:
-        return losses.GENERATOR[config.generator_loss].loss(
+        return losses.entry(losses.GENERATOR, config.generator_loss).loss(
             _discriminator(config).apply(params_d, _pack(fake + noise, config))
         )
 
@@ -178,25 +187,16 @@ def num_minibatches(config: Config) -> int:
     return config.critic_steps * config.packing
 
 
+def num_evaluations(config: Config) -> int:
+    """G once and D twice per minibatch of a discriminator's update, and D once more for G's own."""
+    return 3 * config.critic_steps + 1
+
+
 def preset(name: str) -> Config:
     """The config of that name. Raises ValueError, with the nearest name, where there is none."""
     if name not in PRESETS:
         raise ValueError(f"gan has no preset {unknown(name, PRESETS)}")
     return PRESETS[name]
-
-
-def _check(config: Config) -> None:
-    g, d = config.generator_loss, config.discriminator_loss
-    opponents = losses.DISCRIMINATOR[d].opponents
-    if g not in opponents:
-        raise ValueError(
-            f"generator_loss={g!r} does not go with discriminator_loss={d!r}: use {' or '.join(opponents)}"
-        )
-    bounded = config.weight_clip is not None or config.gradient_penalty is not None or config.spectral_norm
-    if d == "wasserstein" and not bounded:
-        raise ValueError(
-            "discriminator_loss='wasserstein' needs weight_clip, gradient_penalty or spectral_norm to bound the critic"
-        )
 
 
 def _generator(config: Config) -> nets.Net:
@@ -239,7 +239,7 @@ def _update_discriminator(
         noise_real, noise = config.instance_noise * left * jax.random.normal(key_noise, (2, *real.shape))
         real = real + noise_real
     real, fake = _pack(real, config), _pack(fake + noise, config)
-    net = _discriminator(config)
+    net, kind = _discriminator(config), losses.entry(losses.DISCRIMINATOR, config.discriminator_loss)
     params, opt_state = player
 
     def loss_of(params: PyTree) -> tuple[jax.Array, tuple[jax.Array, jax.Array, jax.Array]]:
@@ -260,7 +260,7 @@ def _update_discriminator(
             share = jax.random.uniform(key_between, (real.shape[0], 1))
             between = losses.input_gradients(logits_of, share * real + (1 - share) * fake)
             penalty += config.gradient_penalty * losses.one_centred_penalty(between)
-        loss = losses.DISCRIMINATOR[config.discriminator_loss].loss(logits_real, logits_fake)
+        loss = kind.loss(logits_real, logits_fake)
         return loss + penalty, (loss, logits_real, logits_fake)
 
     gradients, (loss, logits_real, logits_fake) = jax.grad(loss_of, has_aux=True)(params)
@@ -269,11 +269,10 @@ def _update_discriminator(
     params = optax.apply_updates(params, updates)
     if (bound := config.weight_clip) is not None:
         params = jax.tree.map(lambda w: jnp.clip(w, -bound, bound), params)
-    output = jax.nn.sigmoid if config.discriminator_loss in ("log", "half_log") else lambda logits: logits
     info = {
         "loss_d": loss,
-        "d_real": jnp.mean(output(logits_real)),
-        "d_fake": jnp.mean(output(logits_fake)),
+        "d_real": jnp.mean(kind.output(logits_real)),
+        "d_fake": jnp.mean(kind.output(logits_fake)),
         "grad_norm_d": optax.tree.norm(gradients),
     }
     return (params, opt_state), info, noise
@@ -284,16 +283,17 @@ _PLAIN |= {"standardize": False, "activation": "relu", "r1": None, "ema_decay": 
 _TEXTBOOK = _PLAIN | {"learning_rate_g": 1e-3, "learning_rate_d": 1e-3, "latent_dim": 5}
 _TEXTBOOK |= {"widths_g": (15, 15), "widths_d": (25, 25)}
 
-_PLAYGROUND = _PLAIN | {"latent_dim": 10, "widths_g": (16,), "widths_d": (32,)}
-
 PRESETS: dict[str, Config] = {
     "robust": Config(),
     "textbook": Config(**_TEXTBOOK),
-    "playground": Config(**_PLAYGROUND, learning_rate_g=3e-3, learning_rate_d=3e-3),
+    "playground": Config(**_PLAIN, latent_dim=10, widths_g=(16,), widths_d=(32,)),
     "one_d": Config(**_TEXTBOOK | {"latent_dim": 1, "discriminator_loss": "half_log"}),
     "dcgan_like": Config(
         **_TEXTBOOK | {"learning_rate_g": 2e-4, "learning_rate_d": 2e-4, "beta1_g": 0.5, "beta1_d": 0.5}
     ),
 }
 
-METHOD = Method(Config, init, step, sample, loss_optimum=loss_optimum, num_minibatches=num_minibatches, preset=preset)
+METHOD = Method(
+    Config, init, step, sample,
+    loss_optimum=loss_optimum, num_minibatches=num_minibatches, num_evaluations=num_evaluations, preset=preset,
+)  # fmt: skip
