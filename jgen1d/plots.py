@@ -7,6 +7,7 @@ What is not finite, or lies far outside, is left out, and a note says how much.
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -172,6 +173,143 @@ def mode_mass(*, panels: Mapping[str, Sequence[ArrayLike]], covered: float = 0.2
         ax.set(xlim=(-0.6, goal.size - 0.4), ylim=(-0.04 * ax.get_ylim()[1], None))
         _finish(ax, label + _lost(seeds, "runs"), "centre of the mode (data units)", "share of the samples")
     return figure
+
+
+class Fit(NamedTuple):
+    """What one model learnt, for `fits`.
+
+    Attributes:
+      note: a few characters for the panel's corner.
+      learnt: f[m], its density at `x`, or f[n, 2], its samples.
+      exact: f[m], the target's density at `x`, or f[n, 2], its samples.
+      x: f[m], data units; None for samples.
+    """
+
+    note: str
+    learnt: ArrayLike
+    exact: ArrayLike
+    x: ArrayLike | None = None
+
+
+def fits(*, panels: Mapping[str, Mapping[str, Fit]], title: str) -> Figure:
+    """Small panels, a row per target and a column per model: what was learnt over what is exact.
+
+    Args:
+      panels: row -> column -> what to draw; every row has the same columns.
+    """
+    columns = list(next(iter(panels.values())))
+    keys = {"exact": (" -", REAL), "learnt": (" -", BLUE), "number: W1/floor": (" ", REAL)}
+    figure, axes = _panels(title, len(panels) * len(columns), len(columns), (1.75, 1.6), keys)
+    cells = [(row, column) for row in panels for column in columns]
+    for number, (ax, (row, column)) in enumerate(zip(axes, cells, strict=True)):
+        fit = panels[row][column]
+        learnt, exact = _finite(fit.learnt), _finite(fit.exact)
+        if fit.x is None:
+            ends = np.percentile(exact, (0.5, 99.5), axis=0)
+            low, high = ends + np.array([[-0.15], [0.15]]) * (ends[1] - ends[0])
+            for cloud, color in ((exact, REAL), (learnt, BLUE)):
+                ax.plot(*cloud.T[:2], "o", color=color, markersize=1.5, markeredgewidth=0, alpha=0.5)
+            ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+        else:
+            ax.fill_between(fit.x, exact, color=REAL, alpha=0.25, linewidth=0)
+            ax.plot(fit.x, learnt, color=BLUE, linewidth=1.1)
+            ax.set_ylim(0, 1.6 * np.nanmax(exact))
+        ax.text(0.97, 0.95, fit.note, transform=ax.transAxes, ha="right", va="top", fontsize=8)
+        ax.set(xticks=[], yticks=[])
+        ax.spines[["top", "right", "left"]].set_visible(False)
+        if number < len(columns):
+            ax.set_title(column.replace("_", "\n"), fontsize=9)
+        if number % len(columns) == 0:
+            ax.set_ylabel(row, fontsize=9)
+    return figure
+
+
+Ways = Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]]
+
+
+def trajectories(
+    *,
+    forward: tuple[ArrayLike, ArrayLike, Sequence[float]],
+    learnt: Ways,
+    chains: ArrayLike,
+    step_size: float,
+    title: str,
+) -> Figure:
+    """How points travel between data and noise.
+
+    Args:
+      forward: times f[m], from data to noise; quantiles f[m, q] of the noised data; their levels, in pairs around ½.
+      learnt: method -> (progress from noise to data f[m], learnt paths f[m, lines], exact ones f[m, lines]).
+      chains: f[steps + 1, lines], of Langevin dynamics.
+      step_size: of the chains.
+    """
+    keys = {"learnt": (" -", BLUE), "exact": (" --", REAL)}
+    figure, axes = _panels(title, 2 + len(learnt), 2, (4.6, 3.2), keys)
+    times, quantiles, levels = np.asarray(forward[0]), np.asarray(forward[1]), forward[2]
+    for k in range(len(levels) // 2):
+        label = f"{100 * levels[k]:.0f}–{100 * levels[-1 - k]:.0f} %"
+        axes[0].fill_between(
+            times, quantiles[:, k], quantiles[:, -1 - k], color=SKY, alpha=0.25 + 0.2 * k, linewidth=0, label=label
+        )
+    axes[0].plot(times, quantiles[:, len(levels) // 2], "--", color=REAL, label="median")
+    _finish(axes[0], "Spread of the forward process (exact)", "time, from data (0) to noise (1)", "x")
+    for ax, (name, (progress, paths, exact)) in zip(axes[1:], learnt.items(), strict=False):
+        ax.plot(progress, _finite(paths), color=BLUE, linewidth=1.0, alpha=0.8)
+        ax.plot(progress, _finite(exact), "--", color=REAL, linewidth=0.9)
+        _finish(ax, name.replace("_", " ").capitalize(), "progress, from noise (0) to data (1)", "x")
+    steps = np.arange(len(np.asarray(chains)))
+    axes[-1].plot(steps, _finite(chains), color=BLUE, linewidth=0.6, alpha=0.6)
+    _finish(axes[-1], f"Langevin chains on the exact score, step {step_size:g}", "step", "x")
+    return figure
+
+
+def animate(
+    *,
+    learnt: Ways,
+    density: tuple[ArrayLike, ArrayLike] | None,
+    title: str,
+    path: str | os.PathLike[str],
+    num_frames: int = 50,
+) -> None:
+    """Writes a GIF of points on their way from noise to data.
+
+    Args:
+      learnt: as of `trajectories`.
+      density: (x[m], pdf[m]) of the data, drawn at the side where the points arrive; None to leave it out.
+      title: of the picture.
+      path: the file.
+      num_frames: of the animation, to which half a second at the end is added.
+    """
+    from matplotlib.animation import FuncAnimation, PillowWriter  # here: pictures alone do not need them
+
+    figure, axes = _panels(title, len(learnt), len(learnt), (4.6, 3.6), {})
+    drawn = []
+    for ax, (name, (progress, paths, exact)) in zip(axes, learnt.items(), strict=True):
+        progress, paths, exact = (np.asarray(values, float) for values in (progress, paths, exact))
+        ax.plot(progress, exact, "--", color=REAL, linewidth=0.6, alpha=0.5)
+        if density is not None:
+            height = np.asarray(density[1], float)
+            ax.fill_betweenx(density[0], 1.0, 1.0 + 0.25 * height / height.max(), color=REAL, alpha=0.3, linewidth=0)
+        ax.set(xlim=(-0.02, 1.27), ylim=(-3.6, 3.6))
+        _finish(ax, name.replace("_", " ").capitalize(), "progress, from noise (0) to data (1)", "x")
+        lines = ax.plot(np.full((1, paths.shape[1]), np.nan), np.full((1, paths.shape[1]), np.nan), color=BLUE, lw=1.0)
+        (points,) = ax.plot([], [], "o", color=BLUE, markersize=4)
+        drawn.append((progress, paths, lines, points))
+
+    def show(frame: int) -> list[Line2D]:
+        now = min(frame / (num_frames - 1), 1.0)
+        changed: list[Line2D] = []
+        for progress, paths, lines, points in drawn:
+            x = np.array([np.interp(now, progress, path) for path in paths.T])
+            before = progress <= now
+            for line, path, end in zip(lines, paths.T, x, strict=True):
+                line.set_data([*progress[before], now], [*path[before], end])
+            points.set_data(np.full(len(x), now), x)
+            changed += [*lines, points]
+        return changed
+
+    animation = FuncAnimation(figure, show, frames=num_frames + 10)
+    animation.save(os.fspath(path), PillowWriter(fps=20), dpi=90)
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:

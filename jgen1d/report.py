@@ -85,18 +85,13 @@ def plot(workdir: str | Path, sweep: Sweep, presets: Sequence[str]) -> list[Path
         figures["modes"] = plots.mode_mass(panels=panels, title=f"Mass of each mode over {len(sweep.seeds)} seeds")
     for name, (t, c) in list(zip(labels, places, strict=True))[:MAX_RUN_FIGURES]:
         figures["run_" + "_".join(name.replace(",", "").split())] = plot_run(
-            sweep.result(t, c, _median_seed(sweep.metrics["w1"][t, c])), name
+            sweep.result(t, c, results.median_index(sweep.metrics["w1"][t, c])), name
         )
     paths = []
     for name, figure in figures.items():
         paths.append(folder / f"{name.replace('/', '-')}.png")
         plots.save(figure, paths[-1])
     return paths
-
-
-def _median_seed(w1: np.ndarray) -> int:
-    """The index of the run that is in the middle; runs without a distance count as the farthest."""
-    return int(np.argsort(np.where(np.isfinite(w1), w1, np.inf), kind="stable")[(len(w1) - 1) // 2])
 
 
 def _verdicts(rows: Sequence[dict[str, Any]], labels: Sequence[str]) -> plots.Figure:
@@ -148,6 +143,24 @@ def plot_run(result: train.Result, name: str, num_samples: int = 10_000) -> plot
         history=result.history, optimum=optimum, samples=samples, density=density, data=data,
         target_mean=np.asarray(target.mean), target_std=np.asarray(target.std), **players,
     )  # fmt: skip
+
+
+def fit(result: train.Result, num_samples: int = 10_000, num_points: int = 400) -> plots.Fit:
+    """What a run learnt beside its target, for `plots.fits`: densities in 1-D, points in 2-D."""
+    target = result.target
+    note = f"{result.metrics['w1_over_floor']:.1f}"
+    samples = np.asarray(result.sample(jax.random.key(0), num_samples))
+    if target.dim > 1 or not target.has_density:
+        return plots.Fit(note, samples[:1_000], np.asarray(target.sample(jax.random.key(1), 1_000)))
+    x = np.linspace(*_window(target), num_points)
+    exact = np.exp(np.asarray(target.log_prob(x[:, None])))
+    if result.method.log_prob is not None:
+        points, *units = (jnp.asarray(values, dtype=float) for values in (x[:, None], result.shift, result.scale))
+        log_q = train.log_prob(result.method, result.state, points, result.config, *units)
+        return plots.Fit(note, np.exp(np.asarray(log_q)), exact, x)
+    edges = np.linspace(x[0], x[-1], num_points // 4 + 1)
+    counts = np.histogram(samples, edges)[0] / num_samples / np.diff(edges)
+    return plots.Fit(note, counts[np.clip(np.searchsorted(edges, x) - 1, 0, len(counts) - 1)], exact, x)
 
 
 def _window(target: train.Target) -> tuple[float, float]:

@@ -35,11 +35,13 @@ class Table:
     Attributes:
       rows: dicts of `target`, `preset` where configs have names, the swept fields, `num_seeds`, `verdicts` and
         `at_equilibrium` (each `{"count", "share", "low", "high"}`, the last two a Wilson 95 % interval), and `loss_g`,
-        `loss_d`, `kl`, `w1_over_std`, `w1_over_floor`, `modes_covered` (each `{"median", "p05", "p95"}` over the seeds
-        whose value is finite; None where there is none).
+        `loss_d`, `kl`, `ks`, `w1_over_std`, `w1_over_floor`, `modes_covered` (each `{"median", "p05", "p95"}` over the
+        seeds whose value is finite; None where there is none).
+      shown: which of the last ones the text shows, where some row has them.
     """
 
     rows: list[dict[str, Any]]
+    shown: tuple[str, ...] = ("w1_over_std", "w1_over_floor", "modes_covered", "kl")
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Over the rows."""
@@ -56,9 +58,7 @@ class Table:
     def __str__(self) -> str:
         """The table as aligned text, shares in percent with their interval."""
         others = [v for v in verdict_lib.VERDICTS[1:] if any(row["verdicts"][v]["count"] for row in self.rows)]
-        shown = [name for name in _SPREADS if name in ("modes_covered", "w1_over_std", "w1_over_floor")]
-        if any(row["kl"] for row in self.rows):
-            shown.append("kl")
+        shown = [name for name in self.shown if any(row[name] for row in self.rows)]
         header = [*labels(self.rows[0]), "seeds", "at optimum", "converged"]
         header += [*others, *(_TITLES.get(name, name) for name in shown)]
         lines = [header]
@@ -92,9 +92,9 @@ class Table:
         return out.getvalue()
 
 
-_SPREADS = ("loss_g", "loss_d", "kl", "w1_over_std", "w1_over_floor", "modes_covered")
+_SPREADS = ("loss_g", "loss_d", "kl", "ks", "w1_over_std", "w1_over_floor", "modes_covered")
 _FIXED = ("num_seeds", "verdicts", "at_equilibrium", *_SPREADS)
-_TITLES = {"w1_over_std": "W1/σ", "w1_over_floor": "W1/floor", "modes_covered": "modes covered", "kl": "KL"}
+_TITLES = {"w1_over_std": "W1/σ", "w1_over_floor": "W1/floor", "modes_covered": "modes covered", "kl": "KL", "ks": "KS"}
 
 
 def tabulate(sweep: Sweep, presets: Sequence[str] | None = None) -> Table:
@@ -158,6 +158,12 @@ def spread(values: ArrayLike) -> dict[str, float] | None:
     return {"median": float(median), "p05": float(low), "p95": float(high)}
 
 
+def median_index(values: ArrayLike) -> int:
+    """The index of the one of f[n] that is in the middle; what is not finite counts as the greatest."""
+    array = np.asarray(values, np.float64)
+    return int(np.argsort(np.where(np.isfinite(array), array, np.inf), kind="stable")[(len(array) - 1) // 2])
+
+
 class Saved(NamedTuple):
     """A workdir's content: `config` and `summary` as written, one dict per run, and the curves by name.
 
@@ -199,10 +205,10 @@ def save(
     path.mkdir(parents=True, exist_ok=True)
     configs = [dataclasses.asdict(config) for config in sweep.configs]
     provenance = {"flags": dict(flags or {}), "presets": presets, "configs": configs, **environment()}
-    (path / "config.json").write_text(_json(provenance))
+    write_json(path / "config.json", provenance)
     table = sweep.table(presets)
     summary = {"rows": table.rows, "thresholds": sweep.thresholds._asdict(), "seconds": sweep.seconds}
-    (path / "summary.json").write_text(_json(summary))
+    write_json(path / "summary.json", summary)
     rows = list(_runs(sweep, presets))
     with open(path / "runs.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
@@ -271,8 +277,9 @@ def finite(value: Any) -> Any:
     return value
 
 
-def _json(value: Any) -> str:
-    return json.dumps(finite(value), indent=2, allow_nan=False) + "\n"
+def write_json(path: Path, value: Any) -> None:
+    """Writes nested dicts, lists and numbers as JSON, without NaN."""
+    path.write_text(json.dumps(finite(value), indent=2, allow_nan=False) + "\n")
 
 
 def _runs(sweep: Sweep, presets: Sequence[str] | None) -> Iterator[dict[str, Any]]:

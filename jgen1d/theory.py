@@ -1,6 +1,7 @@
-"""What the best discriminator and the best generator are, and what they score: exact optima for one-dimensional laws.
+"""What the best discriminator, generator, score and velocity are, and what they score: exact optima of known laws.
 
-p is the law of the data, q that of the generator. All logarithms are natural.
+p is the law of the data, q that of the generator. All logarithms are natural. Scores and velocities are in training
+units: the data are (x − shift)/scale, as `train.units` has it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from jax.typing import ArrayLike
 
 from jgen1d.core import PyTree, unknown
 from jgen1d.losses import LOG_2
-from jgen1d.targets import Target
+from jgen1d.paths import Path
+from jgen1d.targets import MixtureParams, Target
 
 LATENTS = ("normal", "uniform")
 
@@ -214,3 +216,150 @@ def optimal_generator(target: Target, latents: ArrayLike, latent: str = "normal"
         return target.quantile(latents)
     limits = jnp.finfo(latents.dtype)
     return target.quantile(jnp.clip(ndtr(latents), limits.tiny, 1 - limits.epsneg))
+
+
+NUM_QUANTILES = 4096
+"""Points that stand for a 1-D law that is no mixture of normals."""
+
+
+def denoise(
+    target: Target, x: jax.Array, alpha: ArrayLike, sigma: ArrayLike, *, shift: ArrayLike = 0.0, scale: ArrayLike = 1.0
+) -> jax.Array:
+    """E[data | α·data + σ·noise = x], noise ~ N(0, I): exact for mixtures of normals, else by quadrature in 1-D.
+
+    Args:
+      target: the law of the data, in data units.
+      x: f32[n, dim], in training units.
+      alpha: f32[] or f32[n, 1], likewise `sigma`, above 0.
+      sigma: see above.
+      shift: f32[] or f32[dim], from training units to data units; likewise `scale`.
+      scale: see above.
+
+    Returns:
+      f32[n, dim], in training units.
+
+    Raises:
+      ValueError: for a law in more dimensions that is no mixture.
+
+    References:
+      Efron 2011, Tweedie's formula and selection bias, section 2.
+    """
+    shift, scale = (jnp.broadcast_to(jnp.asarray(v, dtype=float), (target.dim,)) for v in (shift, scale))
+    if isinstance(target.params, MixtureParams):
+        log_weights = jnp.log(jnp.asarray(target.params.weights, dtype=float))
+        centers = (jnp.asarray(target.params.centers, dtype=float) - shift[None]) / scale[None]
+        variances = (jnp.asarray(target.params.scales, dtype=float)[:, None] / scale[None]) ** 2
+    else:
+        u = (jnp.arange(NUM_QUANTILES) + 0.5) / NUM_QUANTILES
+        centers = (target.quantile(u)[:, None] - shift[None]) / scale[None]
+        log_weights, variances = jnp.zeros(NUM_QUANTILES), jnp.zeros((NUM_QUANTILES, 1))
+    alpha, sigma = (jnp.reshape(jnp.asarray(v, dtype=float), (-1, 1, 1)) for v in (alpha, sigma))
+    total = alpha**2 * variances[None] + sigma**2
+    gap = x[:, None] - alpha * centers[None]
+    log_share = log_weights[None] - 0.5 * jnp.sum(gap**2 / total + jnp.log(total), axis=2)
+    share = jax.nn.softmax(log_share, axis=1)
+    means = centers[None] + alpha * variances[None] / total * gap
+    return jnp.sum(share[:, :, None] * means, axis=1)
+
+
+def score(
+    target: Target, x: jax.Array, alpha: ArrayLike, sigma: ArrayLike, *, shift: ArrayLike = 0.0, scale: ArrayLike = 1.0
+) -> jax.Array:
+    """The score ∇ log p of α·data + σ·noise, f32[n, dim] (Tweedie's formula); arguments as of `denoise`.
+
+    References:
+      Efron 2011, Tweedie's formula and selection bias, equation 1.4.
+    """
+    return (jnp.asarray(alpha) * denoise(target, x, alpha, sigma, shift=shift, scale=scale) - x) / jnp.square(sigma)
+
+
+def velocity(
+    target: Target, x: jax.Array, path: Path, t: ArrayLike, *, shift: ArrayLike = 0.0, scale: ArrayLike = 1.0
+) -> jax.Array:
+    """The marginal velocity of a path with independent noise and data, E[α′·data + σ′·noise | x_t = x].
+
+    Args:
+      target: the law of the data, in data units.
+      x: f32[n, dim], in training units.
+      path: from `paths.FLOWS` or `paths.SCHEDULES`.
+      t: f32[] or f32[n, 1], where σ(t) > 0.
+      shift: as of `denoise`, likewise `scale`.
+      scale: see above.
+
+    Returns:
+      f32[n, dim], in training units.
+
+    References:
+      Lipman et al. 2023, Flow matching for generative modeling, equation 8.
+    """
+    alpha, sigma, d_alpha, d_sigma = path.rates(t)
+    data = denoise(target, x, alpha, sigma, shift=shift, scale=scale)
+    return d_alpha * data + d_sigma * (x - alpha * data) / sigma
+
+
+def transport_velocity(
+    target: Target, x: jax.Array, t: ArrayLike, *, shift: ArrayLike = 0.0, scale: ArrayLike = 1.0
+) -> jax.Array:
+    """The velocity G*(z) − z of the linear path whose noise z and data are coupled by optimal transport, in 1-D.
+
+    Args:
+      target: the law of the data, 1-D, in data units.
+      x: f32[n, 1], in training units: the z with (1 − t)·z + t·G*(z) = x is found by bisection.
+      t: f32[] or f32[n, 1], in [0, 1).
+      shift: as of `denoise`, likewise `scale`.
+      scale: see above.
+
+    Returns:
+      f32[n, 1], in training units.
+
+    References:
+      McCann 1997, A convexity principle for interacting gases, equation 7.
+    """
+    shift, scale = (jnp.reshape(jnp.asarray(v, dtype=float), (1, 1)) for v in (shift, scale))
+
+    def transport(z: jax.Array) -> jax.Array:
+        return (optimal_generator(target, z) - shift) / scale
+
+    def halve(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        middle = 0.5 * (ends[0] + ends[1])
+        below = (1 - t) * middle + t * transport(middle) < x
+        return jnp.where(below, middle, ends[0]), jnp.where(below, ends[1], middle)
+
+    low, high = jax.lax.fori_loop(0, 40, halve, (jnp.full_like(x, -9), jnp.full_like(x, 9)))
+    z = 0.5 * (low + high)
+    return transport(z) - z
+
+
+def noised_quantile(
+    target: Target, u: jax.Array, alpha: ArrayLike, sigma: ArrayLike, *, shift: ArrayLike = 0.0, scale: ArrayLike = 1.0
+) -> jax.Array:
+    """The quantiles of α·data + σ·noise in 1-D, which are also the lines of every exact probability flow there.
+
+    A flow in one dimension keeps the order of its points, so each stays at its quantile.
+
+    Args:
+      target: the law of the data, 1-D, in data units.
+      u: f32[n], in (0, 1).
+      alpha: f32[], likewise `sigma`; found by bisection on the cdf of `NUM_QUANTILES` points with noise, where σ > 0.
+      sigma: see above.
+      shift: as of `denoise`, likewise `scale`.
+      scale: see above.
+
+    Returns:
+      f32[n], in training units.
+
+    References:
+      Song et al. 2021, Score-based generative modeling through stochastic differential equations, section 4.3.
+    """
+    alpha, sigma, shift, scale = (jnp.reshape(jnp.asarray(v, dtype=float), ()) for v in (alpha, sigma, shift, scale))
+    nodes = (target.quantile((jnp.arange(NUM_QUANTILES) + 0.5) / NUM_QUANTILES) - shift) / scale
+    reach = alpha * jnp.max(jnp.abs(nodes)) + 9 * sigma
+
+    def halve(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        middle = 0.5 * (ends[0] + ends[1])
+        gap = middle[:, None] - alpha * nodes[None]
+        below = jnp.mean(ndtr(gap / jnp.maximum(sigma, 1e-6)), axis=1) < u
+        return jnp.where(below, middle, ends[0]), jnp.where(below, ends[1], middle)
+
+    low, high = jax.lax.fori_loop(0, 40, halve, (jnp.full_like(u, -reach), jnp.full_like(u, reach)))
+    return jnp.where(sigma > 0, 0.5 * (low + high), alpha * (target.quantile(u) - shift) / scale)

@@ -17,7 +17,7 @@ from jgen1d.verdict import VERDICTS
 
 SHAPE = (2, 2, 3)
 RATES = [0.001, 0.01]
-SPREADS = ("loss_g", "loss_d", "kl", "w1_over_std", "w1_over_floor", "modes_covered")
+SPREADS = ("loss_g", "loss_d", "kl", "ks", "w1_over_std", "w1_over_floor", "modes_covered")
 FILES = ("config.json", "summary.json", "runs.csv", "curves.npz")
 
 
