@@ -193,7 +193,7 @@ def masked_mlp(
       initializer: a name in `INITIALIZERS`, for all layers but the last.
 
     References:
-      Germain et al. 2015, MADE: masked autoencoder for distribution estimation, equations 8 to 11.
+      Germain et al. 2015, MADE: masked autoencoder for distribution estimation, section 4.
     """
     module = _MaskedMLP(in_dim, in_dim * outputs, widths, ACTIVATIONS[activation], INITIALIZERS[initializer], False)
     return Net(lambda key: module.init(key, jnp.zeros((1, in_dim))), module.apply)

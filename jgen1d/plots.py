@@ -251,8 +251,8 @@ def trajectories(
         axes[0].fill_between(
             times, quantiles[:, k], quantiles[:, -1 - k], color=SKY, alpha=0.25 + 0.2 * k, linewidth=0, label=label
         )
-    axes[0].plot(times, quantiles[:, len(levels) // 2], "--", color=REAL, label="median")
-    _finish(axes[0], "Spread of the forward process (exact)", "time, from data (0) to noise (1)", "x")
+    axes[0].plot(times, quantiles[:, len(levels) // 2], "--", color=REAL)
+    _finish(axes[0], "Forward process: quantiles (exact; dashed: median)", "time, from data (0) to noise (1)", "x")
     for ax, (name, (progress, paths, exact)) in zip(axes[1:], learnt.items(), strict=False):
         ax.plot(progress, _finite(paths), color=BLUE, linewidth=1.0, alpha=0.8)
         ax.plot(progress, _finite(exact), "--", color=REAL, linewidth=0.9)

@@ -239,3 +239,47 @@ def test_help_is_the_docstring_and_every_flag():
 @pytest.mark.parametrize("source", readme.blocks(), ids=lambda source: source.splitlines()[0][:40])
 def test_python_in_the_readme_runs(source):
     exec(compile(source, "README.md", "exec"), {"__name__": "readme"})
+
+
+def test_compare_has_a_row_for_every_target_and_family(tmp_path):
+    flags = ("--methods=gaussian,gan", "--targets=normal", "--num_seeds=2", "--budget=4e4evaluations")
+    done = run(*flags, "--format=json", f"--workdir={tmp_path}", script="compare.py")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    rows = {row["method"]: row for row in report["rows"]}
+    assert rows["gaussian"]["steps"] == 150  # of 156 that 4e4/256 allow, in whole fiftieths
+    assert rows["gan"]["steps"] == 39  # four evaluations for each row
+    assert rows["gaussian"]["kl"]["median"] >= 0 or rows["gaussian"]["kl"]["median"] == pytest.approx(0, abs=1e-4)
+    assert rows["gan"]["kl"] is None
+    assert rows["gaussian"]["train_s"] > 0
+    assert "normal: nearest is gaussian, at " in report["conclusions"][0]
+    assert (tmp_path / "densities.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((tmp_path / "summary.json").read_text())["rows"] == report["rows"]
+    assert jgen1d.load(tmp_path / "gan-normal").curves["loss_g"].shape == (1, 1, 2, 39)
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--budget=5000", "--budget=5000: must be a number of steps, evaluations or s"),
+        ("--budget=0s", "--budget=0s: must be"),
+        ("--methods=gans", "--methods: no method 'gans'; did you mean 'gan'?"),
+        ("--targets=nrmal", "--targets: no target 'nrmal'; did you mean 'normal'?"),
+    ],
+)
+def test_compare_refuses_in_one_line(flag, message, tmp_path):
+    done = run(flag, f"--workdir={tmp_path / 'new'}", script="compare.py")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_trajectories_are_drawn_and_animated(tmp_path):
+    done = run("--quick", "--target=normal", "--format=json", f"--workdir={tmp_path}", script="trajectories.py")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert [row["method"] for row in report["rows"]] == ["diffusion", "flow_matching"]
+    assert all(0 < row["at_the_end"]["median"] < 1 for row in report["rows"])
+    assert (tmp_path / "trajectories.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "trajectories.gif").read_bytes().startswith(b"GIF8")

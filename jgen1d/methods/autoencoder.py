@@ -1,0 +1,94 @@
+"""Autoencoders: what is left of a variational one when neither encoder nor decoder is random and nothing weighs the KL.
+
+It is the limit β = 0 of `vae`: the loss is the squared error of the reconstruction. Nothing makes the latents follow a
+law that one could sample, so a normal is fitted to them: the mean and covariance of the data's codes, kept in the state
+as a running average. Samples are as good as that fit: only where the codes happen to be normal are they right.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jgen1d import descent, nets
+from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
+
+
+@pytree_dataclass
+class Config(descent.DescentConfig):
+    """Hyper-parameters. The networks are sized for standardised data."""
+
+    latent_dim: int = static(default=1, at_least=1, help="dimension of the latents")
+    widths: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of every network's hidden layers")
+    activation: str = static(default="silu", choices=nets.ACTIVATIONS, help="of every hidden layer")
+    latent_decay: float = traced(default=0.99, at_least=0, below=1, help="of the codes' running mean and covariance")
+
+
+class State(NamedTuple):
+    """The networks and their optimiser; the codes' mean, f32[latent_dim], and covariance, f32[latent_dim]²."""
+
+    descent: descent.State
+    mean: jax.Array
+    covariance: jax.Array
+
+
+def init(key: Key, config: Config) -> State:
+    """Draws the parameters of encoder and decoder; the codes' law starts as N(0, I)."""
+    key_encoder, key_decoder = jax.random.split(key)
+    params = {"encoder": _encoder(config).init(key_encoder), "decoder": _decoder(config).init(key_decoder)}
+    return State(descent.start(params, config), jnp.zeros(config.latent_dim), jnp.eye(config.latent_dim))
+
+
+def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
+    """One step on f32[n, dim]: `loss` is the mean squared error of the reconstruction, summed over dimensions.
+
+    Then the codes of the batch, from the weights that samples are decoded with, enter the running averages.
+    """
+    del key
+
+    def loss_of(params: PyTree) -> tuple[jax.Array, Info]:
+        codes = _encoder(config).apply(params["encoder"], batch)
+        return jnp.mean(jnp.sum((_decoder(config).apply(params["decoder"], codes) - batch) ** 2, axis=1)), {}
+
+    trained, info = descent.descend(loss_of, state.descent, config)
+    codes = _encoder(config).apply(trained.weights["encoder"], batch)
+    # The first batches count alike, so that nothing of the start is left after one.
+    rate = jnp.maximum(1 - config.latent_decay, 1 / trained.step)
+    old_gap = (jnp.mean(codes, axis=0) - state.mean)[:, None]
+    mean = state.mean + rate * old_gap[:, 0]
+    gaps = codes - jnp.mean(codes, axis=0)[None]
+    # The covariance of the average of two laws: theirs averaged, plus what their means differ by.
+    covariance = (1 - rate) * (state.covariance + rate * old_gap * old_gap.T) + rate * gaps.T @ gaps / len(codes)
+    return State(trained, mean, covariance), info
+
+
+def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
+    """Draws f32[num_samples, dim]: latents from the fitted normal, decoded without noise."""
+    noise = jax.random.normal(key, (config.latent_dim, num_samples))
+    # Codes may lie on a plane, where the covariance is singular.
+    ridge = (1e-6 * jnp.trace(state.covariance) + 1e-12) * jnp.eye(config.latent_dim)
+    root = jnp.linalg.cholesky(state.covariance + ridge)
+    return decode(state, (state.mean[:, None] + root @ noise).T, config)
+
+
+def encode(state: State, x: jax.Array, config: Config) -> jax.Array:
+    """The codes, f32[n, latent_dim], of f32[n, dim]."""
+    return _encoder(config).apply(state.descent.weights["encoder"], x)
+
+
+def decode(state: State, z: jax.Array, config: Config) -> jax.Array:
+    """What f32[n, latent_dim] stands for, f32[n, dim]."""
+    return _decoder(config).apply(state.descent.weights["decoder"], z)
+
+
+def _encoder(config: Config) -> nets.Net:
+    return nets.mlp(config.dim, config.latent_dim, config.widths, activation=config.activation)
+
+
+def _decoder(config: Config) -> nets.Net:
+    return nets.mlp(config.latent_dim, config.dim, config.widths, activation=config.activation)
+
+
+METHOD = Method(Config, init, step, sample)

@@ -1,0 +1,192 @@
+"""Diffusion models: a network learns to tell data and noise apart in α(t)·data + σ(t)·noise, and so to undo the noise.
+
+Time is continuous, from data (t = 0) to noise (t = 1), and α² + σ² = 1 (Ho et al. 2020; Song et al. 2021; Kingma et al.
+2021). What the network outputs, which error is the loss, and how samples are drawn are independent of each other.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jgen1d import descent, nets, paths, samplers
+from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
+from jgen1d.descent import State
+
+PREDICTIONS = ("epsilon", "x0", "v", "score")
+WEIGHTINGS = ("simple", "x0", "v", "elbo", "min_snr", "denoising_score_matching")
+
+
+@pytree_dataclass
+class Config(descent.DescentConfig):
+    """Hyper-parameters. The network is sized for standardised data."""
+
+    learning_rate: float = traced(default=1e-2, at_least=0, help="Adam's step size")
+    widths: tuple[int, ...] = static(default=(64, 64), at_least=1, help="units of the hidden layers")
+    activation: str = static(default="silu", choices=nets.ACTIVATIONS, help="of every hidden layer")
+    num_frequencies: int = static(default=4, at_least=1, help="of the time embedding")
+    noise_schedule: str = static(default="cosine", choices=paths.SCHEDULES, help="how noise comes in over time")
+    prediction: str = static(default="v", choices=PREDICTIONS, help="what the network outputs")
+    weighting: str = static(default="v", choices=WEIGHTINGS, help="of the squared error over noise levels")
+    min_snr_gamma: float = traced(default=5.0, above=0, help="bound on the signal-to-noise ratio (weighting=min_snr)")
+    sampler: str = static(default="ode", choices=samplers.SAMPLERS, help="how samples are drawn")
+    num_sampling_steps: int = static(default=25, at_least=1, help="of the sampler; one of the ODE evaluates twice")
+    spacing: str = static(default="angle", choices=samplers.SPACINGS, help="what the sampler's times are uniform in")
+    posterior_variance: str = static(
+        default="beta_tilde", choices=samplers.POSTERIOR_VARIANCES, help="of the ancestral sampler's noise"
+    )
+    eta: float = traced(default=0.0, at_least=0, help="noise of DDIM: none at 0, the ancestral sampler's at 1")
+    num_langevin_steps: int = static(default=1, at_least=1, help="at each noise level (sampler=langevin)")
+    langevin_snr: float = traced(default=0.16, above=0, help="signal-to-noise ratio of a Langevin step")
+    predictor: bool = static(default=True, help="an ancestral step after each level's Langevin steps")
+    num_likelihood_steps: int = static(default=30, at_least=1, help="of the likelihood's ODE")
+
+
+class Estimate(NamedTuple):
+    """What is expected, given x: the data, the noise, and v = α·noise − σ·data; f32[n, dim] each."""
+
+    data: jax.Array
+    noise: jax.Array
+    v: jax.Array
+
+
+def init(key: Key, config: Config) -> State:
+    """Draws the network's parameters."""
+    return descent.start(_net(config).init(key), config)
+
+
+def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
+    """One step on f32[n, dim]: `loss` is the mean of `losses`."""
+    key_noise, key_time = jax.random.split(key)
+    noise = jax.random.normal(key_noise, batch.shape)
+    n = len(batch)
+    # One time in each of n cells: the rows are independent, and the loss's variance over times goes.
+    cells = (jnp.arange(n) + jax.random.uniform(key_time)) / n
+    t = (samplers.MIN_TIME + (1 - samplers.MIN_TIME) * cells)[:, None]
+
+    def loss_of(params: PyTree) -> tuple[jax.Array, Info]:
+        return jnp.mean(losses(params, batch, noise, t, config)), {}
+
+    return descent.descend(loss_of, state, config)
+
+
+def losses(params: PyTree, data: jax.Array, noise: jax.Array, t: jax.Array, config: Config) -> jax.Array:
+    """The weighted squared error in each row, f32[n], summed over dimensions.
+
+    With SNR = α²/σ², the error of the noise is SNR, and that of v is SNR + 1 times the error of the data. The
+    weightings make of it: `simple` the error of the noise, `x0` of the data, `v` of v, `denoising_score_matching` of
+    the score −noise/σ; `elbo` −½·dSNR/dt times that of the data, whose mean over times is the variational bound up to
+    a constant; and `min_snr` min(SNR, γ) times that of the data.
+
+    Args:
+      params: the network's.
+      data: f32[n, dim].
+      noise: f32[n, dim], from N(0, I).
+      t: f32[n, 1], in [MIN_TIME, 1].
+      config: `prediction`, `weighting`, `noise_schedule`.
+
+    References:
+      Ho et al. 2020, Denoising diffusion probabilistic models, equation 14: `simple`.
+      Salimans & Ho 2022, Progressive distillation for fast sampling of diffusion models, section 4: `v`.
+      Kingma et al. 2021, Variational diffusion models, equation 17: `elbo`.
+      Hang et al. 2023, Efficient diffusion training via min-SNR weighting strategy, equation 6: `min_snr`.
+      Vincent 2011, A connection between score matching and denoising autoencoders, section 4.
+    """
+    alpha, sigma, d_alpha, d_sigma = paths.SCHEDULES[config.noise_schedule].rates(t)
+    estimate = _estimate(params, alpha * data + sigma * noise, t, config)
+    error = jnp.sum((estimate.v - (alpha * noise - sigma * data)) ** 2, axis=1)
+    match config.weighting:  # of the error of v, which is finite at all times
+        case "simple":
+            weight = alpha**2
+        case "x0":
+            weight = sigma**2
+        case "v":
+            return error
+        case "elbo":
+            weight = alpha**2 * (d_sigma / sigma - d_alpha / alpha)
+        case "min_snr":
+            weight = jnp.minimum(alpha**2, config.min_snr_gamma * sigma**2)
+        case _:
+            weight = (alpha / sigma) ** 2
+    return weight[:, 0] * error
+
+
+def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
+    """Draws f32[num_samples, dim] with the config's sampler."""
+    return _generate(key, state, num_samples, config)[0]
+
+
+def sample_path(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
+    """The way of the samples that `sample` draws, from noise on: f32[num_sampling_steps + 1, num_samples, dim]."""
+    _, way, noise = _generate(key, state, num_samples, config)
+    return jnp.concatenate([noise[None], way])
+
+
+def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
+    """The log density, f32[n], of what the probability-flow ODE makes of N(0, I), with its exact divergence.
+
+    References:
+      Song et al. 2021, Score-based generative modeling through stochastic differential equations, equation 39.
+    """
+    path = paths.SCHEDULES[config.noise_schedule]
+    times = samplers.time_grid(path, config.spacing, config.num_likelihood_steps + 1)
+    field, angles = samplers.flow(lambda x, t: estimate(state, x, t, config).v, path, times)
+    return paths.log_prob_by_flow(field, x, angles[::-1])
+
+
+def estimate(state: State, x: jax.Array, t: jax.Array, config: Config) -> Estimate:
+    """The learnt expectations at f32[n, dim] and times f32[n, 1] or f32[], in [MIN_TIME, 1]."""
+    return _estimate(state.weights, x, t, config)
+
+
+def score(state: State, x: jax.Array, t: jax.Array, config: Config) -> jax.Array:
+    """The learnt score −noise/σ, f32[n, dim], at f32[n, dim] and times f32[n, 1] or f32[]; `theory.score` is exact."""
+    return -estimate(state, x, t, config).noise / paths.SCHEDULES[config.noise_schedule].sigma(t)
+
+
+def velocity(state: State, x: jax.Array, t: jax.Array, config: Config) -> jax.Array:
+    """The learnt probability-flow ODE's right side, dx/dt = α′·data + σ′·noise, f32[n, dim]; arguments as of `score`.
+
+    As α² + σ² = 1, it is v times the rate of the angle arctan(σ/α).
+    """
+    alpha, sigma, d_alpha, d_sigma = paths.SCHEDULES[config.noise_schedule].rates(t)
+    return (alpha * d_sigma - sigma * d_alpha) * estimate(state, x, t, config).v
+
+
+def _generate(key: Key, state: State, num_samples: int, config: Config) -> tuple[jax.Array, jax.Array, jax.Array]:
+    key_start, key_sampler = jax.random.split(key)
+    noise = jax.random.normal(key_start, (config.dim, num_samples)).T
+    end, way = samplers.generate(key_sampler, lambda x, t: estimate(state, x, t, config).noise, noise, config)
+    return end, way, noise
+
+
+def _net(config: Config) -> nets.Net:
+    features = 2 * config.num_frequencies
+    return nets.mlp(config.dim + features, config.dim, config.widths, activation=config.activation)
+
+
+def _estimate(params: PyTree, x: jax.Array, t: jax.Array, config: Config) -> Estimate:
+    """Of standardised data, x has variance 1 at all times; the best prediction of v is 0 if they are normal."""
+    path = paths.SCHEDULES[config.noise_schedule]
+    alpha, sigma = path.alpha(t), path.sigma(t)
+    output = _net(config).apply(params, _features(x, t, config))
+    match config.prediction:
+        case "v":
+            return Estimate(alpha * x - sigma * output, sigma * x + alpha * output, output)
+        case "x0":
+            return Estimate(output, (x - alpha * output) / sigma, (alpha * x - output) / sigma)
+        case "epsilon":
+            noise = output
+        case _:  # the score is −1/σ times a network of unit scale: Song & Ermon 2020, technique 3
+            noise = -output
+    return Estimate((x - sigma * noise) / alpha, noise, (noise - sigma * x) / alpha)
+
+
+def _features(x: jax.Array, t: jax.Array, config: Config) -> jax.Array:
+    features = nets.time_features(jnp.reshape(t, (-1, 1)), config.num_frequencies)
+    return jnp.concatenate([x, jnp.broadcast_to(features, (len(x), features.shape[1]))], axis=1)
+
+
+METHOD = Method(Config, init, step, sample, log_prob)

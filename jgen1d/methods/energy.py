@@ -1,0 +1,263 @@
+"""Energy-based models: an unnormalised log density, learnt without its normaliser, and sampled by Langevin dynamics.
+
+The energy is E(x) = −log N(x; 0, s²I) − f(x), with s the noise's scale and f a network: the quadratic confines the
+model, and f is its log density relative to a broad normal, which is the noise that noise-contrastive estimation
+contrasts the data with. Beyond `REACH`·s, where that noise has no samples, f is constant: whatever the weights are, the
+tails are a normal's, and the model has a normaliser.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import ndtri
+from jax.typing import ArrayLike
+
+from jgen1d import descent, nets, paths
+from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
+
+OBJECTIVES = ("noise_contrastive", "contrastive_divergence", "score_matching", "denoising_score_matching")
+SAMPLERS = ("mala", "langevin")
+REACH = 5.0
+"""The noise's scales from 0, per coordinate, beyond which the network is constant."""
+EXTENT = 8.0
+"""The quadrature's grid ends at so many of the noise's scales: beyond are e^−19 of what lies beyond `REACH`."""
+CORE = 0.75
+"""Within so many of the noise's scales the grid is about evenly spaced, beyond its cells grow with the distance."""
+NUM_NODES = {1: 4096, 2: 256}
+"""The grid's nodes per dimension. With s = 2 its cells are 0.002 (1-D) and 0.04 (2-D) wide at 0."""
+
+
+@pytree_dataclass
+class Config(descent.DescentConfig):
+    """Hyper-parameters; scales and step sizes are in units of the training data, and sized for standardised data."""
+
+    widths: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of the hidden layers")
+    activation: str = static(default="tanh", choices=nets.ACTIVATIONS, help="of every hidden layer")
+    objective: str = static(default="noise_contrastive", choices=OBJECTIVES, help="what training minimises")
+    learning_rate: float = traced(default=8e-3, at_least=0, help="Adam's step size")
+    noise_ratio: int = static(default=1, at_least=1, help="noise samples per data point (noise_contrastive)")
+    noise_scale: float = traced(default=2.0, above=0, help="std of the noise, and of the normal that confines")
+    num_chain_steps: int = static(default=10, at_least=1, help="of each chain per step (contrastive_divergence)")
+    persistent: bool = static(default=False, help="go on with the chains of the step before (contrastive_divergence)")
+    num_chains: int = static(default=256, at_least=1, help="persistent chains")
+    smoothing: float = traced(default=0.1, above=0, help="std of the noise on data (denoising_score_matching)")
+    sampler: str = static(default="mala", choices=SAMPLERS, help="what moves the chains, in training and sampling")
+    step_size: float = traced(default=0.01, above=0, help="of the chains: the variance of one move's noise")
+    num_sampling_steps: int = static(default=8, at_least=1, help="of the chain that ends in a sample")
+    num_proposals: int = static(default=8, at_least=1, help="broad proposals per sample, for the chains' starts")
+
+
+class State(NamedTuple):
+    """The model that descends, and the persistent chains, f32[num_chains, dim], or None."""
+
+    model: descent.State
+    chains: jax.Array | None
+
+    @property
+    def weights(self) -> PyTree:
+        """The network's parameters to sample and measure with."""
+        return self.model.weights
+
+
+def init(key: Key, config: Config) -> State:
+    """Draws the network's parameters and chains. Raises ValueError for options that do not go together."""
+    if config.persistent and config.objective != "contrastive_divergence":
+        raise ValueError(f"persistent=True needs objective='contrastive_divergence', not {config.objective!r}")
+    if config.objective == "score_matching" and config.activation in ("relu", "leaky_relu"):
+        raise ValueError(f"objective='score_matching' needs a smooth activation, not {config.activation!r}")
+    key_net, key_chains = jax.random.split(key)
+    chains = noise(key_chains, config.num_chains, config) if config.persistent else None
+    return State(descent.start(_net(config).init(key_net), config), chains)
+
+
+def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
+    """One step on f32[n, dim].
+
+    Args:
+      key: for noise and chains.
+      state: from `init` or the step before.
+      batch: f32[n, dim].
+      config: the hyper-parameters.
+
+    Returns:
+      The next state, and `loss`, `grad_norm` and `energy_data`, the batch's mean energy: the negative log likelihood
+      where the objective learns the normaliser (noise_contrastive), else that up to a constant.
+    """
+    chains = state.chains
+    if config.objective == "contrastive_divergence":
+        start = batch if chains is None else chains
+        others = walk(key, state.model.params, start, config.num_chain_steps, config)
+        chains = None if chains is None else others
+    elif config.objective == "noise_contrastive":
+        others = noise(key, config.noise_ratio * len(batch), config)
+
+    def loss_of(params: PyTree) -> tuple[jax.Array, Info]:
+        log_density = functools.partial(_log_density, params, config)
+        match config.objective:
+            case "noise_contrastive" | "contrastive_divergence":
+                ratios = _log_ratio(params, jnp.concatenate([batch, others]), config)
+                data, rest = jnp.split(ratios, [len(batch)])
+                energy_data = -jnp.mean(data + _log_noise(batch, config))
+                if config.objective == "noise_contrastive":
+                    loss = noise_contrastive(data, rest)
+                else:
+                    loss = energy_data + jnp.mean(rest + _log_noise(others, config))
+            case "score_matching":
+                loss, energy_data = score_matching(log_density, batch), -jnp.mean(log_density(batch))
+            case _:
+                loss = denoising_score_matching(key, log_density, batch, config.smoothing)
+                energy_data = -jnp.mean(log_density(batch))
+        return loss, {"energy_data": energy_data}
+
+    model, info = descent.descend(loss_of, state.model, config)
+    return State(model, chains), info
+
+
+def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
+    """Draws f32[num_samples, dim]: importance resampling of the noise, then `num_sampling_steps` moves of the chains.
+
+    Langevin dynamics do not cross between modes that lie far apart. Therefore the chains start at draws from
+    `num_proposals` noise samples for each of them, with weights exp(−E)/N(0, s²I): every mode has its share from the
+    start, with an error that falls with the number of all proposals. The moves take the chains away from the proposals
+    that several of them share; under `mala` they keep the model's law, `langevin` has a bias that grows with the step.
+
+    References:
+      Rubin 1987, A noniterative sampling/importance resampling alternative, section 3.
+    """
+    key_noise, key_choice, key_chains = jax.random.split(key, 3)
+    proposals = noise(key_noise, config.num_proposals * num_samples, config)
+    log_weights = _log_ratio(state.weights, proposals, config)
+    weights = jnp.exp(log_weights - jnp.max(log_weights))
+    starts = jax.random.choice(key_choice, proposals, (num_samples,), p=weights)
+    return walk(key_chains, state.weights, starts, config.num_sampling_steps, config)
+
+
+def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
+    """The log density, f32[n] in nats, normalised by quadrature. Raises ValueError for more than two dimensions."""
+    return -energy(state, x, config) - log_normalizer(state, config)
+
+
+def energy(state: State, x: jax.Array, config: Config) -> jax.Array:
+    """The energy E(x), f32[n], of f32[n, dim]: the negative log density in nats, up to a constant."""
+    return -_log_density(state.weights, config, x)
+
+
+def log_normalizer(state: State, config: Config) -> jax.Array:
+    """log ∫ exp(−E), f32[], by the trapezoid rule; noise-contrastive estimation drives it to 0.
+
+    The grid sees the detail of a density that is not much narrower than its cells (see `NUM_NODES`): in 2-D, with the
+    default noise, normals with a standard deviation of at least 0.04 within 2 units from 0.
+
+    Raises:
+      ValueError: for more than two dimensions.
+    """
+    if config.dim not in NUM_NODES:
+        raise ValueError(f"dim={config.dim}: the energy's normaliser is known in 1 and 2 dimensions only")
+    # x = s·CORE·sinh(u) with even steps in u; the ends have no weight to speak of.
+    u = np.linspace(-1, 1, NUM_NODES[config.dim]) * np.arcsinh(EXTENT / CORE)
+    nodes, cells = CORE * np.sinh(u), CORE * np.cosh(u) * (u[1] - u[0])
+    grid = np.stack([axis.ravel() for axis in np.meshgrid(*[nodes] * config.dim)], axis=1)
+    volumes = functools.reduce(np.multiply.outer, [cells] * config.dim).ravel()
+    log_density = _log_density(state.weights, config, config.noise_scale * jnp.asarray(grid, dtype=float))
+    log_volumes = jnp.asarray(np.log(volumes), dtype=float) + config.dim * jnp.log(config.noise_scale)
+    return jax.nn.logsumexp(log_density + log_volumes)
+
+
+def walk(key: Key, weights: PyTree, x: jax.Array, num_steps: int, config: Config) -> jax.Array:
+    """Where chains of `config.sampler` that start at f32[n, dim] end, under the energy with these weights."""
+    log_density = functools.partial(_log_density, weights, config)
+    if config.sampler == "mala":
+        return paths.mala(key, log_density, x, config.step_size, num_steps)[0]
+    return paths.langevin(key, _score(log_density), x, config.step_size, num_steps)[0]
+
+
+def noise(key: Key, num_samples: int, config: Config) -> jax.Array:
+    """Draws f32[num_samples, dim] from N(0, s²I); in 1-D stratified: one from each of as many cells of equal mass."""
+    if config.dim > 1:
+        return config.noise_scale * jax.random.normal(key, (config.dim, num_samples)).T
+    u = (jnp.arange(num_samples) + jax.random.uniform(key, (num_samples,))) / num_samples
+    limits = jnp.finfo(u.dtype)
+    return config.noise_scale * ndtri(jnp.clip(u, limits.epsneg, 1 - limits.epsneg))[:, None]
+
+
+def noise_contrastive(log_ratios_data: jax.Array, log_ratios_noise: jax.Array) -> jax.Array:
+    """The loss of telling data from noise, at its least where the log ratios are log p − log p_noise.
+
+    Args:
+      log_ratios_data: f32[n], the model's log density minus the noise's, at data.
+      log_ratios_noise: f32[ν·n], the same at noise.
+
+    References:
+      Gutmann & Hyvärinen 2012, Noise-contrastive estimation of unnormalized statistical models, equations 4 to 8.
+    """
+    ratio = len(log_ratios_noise) / len(log_ratios_data)
+    wrong_on_data = jnp.mean(jax.nn.softplus(math.log(ratio) - log_ratios_data))
+    return wrong_on_data + ratio * jnp.mean(jax.nn.softplus(log_ratios_noise - math.log(ratio)))
+
+
+def score_matching(log_density: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+    """E[∇·ψ + ½‖ψ‖²] with the score ψ = ∇ log density, its divergence exact; it learns no normaliser.
+
+    Least where ψ is the data's score, if their density is smooth and falls to 0 at the ends of its support: it does
+    not hold for the uniform and the exponential law.
+
+    Args:
+      log_density: f32[n, dim] -> f32[n], up to a constant.
+      x: f32[n, dim], data.
+
+    References:
+      Hyvärinen 2005, Estimation of non-normalized statistical models by score matching, equation 4.
+    """
+    score, divergence = paths.divergence(_score(log_density), x)
+    return jnp.mean(divergence + 0.5 * jnp.sum(score**2, axis=1))
+
+
+def denoising_score_matching(
+    key: Key, log_density: Callable[[jax.Array], jax.Array], x: jax.Array, scale: ArrayLike
+) -> jax.Array:
+    """½E‖scale·ψ(x + scale·ξ) + ξ‖² with the score ψ = ∇ log density: it learns the law of x + scale·ξ, ξ ~ N(0, I).
+
+    Args:
+      key: for the noise ξ.
+      log_density: f32[n, dim] -> f32[n], up to a constant.
+      x: f32[n, dim], data.
+      scale: f32[], the noise's standard deviation.
+
+    References:
+      Vincent 2011, A connection between score matching and denoising autoencoders, equation 11, times scale².
+    """
+    xi = jax.random.normal(key, x.shape, x.dtype)
+    return 0.5 * jnp.mean(jnp.sum((scale * _score(log_density)(x + scale * xi) + xi) ** 2, axis=1))
+
+
+def _net(config: Config) -> nets.Net:
+    # Biases from the start: in 1-D, without them, all units would bend at 0.
+    return nets.mlp(config.dim, 1, config.widths, activation=config.activation, initializer="default")
+
+
+def _log_ratio(weights: PyTree, x: jax.Array, config: Config) -> jax.Array:
+    """The network f, f32[n]: the log density minus the noise's, up to a constant."""
+    bound = REACH * config.noise_scale
+    return _net(config).apply(weights, jnp.clip(x, -bound, bound))[:, 0]
+
+
+def _log_noise(x: jax.Array, config: Config) -> jax.Array:
+    return paths.standard_normal_log_prob(x / config.noise_scale) - config.dim * jnp.log(config.noise_scale)
+
+
+def _log_density(weights: PyTree, config: Config, x: jax.Array) -> jax.Array:
+    return _log_ratio(weights, x, config) + _log_noise(x, config)
+
+
+def _score(log_density: Callable[[jax.Array], Any]) -> Callable[[jax.Array], jax.Array]:
+    return jax.grad(lambda x: jnp.sum(log_density(x)))
+
+
+METHOD = Method(Config, init, step, sample, log_prob)

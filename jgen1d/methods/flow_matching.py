@@ -1,0 +1,172 @@
+"""Flow matching: a velocity field that carries noise to data, learnt by regression on the velocities of given paths.
+
+x_t = α(t)·data + σ(t)·noise runs from noise (t = 0) to data (t = 1); the field learns E[α′·data + σ′·noise | x_t]
+(Lipman et al. 2023; Albergo & Vanden-Eijnden 2023; Liu et al. 2023).
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from jgen1d import descent, nets, paths
+from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
+from jgen1d.descent import State
+
+
+@pytree_dataclass
+class Config(descent.DescentConfig):
+    """Hyper-parameters. The field is sized for standardised data."""
+
+    learning_rate: float = traced(default=1e-2, at_least=0, help="Adam's step size")
+    widths: tuple[int, ...] = static(default=(64, 64), at_least=1, help="units of the hidden layers")
+    activation: str = static(default="silu", choices=nets.ACTIVATIONS, help="of every hidden layer")
+    num_frequencies: int = static(default=4, at_least=1, help="of the time embedding")
+    path: str = static(default="linear", choices=paths.FLOWS, help="between noise and data")
+    coupling: str = static(
+        default="independent", choices=("independent", "transport"), help="of noise and data within a minibatch"
+    )
+    regularization: float = traced(
+        default=0.02, above=0, help="of the transport plan in 2-D, in units of the mean cost"
+    )
+    num_sinkhorn: int = static(default=50, at_least=1, help="iterations for the transport plan in 2-D")
+    integrator: str = static(default="heun", choices=paths.INTEGRATORS, help="of samples and likelihoods")
+    num_integration_steps: int = static(default=50, at_least=1, help="from noise to data")
+
+
+def init(key: Key, config: Config) -> State:
+    """Draws the field's parameters."""
+    return descent.start(_net(config).init(key), config)
+
+
+def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
+    """One step on f32[n, dim]: `loss` is the mean squared error of the velocity, summed over dimensions."""
+    key_noise, key_step = jax.random.split(key)
+    noise = jax.random.normal(key_noise, batch.shape)
+    if config.coupling == "transport":
+        key_plan, key_step = jax.random.split(key_step)
+        noise, batch = couple(key_plan, noise, batch, config)
+    return _regress(key_step, state, noise, batch, config)
+
+
+def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
+    """Draws f32[num_samples, dim] by integrating the field from noise."""
+    noise = jax.random.normal(key, (config.dim, num_samples)).T
+    return transport(state, noise, config)[0]
+
+
+def transport(state: State, noise: jax.Array, config: Config) -> tuple[jax.Array, jax.Array]:
+    """Where the learnt flow carries f32[n, dim]: the end, f32[n, dim], and the way, f32[steps, n, dim]."""
+    return paths.solve(functools.partial(_field, state, config), noise, _times(config), config.integrator)
+
+
+def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
+    """The log density of the flow, f32[n], by integrating the field and its exact divergence back to the noise."""
+    return paths.log_prob_by_flow(functools.partial(_field, state, config), x, _times(config)[::-1], config.integrator)
+
+
+def velocity(state: State, x: jax.Array, t: jax.Array, config: Config) -> jax.Array:
+    """The learnt field, f32[n, dim], at f32[n, dim] and times f32[n, 1] or f32[]."""
+    return _velocity(state.weights, x, t, config)
+
+
+def path_energy(state: State, noise: jax.Array, config: Config) -> jax.Array:
+    """∫E‖v‖² dt along the learnt flow from f32[n, dim]; W2² at least, and just that for optimal transport.
+
+    References:
+      Benamou & Brenier 2000, A computational fluid mechanics solution to the Monge–Kantorovich mass transfer problem.
+    """
+    field = functools.partial(_field, state, config)
+
+    def with_energy(y: tuple[jax.Array, jax.Array], t: jax.Array) -> tuple[jax.Array, jax.Array]:
+        v = field(y[0], t)
+        return v, jnp.mean(jnp.sum(v**2, axis=1))
+
+    (_, energy), _ = paths.solve(with_energy, (noise, jnp.zeros(())), _times(config), config.integrator)
+    return energy
+
+
+def reflow_step(key: Key, state: State, teacher: State, num_rows: int, config: Config) -> tuple[State, Info]:
+    """One step of a rectified flow's second round: the pairs are noise and where a trained flow carries it.
+
+    Args:
+      key: for noise and times.
+      state: of the flow that is trained, from `init` or a copy of the teacher.
+      teacher: of the flow that makes the pairs; it is only read.
+      num_rows: how many pairs.
+      config: of both.
+
+    References:
+      Liu et al. 2023, Flow straight and fast: learning to generate and transfer data with rectified flow, algorithm 1.
+    """
+    key_noise, key_step = jax.random.split(key)
+    noise = jax.random.normal(key_noise, (num_rows, config.dim))
+    return _regress(key_step, state, noise, transport(teacher, noise, config)[0], config)
+
+
+def couple(key: Key, noise: jax.Array, data: jax.Array, config: Config) -> tuple[jax.Array, jax.Array]:
+    """Pairs noise and data, f32[n, dim] each, by optimal transport within the batch.
+
+    The data keep their order. In 1-D the plan is exact, by sorting. Else each data point gets a partner drawn from the
+    entropic plan (Tong et al. 2024, algorithm 3), whose bias falls with the regularisation.
+
+    References:
+      Cuturi 2013, Sinkhorn distances; in logarithms: Peyré & Cuturi 2019, Computational optimal transport, section 4.4.
+    """
+    if config.dim == 1:
+        rank = jnp.argsort(jnp.argsort(data, axis=0), axis=0)
+        return jnp.sort(noise, axis=0)[rank[:, 0]], data
+    cost = jnp.sum((data[:, None] - noise[None]) ** 2, axis=2)
+    kernel = -cost / (config.regularization * jnp.mean(cost))
+
+    def iterate(potentials: tuple[jax.Array, jax.Array], _: None) -> tuple[tuple[jax.Array, jax.Array], None]:
+        columns = -jax.nn.logsumexp(kernel + potentials[0][:, None], axis=0)
+        return (-jax.nn.logsumexp(kernel + columns[None], axis=1), columns), None
+
+    zeros = jnp.zeros(len(data))
+    (_, columns), _ = jax.lax.scan(iterate, (zeros, zeros), length=config.num_sinkhorn)
+    partner = jax.random.categorical(key, kernel + columns[None], axis=1)
+    return noise[partner], data
+
+
+def _regress(key: Key, state: State, noise: jax.Array, data: jax.Array, config: Config) -> tuple[State, Info]:
+    n = len(data)
+    # One time in each of n cells: the rows are independent, and the loss's variance over times goes.
+    t = ((jnp.arange(n) + jax.random.uniform(key)) / n)[:, None]
+    alpha, sigma, d_alpha, d_sigma = paths.FLOWS[config.path].rates(t)
+    x, wanted = alpha * data + sigma * noise, d_alpha * data + d_sigma * noise
+
+    def loss_of(params: PyTree) -> tuple[jax.Array, Info]:
+        return jnp.mean(jnp.sum((_velocity(params, x, t, config) - wanted) ** 2, axis=1)), {}
+
+    return descent.descend(loss_of, state, config)
+
+
+def _net(config: Config) -> nets.Net:
+    features = 2 * config.num_frequencies
+    return nets.mlp(config.dim + features, config.dim, config.widths, activation=config.activation)
+
+
+def _velocity(params: PyTree, x: jax.Array, t: jax.Array, config: Config) -> jax.Array:
+    """The field that is exact for data from N(0, I), plus a network whose input and best output have variance 1."""
+    alpha, sigma, d_alpha, d_sigma = paths.FLOWS[config.path].rates(t)
+    variance = alpha**2 + sigma**2
+    scaled = x / jnp.sqrt(variance)
+    features = nets.time_features(jnp.broadcast_to(t, (len(x), 1)), config.num_frequencies)
+    correction = _net(config).apply(params, jnp.concatenate([scaled, features], axis=1))
+    return (alpha * d_alpha + sigma * d_sigma) / variance * x + (d_alpha * sigma - d_sigma * alpha) / jnp.sqrt(
+        variance
+    ) * correction
+
+
+def _field(state: State, config: Config, x: jax.Array, t: jax.Array) -> jax.Array:
+    return _velocity(state.weights, x, t, config)
+
+
+def _times(config: Config) -> jax.Array:
+    return jnp.linspace(0, 1, config.num_integration_steps + 1)
+
+
+METHOD = Method(Config, init, step, sample, log_prob)

@@ -1,0 +1,268 @@
+"""Variational autoencoders: a Gaussian decoder of normal latents, learnt with a Gaussian encoder by way of the ELBO.
+
+p(x) = ∫ N(x; m(z), s(z)²) N(z; 0, I) dz, and log p(x) ≥ E log p(x|z) − KL(q(z|x) ‖ N(0, I)) for z ~ q(z|x), the ELBO
+(Kingma & Welling 2014; Rezende et al. 2014). With several latents per row the bound is tighter (Burda et al. 2016).
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.special import ndtri
+
+from jgen1d import descent, nets
+from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
+from jgen1d.descent import State
+from jgen1d.losses import LOG_2
+
+ACTIVE_VARIANCE = 0.01
+"""A latent is active where its posterior mean varies more than this over the data (Burda et al. 2016, section 5.2)."""
+
+PRIOR_NODES = 16
+"""For each latent from the encoder, how many from the prior go into `log_prob`."""
+
+
+@pytree_dataclass
+class Config(descent.DescentConfig):
+    """Hyper-parameters. Networks and standard deviations are sized for standardised data."""
+
+    latent_dim: int = static(default=1, at_least=1, help="dimension of the latents")
+    widths: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of every network's hidden layers")
+    activation: str = static(default="tanh", choices=nets.ACTIVATIONS, help="of every hidden layer")
+    decoder_variance: str = static(
+        default="network", choices=("fixed", "global", "network"), help="given, learnt per dimension, or one per latent"
+    )
+    objective: str = static(default="iwae", choices=("elbo", "iwae"), help="what is maximised")
+    num_latents: int = static(default=2, at_least=1, help="drawn for each row of a training batch")
+    num_importance: int = static(default=64, at_least=1, help="latents from the encoder in log_prob")
+    learning_rate: float = traced(default=1e-2, at_least=0, help="Adam's step size")
+    decoder_std: float = traced(default=0.5, above=0, help="where it is fixed its value, else about where it starts")
+    min_std: float = traced(default=0.01, above=0, help="bound on the decoder's learnt standard deviation")
+    beta: float = traced(default=1.0, at_least=0, help="weight of the KL term in the loss; the ELBO's is 1")
+    beta_warmup: float = traced(default=0.0, at_least=0, at_most=1, help="share of the run in which beta rises from 0")
+
+
+def init(key: Key, config: Config) -> State:
+    """Draws the parameters of encoder and decoder."""
+    parts = _nets(config)
+    params: dict[str, Any] = {
+        name: net.init(key) for (name, net), key in zip(parts.items(), jax.random.split(key, len(parts)), strict=True)
+    }
+    if config.decoder_variance == "global":
+        params["decoder_std"] = jnp.zeros(config.dim)
+    return descent.start(params, config)
+
+
+def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
+    """One step of descent on the negative bound of log p at f32[n, dim], whose KL term is weighted by β.
+
+    The bound is the ELBO, or the importance-weighted one of `num_latents` latents. A Gaussian encoder makes the ELBO
+    prefer models whose posteriors are Gaussian, and no law with separate modes has such posteriors: latents near the
+    border of two modes belong to one of them only. The tighter bound forgives the encoder this.
+
+    Returns:
+      The next state, and beside `loss` and `grad_norm` in nats per row `reconstruction`, −E log p(x|z), and
+      `kl_latent`, KL(q(z|x) ‖ N(0, I)), whose sum is the negative ELBO; with `active_units`, how many latents the
+      encoder uses on this batch. With the ELBO 0 is posterior collapse; with the tighter bound the encoder may idle
+      while the decoder uses its latents.
+
+    References:
+      Kingma & Welling 2014, Auto-encoding variational Bayes, equation 10; Burda et al. 2016, Importance weighted
+      autoencoders, equation 8; Higgins et al. 2017, β-VAE, equation 4; Bowman et al. 2016, Generating sentences from a
+      continuous space, section 3.1, for the warm-up.
+    """
+    beta = config.beta * jnp.minimum(1, (state.step + 1) / jnp.maximum(config.beta_warmup * config.num_steps, 1))
+    x = jnp.tile(batch, (config.num_latents, 1))
+    noise = _spread_noise(key, len(batch), config)
+
+    def loss_of(params: PyTree) -> tuple[jax.Array, Info]:
+        mean, std = _encode(params, batch, config)
+        all_mean, all_std = (jnp.tile(value, (config.num_latents, 1)) for value in (mean, std))
+        z = all_mean + all_std * noise
+        log_likelihood = _log_likelihood(params, x, z, config)
+        reconstruction, kl = -jnp.mean(log_likelihood), jnp.mean(_kl(mean, std))
+        if config.objective == "elbo":
+            loss = reconstruction + beta * kl
+        else:
+            log_weights = (log_likelihood - beta * _log_ratio(z, all_mean, all_std)).reshape(config.num_latents, -1)
+            loss = math.log(config.num_latents) - jnp.mean(jax.nn.logsumexp(log_weights, axis=0))
+        active = jnp.sum(jnp.var(mean, axis=0) > ACTIVE_VARIANCE).astype(kl.dtype)
+        return loss, {"reconstruction": reconstruction, "kl_latent": kl, "active_units": active}
+
+    return descent.descend(loss_of, state, config)
+
+
+def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
+    """Draws f32[num_samples, dim]: latents from the prior, then data from the decoder, with its noise."""
+    key_latents, key_noise = jax.random.split(key)
+    z = jax.random.normal(key_latents, (config.latent_dim, num_samples)).T
+    mean, std = decode(state, z, config)
+    return mean + std * jax.random.normal(key_noise, (config.dim, num_samples)).T
+
+
+def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
+    """The log density, f32[n], by an importance-weighted sum over `num_importance` latents from the encoder and more.
+
+    The nodes are quasi-random, not drawn, so that the result is a function of x; with one latent they are a quadrature.
+    `PRIOR_NODES` times as many come from the prior, which is cheap, for they are decoded once for all x. Both proposals
+    share one sum: the encoder's nodes are dense where the posterior is, the prior's cover what the encoder misses.
+
+    References:
+      Burda et al. 2016, Importance weighted autoencoders, equation 8; Veach & Guibas 1995, Optimally combining sampling
+      techniques for Monte Carlo rendering, equation 9.
+    """
+    params = state.weights
+    mean, std = _encode(params, x, config)
+
+    def log_weight(log_share: jax.Array, z: jax.Array) -> jax.Array:
+        log_odds = _log_ratio(z, mean, std) - math.log(PRIOR_NODES)
+        return log_share + _log_likelihood(params, x, z, config) - jax.nn.softplus(log_odds)
+
+    def log_sum(inputs: tuple[jax.Array, ...]) -> jax.Array:
+        node, share, prior_nodes, prior_shares = inputs
+        from_encoder = log_weight(share - math.log(PRIOR_NODES), mean + std * node[None])
+        from_prior = jax.vmap(log_weight)(prior_shares, prior_nodes[:, None])
+        return jnp.logaddexp(from_encoder, jax.nn.logsumexp(from_prior, axis=0))
+
+    count = config.num_importance
+    prior = (values.reshape(count, PRIOR_NODES, *values.shape[1:]) for values in _nodes(count * PRIOR_NODES, config))
+    return jax.nn.logsumexp(jax.lax.map(log_sum, (*_nodes(count, config), *prior)), axis=0)
+
+
+def importance_weighted_bound(key: Key, state: State, x: jax.Array, num_importance: int, config: Config) -> jax.Array:
+    """A lower bound of log p(x) on average over keys, f32[n]: the tighter, the more latents; with one, the ELBO.
+
+    Args:
+      key: for the latents.
+      state: of the model.
+      x: f32[n, dim].
+      num_importance: how many latents for each row.
+      config: the hyper-parameters.
+
+    References:
+      Burda et al. 2016, Importance weighted autoencoders, equation 8.
+    """
+    params = state.weights
+    mean, std = _encode(params, x, config)
+    noise = jnp.transpose(jax.random.normal(key, (config.latent_dim, num_importance, len(x))), (1, 2, 0))
+
+    def log_weight(noise: jax.Array) -> jax.Array:
+        z = mean + std * noise
+        return _log_likelihood(params, x, z, config) - _log_ratio(z, mean, std)
+
+    return jax.nn.logsumexp(jax.lax.map(log_weight, noise), axis=0) - math.log(num_importance)
+
+
+def elbo(key: Key, state: State, x: jax.Array, config: Config) -> jax.Array:
+    """The evidence lower bound, f32[n], of f32[n, dim]: one latent per row, the KL term in closed form.
+
+    References:
+      Kingma & Welling 2014, Auto-encoding variational Bayes, equation 10.
+    """
+    mean, std = _encode(state.weights, x, config)
+    z = mean + std * jax.random.normal(key, (config.latent_dim, len(x))).T
+    return _log_likelihood(state.weights, x, z, config) - _kl(mean, std)
+
+
+def encode(state: State, x: jax.Array, config: Config) -> tuple[jax.Array, jax.Array]:
+    """Mean and standard deviation, f32[n, latent_dim] each, of q(z|x) at f32[n, dim]."""
+    return _encode(state.weights, x, config)
+
+
+def decode(state: State, z: jax.Array, config: Config) -> tuple[jax.Array, jax.Array]:
+    """Mean and standard deviation, f32[n, dim] each, of p(x|z) at f32[n, latent_dim]."""
+    return _decode(state.weights, z, config)
+
+
+def _nets(config: Config) -> dict[str, nets.Net]:
+    outputs = 2 * config.dim if config.decoder_variance == "network" else config.dim
+    encoder = nets.mlp(config.dim, config.latent_dim, config.widths, activation=config.activation)
+    decoder = nets.mlp(config.latent_dim, outputs, config.widths, activation=config.activation)
+    return {"encoder_mean": encoder, "encoder_std": encoder, "decoder": decoder}
+
+
+def _encode(params: PyTree, x: jax.Array, config: Config) -> tuple[jax.Array, jax.Array]:
+    parts = _nets(config)
+    raw = parts["encoder_std"].apply(params["encoder_std"], x)
+    # At most linear in the network, so never infinite, and 1, as in the prior, where the network's output is 0.
+    return parts["encoder_mean"].apply(params["encoder_mean"], x), jax.nn.softplus(jnp.maximum(raw, -12)) / LOG_2
+
+
+def _decode(params: PyTree, z: jax.Array, config: Config) -> tuple[jax.Array, jax.Array]:
+    output = _nets(config)["decoder"].apply(params["decoder"], z)
+    mean, raw = output[:, : config.dim], output[:, config.dim :]
+    if config.decoder_variance == "fixed":
+        return mean, jnp.full_like(mean, config.decoder_std)
+    if config.decoder_variance == "global":
+        raw = jnp.broadcast_to(params["decoder_std"][None], mean.shape)
+    return mean, config.min_std + config.decoder_std * jax.nn.softplus(raw) / LOG_2
+
+
+def _log_likelihood(params: PyTree, x: jax.Array, z: jax.Array, config: Config) -> jax.Array:
+    """log p(x|z), f32[n], for f32[n, dim] and f32[n, latent_dim], or f32[1, latent_dim] for one z for all rows."""
+    mean, std = _decode(params, z, config)
+    return jnp.sum(-0.5 * ((x - mean) / std) ** 2 - jnp.log(std) - 0.5 * math.log(2 * math.pi), axis=1)
+
+
+def _log_ratio(z: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
+    """log q(z|x) − log p(z), f32[n]; exactly 0 for the latents that a smaller lane of a padded program lacks."""
+    return jnp.sum(0.5 * (z**2 - ((z - mean) / std) ** 2) - jnp.log(std), axis=1)
+
+
+def _kl(mean: jax.Array, std: jax.Array) -> jax.Array:
+    """KL(N(mean, std²) ‖ N(0, I)), f32[n] (Kingma & Welling 2014, appendix B)."""
+    return jnp.sum(0.5 * (mean**2 + std**2 - 1) - jnp.log(std), axis=1)
+
+
+def _spread_noise(key: Key, num_rows: int, config: Config) -> jax.Array:
+    """Draws of N(0, I), f32[num_latents·num_rows, latent_dim]: independent between rows, and far apart within one.
+
+    Each row's points are a lattice with a random shift. They make the importance-weighted bound tighter than
+    independent ones do, and leave it a bound, for each of them has the right law (Domke & Sheldon 2019, Divide and
+    couple: using Monte Carlo variational objectives for posterior approximation, section 3).
+    """
+    shift = jax.random.uniform(key, (config.latent_dim, 1, num_rows))
+    lattice = jnp.asarray(_lattice(config.num_latents, config), shift.dtype)
+    uniform = jnp.mod(shift + lattice[:, :, None], 1)
+    return jax.scipy.special.ndtri(jnp.clip(uniform, 1e-6, 1 - 1e-6)).reshape(len(lattice), -1).T
+
+
+def _nodes(count: int, config: Config) -> tuple[jax.Array, jax.Array]:
+    """Quasi-random points of N(0, I), f32[count, latent_dim], and the logs of their shares of 1, f32[count].
+
+    The first coordinate takes a midpoint rule that is dense in the tails (Sloan & Joe 1994, Lattice methods for
+    multiple integration, section 2.12).
+    """
+    first, *others = np.mod(0.5 / count + _lattice(count, config), 1)
+    weights = 6 * first * (1 - first)  # the derivative of what follows
+    uniform = np.stack([first**2 * (3 - 2 * first), *others], axis=1)
+    nodes = ndtri(np.clip(uniform, 1e-9, 1 - 1e-9))
+    return jnp.asarray(nodes, dtype=float), jnp.asarray(np.log(weights / weights.sum()), dtype=float)
+
+
+def _lattice(count: int, config: Config) -> np.ndarray:
+    """Points in the unit cube, f64[latent_dim, count]: a grid along the first axis, Kronecker's sequence along others.
+
+    Its steps are the square roots of primes (Niederreiter 1992, Random number generation and quasi-Monte Carlo methods,
+    section 3.1). A row does not depend on how many there are.
+    """
+    steps = [1 / count, *map(math.sqrt, _primes(operator.index(config.latent_dim) - 1))]
+    return np.mod(np.outer(steps, np.arange(count)), 1)
+
+
+def _primes(count: int) -> list[int]:
+    found: list[int] = []
+    number = 2
+    while len(found) < count:
+        if all(number % prime for prime in found):
+            found.append(number)
+        number += 1
+    return found
+
+
+METHOD = Method(Config, init, step, sample, log_prob)
