@@ -10,7 +10,7 @@ demo: $(STAMP)
 	$(BIN)/python experiments/convergence.py --num_seeds=32 --workdir=runs/demo --overwrite
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -117,10 +117,10 @@ def _sweep(method: jgen1d.Method, target: jgen1d.Target, num_steps: int, eval_ev
 
 def _row(name: str, sweep: jgen1d.Sweep, model: jgen1d.Result) -> dict[str, Any]:
     """A row of the table: what was run, what it took, and what came of it."""
-    draw = jax.jit(lambda key: model.method.sample(key, model.state, NUM_SAMPLES, model.config))
-    jax.block_until_ready(draw(jax.random.key(0)))
+    draw = jax.jit(lambda key, state: model.method.sample(key, state, NUM_SAMPLES, model.config))
+    jax.block_until_ready(draw(jax.random.key(0), model.state))
     began = time.perf_counter()
-    jax.block_until_ready(draw(jax.random.key(1)))
+    jax.block_until_ready(draw(jax.random.key(1), model.state))
     milliseconds = 1e3 * (time.perf_counter() - began)
     row = sweep.table().rows[0]
     took = {"steps": sweep.num_steps, "train_s": round(sweep.seconds, 1), "sample_ms": round(milliseconds, 1)}

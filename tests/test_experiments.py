@@ -193,7 +193,7 @@ WRONG = {
     "--targets=bimodl": "no target 'bimodl'; did you mean 'bimodal'?",
     "--targets=": "--targets",
     "--preset=robst": "no preset 'robst'; did you mean 'robust'?",
-    "--method=gam": "no method 'gam'; did you mean 'gan'?",
+    "--method=gann": "no method 'gann'; did you mean 'gan'?",
     "--data=missing.csv": "missing.csv",
     "--column=x": "--data",
     "--learning_rate_g=1e-3,fast": "--learning_rate_g=fast: must be a number",
@@ -242,17 +242,17 @@ def test_python_in_the_readme_runs(source):
 
 
 def test_compare_has_a_row_for_every_target_and_family(tmp_path):
-    flags = ("--methods=gaussian,gan", "--targets=normal", "--num_seeds=2", "--budget=4e4evaluations")
+    flags = ("--methods=gmm,gan", "--targets=normal", "--num_seeds=2", "--budget=4e4evaluations")
     done = run(*flags, "--format=json", f"--workdir={tmp_path}", script="compare.py")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     rows = {row["method"]: row for row in report["rows"]}
-    assert rows["gaussian"]["steps"] == 150  # of 156 that 4e4/256 allow, in whole fiftieths
+    assert rows["gmm"]["steps"] == 150  # of 156 that 4e4/256 allow, in whole fiftieths
     assert rows["gan"]["steps"] == 39  # four evaluations for each row
-    assert rows["gaussian"]["kl"]["median"] >= 0 or rows["gaussian"]["kl"]["median"] == pytest.approx(0, abs=1e-4)
+    assert rows["gmm"]["kl"]["median"] >= 0 or rows["gmm"]["kl"]["median"] == pytest.approx(0, abs=1e-4)
     assert rows["gan"]["kl"] is None
-    assert rows["gaussian"]["train_s"] > 0
-    assert "normal: nearest is gaussian, at " in report["conclusions"][0]
+    assert rows["gmm"]["train_s"] > 0
+    assert "normal: nearest is gmm, at " in report["conclusions"][0]
     assert (tmp_path / "densities.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((tmp_path / "summary.json").read_text())["rows"] == report["rows"]
     assert jgen1d.load(tmp_path / "gan-normal").curves["loss_g"].shape == (1, 1, 2, 39)

@@ -91,4 +91,4 @@ def _decoder(config: Config) -> nets.Net:
     return nets.mlp(config.latent_dim, config.dim, config.widths, activation=config.activation)
 
 
-METHOD = Method(Config, init, step, sample)
+METHOD = Method(Config, init, step, sample, num_evaluations=lambda _: 2)  # encoder and decoder

@@ -260,4 +260,10 @@ def _score(log_density: Callable[[jax.Array], Any]) -> Callable[[jax.Array], jax
     return jax.grad(lambda x: jnp.sum(log_density(x)))
 
 
-METHOD = Method(Config, init, step, sample, log_prob)
+def num_evaluations(config: Config) -> int:
+    """At data, and at noise or along chains."""
+    others = {"noise_contrastive": config.noise_ratio, "contrastive_divergence": 2 + config.num_chain_steps}
+    return 1 + others.get(config.objective, 0)
+
+
+METHOD = Method(Config, init, step, sample, log_prob, num_evaluations=num_evaluations)

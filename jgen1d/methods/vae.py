@@ -265,4 +265,9 @@ def _primes(count: int) -> list[int]:
     return found
 
 
-METHOD = Method(Config, init, step, sample, log_prob)
+def num_evaluations(config: Config) -> int:
+    """The encoder once for each row, and the decoder for each of its latents."""
+    return 1 + config.num_latents
+
+
+METHOD = Method(Config, init, step, sample, log_prob, num_evaluations=num_evaluations)
