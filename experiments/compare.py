@@ -16,6 +16,10 @@ has a likelihood: NLL minus entropy over the target's quantiles (a random sample
 
 The workdir receives `config.json`, `summary.json`, `densities.png` (in every panel the seed whose W1 is the median),
 and a folder of results (`runs.csv`, ...) for each (family, target).
+
+Expect, with `--methods=normalizing_flow,autoregressive,gmm,flow_matching,diffusion,vae,energy` (19 minutes on 2 cores):
+all seeds converged; W1/floor at most 1.1 but for flow_matching (1.6 on the mixture) and diffusion (1.7); KL at most
+0.006 nats for the first three, 0.03 for flow_matching and diffusion.
 """
 
 import re
@@ -32,6 +36,8 @@ from jgen1d import cli, results
 
 NUM_SAMPLES = 10_000
 CALIBRATION_STEPS = 100
+AT_FLOOR = 1.1
+"""Up to so many times a perfect sampler's distance, in the median, a model is at the floor: below 1 is luck."""
 
 _METHODS = flags.DEFINE_list("methods", list(jgen1d.METHODS), "families to compare, separated by commas")
 _TARGETS = flags.DEFINE_list(
@@ -128,15 +134,18 @@ def _row(name: str, sweep: jgen1d.Sweep, model: jgen1d.Result) -> dict[str, Any]
 
 
 def _conclusion(target: str, rows: list[dict[str, Any]]) -> str:
-    """Who came nearest to the target, who was as good as a perfect sampler, and who failed."""
+    """Who was as near to the target as a perfect sampler, how far the others were, and who failed."""
     ranked = sorted(
         (row for row in rows if row["target"] == target and row["w1_over_floor"]),
         key=lambda row: row["w1_over_floor"]["median"],
     )
     if not ranked:
         return f"{target}: no run of any family came to an end."
-    best = f"{target}: nearest is {ranked[0]['method']}, at {ranked[0]['w1_over_floor']['median']:.1f} times a perfect"
-    sentence = f"{best} sampler's distance"
+    at_floor = [row["method"] for row in ranked if row["w1_over_floor"]["median"] <= AT_FLOOR]
+    beyond = [f"{row['method']} {row['w1_over_floor']['median']:.1f}" for row in ranked[len(at_floor) :]]
+    sentence = f"{target}: as near as a perfect sampler are {', '.join(at_floor) or 'none'}"
+    if beyond:
+        sentence += f"; times as far are {', '.join(beyond)}"
     surely = [row["method"] for row in ranked if row["verdicts"]["converged"]["share"] == 1]
     sentence += f"; {', '.join(surely) or 'none'} converged in every seed"
     likelihoods = [row for row in ranked if row["kl"]]

@@ -8,6 +8,8 @@ seeds, and follows the same points through all of them. In one dimension a flow 
 exact lines are known: each point stays at its quantile. The table has, for each method, the distance in training units
 between learnt and exact lines, at the end and on the way, as median [5 %, 95 %] over seeds.
 
+Expect, on the mixture (1 minute on 2 cores): both end 0.015 standard deviations of the data from their place.
+
 The workdir receives `trajectories.png` (the forward process's spread; learnt paths of the median seed over the exact
 lines; Langevin chains on the exact score), `trajectories.gif` (the points on their way) and `config.json`.
 """

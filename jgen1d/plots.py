@@ -198,7 +198,7 @@ def fits(*, panels: Mapping[str, Mapping[str, Fit]], title: str) -> Figure:
       panels: row -> column -> what to draw; every row has the same columns.
     """
     columns = list(next(iter(panels.values())))
-    keys = {"exact": (" -", REAL), "learnt": (" -", BLUE), "number: W1/floor": (" ", REAL)}
+    keys = {"exact": ("s", "#CACACA"), "learnt": (" -", BLUE), "number: W1/floor": (" ", REAL)}
     figure, axes = _panels(title, len(panels) * len(columns), len(columns), (1.75, 1.6), keys)
     cells = [(row, column) for row in panels for column in columns]
     for number, (ax, (row, column)) in enumerate(zip(axes, cells, strict=True)):
