@@ -290,7 +290,7 @@ def animate(
         if density is not None:
             height = np.asarray(density[1], float)
             ax.fill_betweenx(density[0], 1.0, 1.0 + 0.25 * height / height.max(), color=REAL, alpha=0.3, linewidth=0)
-        ax.set(xlim=(-0.02, 1.27), ylim=(-3.6, 3.6))
+        ax.set(xlim=(-0.02, 1.27), ylim=(-3.6, 3.6), xticks=[0, 0.25, 0.5, 0.75, 1])
         _finish(ax, name.replace("_", " ").capitalize(), "progress, from noise (0) to data (1)", "x")
         lines = ax.plot(np.full((1, paths.shape[1]), np.nan), np.full((1, paths.shape[1]), np.nan), color=BLUE, lw=1.0)
         (points,) = ax.plot([], [], "o", color=BLUE, markersize=4)
