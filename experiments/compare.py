@@ -168,11 +168,11 @@ def _write(
 
     results.write_json(workdir / "config.json", {"flags": cli.given(), **results.environment()})
     results.write_json(workdir / "summary.json", {"rows": table.rows, "conclusions": conclusions})
-    panels: dict[str, dict[str, plots.Fit]] = {}
+    panels: dict[str, dict[str, plots.Comparison]] = {}
     for (target, name), model in models.items():
-        panels.setdefault(target, {})[name] = report.fit(model)
+        panels.setdefault(target, {})[name] = report.comparison(model)
     title = f"Densities after {_BUDGET.value}, of the seed whose W1 is the median of {_NUM_SEEDS.value}"
-    plots.save(plots.fits(panels=panels, title=title), workdir / "densities.png")
+    plots.save(plots.comparisons(panels=panels, title=title), workdir / "densities.png")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar, dataclass_transform
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 Key = jax.Array
@@ -75,6 +76,8 @@ class Method(NamedTuple):
         A third, `standardize`, is read by them: whether the method is to see (x − mean)/std; without it, it is. Sizes
         of networks, that is tuples of units of hidden layers and `latent_dim`, go to `nets` and into shapes as they
         are, and are the first axis of what is drawn with them: then `sweep` trains different ones in one program.
+        Where a fourth, `num_classes`, is there and not 0, the model is of data given labels, and `step`, `sample` and
+        `log_prob` take them as one more keyword, `condition`, i32[n], from 0 to num_classes − 1.
       init: `(key, config) -> state`.
       step: `(key, state, batch, config) -> (state, info)`.
       sample: `(key, state, num_samples, config) -> f32[num_samples, dim]`.
@@ -136,8 +139,8 @@ def static(
       help: what the field means, in one line; also its flag's help.
     """
     bounds = {} if at_least is None else {"at least": at_least}
-    metadata = {"help": help, "bounds": bounds, "choices": tuple(choices), "static": True, "pytree_node": False}
-    metadata["selectable"] = selectable
+    kind = {"static": True, "pytree_node": False, "selectable": selectable}
+    metadata = {"help": help, "bounds": bounds, "choices": tuple(choices), **kind}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -168,6 +171,34 @@ def bind(config: Config, **run: int) -> Config:
     """Sets those of the static fields `dim` and `num_steps` that `config` has."""
     names = {field.name for field in dataclasses.fields(config)}
     return dataclasses.replace(config, **{name: value for name, value in run.items() if name in names})
+
+
+def num_classes(config: Config) -> int:
+    """How many classes of labels the model takes; 0 where it takes none."""
+    return getattr(config, "num_classes", 0)
+
+
+def given(labels: jax.Array | None) -> dict[str, Any]:
+    """The keyword with which a method's functions take labels, where there are some."""
+    return {} if labels is None else {"condition": labels}
+
+
+def check_condition(config: Config, condition: jax.Array | None, num_rows: int) -> jax.Array | None:
+    """Checks labels against `num_classes`, and returns them.
+
+    Raises:
+      ValueError: where they are given but the config has no classes, are missing but it has, or are not i[num_rows].
+    """
+    if condition is None:
+        if config.num_classes:
+            raise ValueError(f"condition: with num_classes={config.num_classes}, labels i32[n] are needed")
+        return None
+    if not config.num_classes:
+        raise ValueError("condition: labels are of use only where num_classes is not 0")
+    condition = jnp.asarray(condition)
+    if condition.shape != (num_rows,) or not jnp.issubdtype(condition.dtype, jnp.integer):
+        raise ValueError(f"condition: must be integers [{num_rows}], not {condition.dtype}{list(condition.shape)}")
+    return condition
 
 
 def sizes(config: Config) -> dict[str, Any]:

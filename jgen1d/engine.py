@@ -17,7 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jgen1d import metrics as metrics_lib
 from jgen1d import train
-from jgen1d.core import Method, PyTree, replace
+from jgen1d.core import Method, PyTree, num_classes, replace
 from jgen1d.plan import MAX_PIECE, Group, Lane, Padding
 
 COMPILER_OPTIONS = {"cpu": {"xla_backend_optimization_level": "1", "xla_cpu_prefer_vector_width": "512"}}
@@ -88,7 +88,9 @@ def run_block(
     mesh = Mesh(np.array(devices), ("lane",))
     program = functools.partial(_program, mesh=mesh, matmul_precision=spec.matmul_precision)
     method, standardize = spec.method, train.is_standardized(lanes[0].config, spec.standardize)
+    sample = functools.partial(program, train.sample, method, standardize=standardize)
     num_rows = spec.batch_size * method.num_minibatches(lanes[0].config)
+    has_classes = num_classes(lanes[0].config) > 0
 
     filled = [*lanes, *[lanes[-1]] * (group.width * len(devices) - len(lanes))]
     keys = jnp.stack([jax.random.key(lane.seed) for lane in filled])
@@ -97,7 +99,6 @@ def run_block(
     keys, targets, configs = jax.device_put((keys, targets, configs), NamedSharding(mesh, PartitionSpec("lane")))
 
     runs = program(train.start, method)(keys, configs)
-    shift, scale = program(train.units, standardize=standardize)(targets)
     history: list[dict[str, Any]] = []
     reference = None
     if resume_from is not None:
@@ -111,7 +112,9 @@ def run_block(
     for _ in range(len(history), spec.num_steps // spec.eval_every):
         infos = []
         for piece in pieces:
-            draw = program(train.draw, num_steps=piece, num_rows=num_rows, standardize=standardize)
+            draw = program(
+                train.draw, num_steps=piece, num_rows=num_rows, standardize=standardize, labelled=has_classes
+            )
             runs, info = program(train.advance, method)(runs, draw(runs.key_data, runs.step, targets), configs)
             infos.append(info)
             if history:  # keep one point in flight, so that the devices never wait for the host
@@ -119,15 +122,18 @@ def run_block(
             report(piece)
         if reference is None:  # the devices train while it is compiled
             reference = program(metrics_lib.reference, num_samples=train.NUM_CURVE_SAMPLES)(targets)
-        samples = program(train.sample, method, num_samples=train.NUM_CURVE_SAMPLES)(runs, configs, shift, scale)
+        samples = sample(num_samples=train.NUM_CURVE_SAMPLES)(runs, targets, configs)
         curves = program(metrics_lib.curves)(samples, targets, reference)
         history.append(_mean(tuple(infos), tuple(pieces)) | curves)
         at_point(midway)
-    samples = program(train.sample, method, num_samples=spec.num_samples)(runs, configs, shift, scale)
+    samples = sample(num_samples=spec.num_samples)(runs, targets, configs)
     metrics = program(train.score)(samples, targets)
     if method.log_prob is not None and lanes[0].target.has_density:
         divergence = program(train.divergence, method, num_points=spec.num_samples, standardize=standardize)
         metrics |= divergence(runs, targets, configs)
+    if has_classes:
+        score_classes = program(train.score_classes, method, num_samples=spec.num_samples, standardize=standardize)
+        metrics |= score_classes(runs, targets, configs)
     state, metrics, diverged_at = jax.device_get((runs.state, metrics, runs.diverged_at))
     outcome = Outcome(jax.tree.leaves(state), _curves(history), metrics, diverged_at)
     return jax.tree.map(lambda leaf: np.array(leaf[: len(lanes)]), outcome)  # copies: a view keeps the filling alive

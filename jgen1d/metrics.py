@@ -213,6 +213,20 @@ def curves(samples: jax.Array, target: Target, reference: Reference) -> dict[str
     return scalars
 
 
+def evaluate_class(samples: jax.Array, target: Target, label: jax.Array) -> dict[str, jax.Array]:
+    """Of samples f32[n, dim] that a model gave one label: f32[] by name.
+
+    `class_w1_over_floor` is their W1 to the mode of that label, over a perfect sampler's. `class_accuracy` is the share
+    of them that are, by the exact posterior, most probably of that mode: 1 at most, for modes that do not overlap.
+    """
+    mode = target.mode(label)
+    known = reference(mode, len(samples))
+    return {
+        "class_w1_over_floor": w1(samples, known.points) / known.floor,
+        "class_accuracy": jnp.mean((target.most_probable_label(samples) == label).astype(samples.dtype)),
+    }
+
+
 def evaluate(samples: jax.Array, target: Target, reference: Reference) -> dict[str, jax.Array]:
     """Every metric that applies to the target, of samples f32[n, dim] in data units: f32[] or f32[k] by name."""
     scalars = curves(samples, target, reference)

@@ -54,10 +54,14 @@ INITIALIZERS: dict[str, Initializer] = {
 
 
 class Net(NamedTuple):
-    """A network: `init(key) -> params` and `apply(params, x: f32[n, in_dim]) -> f32[n, out_dim]`."""
+    """A network: `init(key) -> params` and `apply(params, x: f32[n, in_dim]) -> f32[n, out_dim]`.
+
+    One with classes takes labels i32[n], too: `apply(params, x, condition)`; without them, or where one is negative, it
+    is told nothing.
+    """
 
     init: Callable[[Key], PyTree]
-    apply: Callable[[PyTree, jax.Array], jax.Array]
+    apply: Callable[..., jax.Array]
 
 
 class Padded:
@@ -101,6 +105,7 @@ def mlp(
     activation: str = "leaky_relu",
     initializer: str = "he_normal",
     spectral_norm: bool = False,
+    num_classes: int = 0,
 ) -> Net:
     """A multi-layer perceptron with a linear last layer.
 
@@ -113,8 +118,10 @@ def mlp(
         does, U(±1/√in) for weights and biases.
       spectral_norm: divide every weight matrix by its largest singular value (Miyato et al. 2018), which makes the
         network 1-Lipschitz where its activations are.
+      num_classes: of the labels that it takes beside the input, one-hot, into its first layer.
     """
-    module = _MLP(in_dim, out_dim, widths, ACTIVATIONS[activation], INITIALIZERS[initializer], spectral_norm)
+    parts = (ACTIVATIONS[activation], INITIALIZERS[initializer], spectral_norm, num_classes)
+    module = _MLP(in_dim, out_dim, widths, *parts)
     return Net(lambda key: module.init(key, jnp.zeros((1, operator.index(in_dim)))), module.apply)
 
 
@@ -129,18 +136,30 @@ class _MLP(nn.Module):
     activation: Callable[[jax.Array], jax.Array]
     initializer: Initializer
     spectral_norm: bool
+    num_classes: int
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, condition: jax.Array | None = None) -> jax.Array:
         # Flax numbers the draws in this order: the last layer comes first, for its number must not depend on the depth.
         out = self._layer("out", self._last_width(), self.out_dim)
         hidden = [self._layer(i, *sizes) for i, sizes in enumerate(itertools.pairwise((self.in_dim, *self.widths)))]
+        if self.num_classes:
+            first, *others = [*hidden, out]
+            *hidden, out = [(first[0], first[1] + self._class_bias(condition)), *others]
         h = _mask(x.T, self.in_dim)
         for (kernel, bias), width in zip(hidden, self.widths, strict=True):
             units = self.activation(kernel.T @ h + bias)
             h = jnp.where(width.active > 0, units, h) if isinstance(width, Padded) and width.optional else units
         kernel, bias = out
         return _mask(kernel.T @ h + bias, self.out_dim).T
+
+    def _class_bias(self, condition: jax.Array | None) -> jax.Array | float:
+        """What the labels i32[n] add to the first layer, f32[units, n]: their one-hot times weights of their own."""
+        units = (*self.widths, self.out_dim)[0]
+        if isinstance(units, Padded) and units.optional:
+            raise TypeError("labels need a first layer that all lanes have")
+        kernel = self._kernel("class", self.num_classes, units)
+        return 0.0 if condition is None else kernel.T @ jax.nn.one_hot(condition, self.num_classes, axis=0)
 
     def _last_width(self) -> Size:
         """The units that lead to the last layer."""
@@ -154,19 +173,25 @@ class _MLP(nn.Module):
 
     def _layer(self, name: int | str, fan_in: Size, fan_out: Size) -> tuple[jax.Array, jax.Array]:
         """One layer's weights f32[in, out] and biases f32[out, 1]."""
-        rows, columns, count = operator.index(fan_in), operator.index(fan_out), _active(fan_in)
-
-        def draw(make: Callable[[Key, int, ArrayLike], jax.Array], size: int) -> Callable[[Key], jax.Array]:
-            # A key for every unit: the draws for the first units and inputs do not depend on how many there are.
-            return lambda key: _mask(
-                jax.vmap(lambda unit: make(jax.random.fold_in(key, unit), size, count))(jnp.arange(columns)), fan_out
-            )
-
-        kernel = self.param(f"kernel_{name}", lambda key: _mask(draw(self.initializer.kernel, rows)(key).T, fan_in))
-        bias = self.param(f"bias_{name}", draw(self.initializer.bias, 1))
+        kernel = self._kernel(name, fan_in, fan_out)
+        bias = self.param(f"bias_{name}", lambda key: self._draw(key, self.initializer.bias, 1, fan_in, fan_out))
         if self.spectral_norm:  # not of zeros, for a layer that the lane does not have: its gradients would be NaN
             kernel = kernel / largest_singular_value(jnp.where(jnp.greater(_active(fan_out), 0), kernel, 1))
         return kernel, bias
+
+    def _kernel(self, name: int | str, fan_in: Size, fan_out: Size) -> jax.Array:
+        rows = operator.index(fan_in)
+        return self.param(
+            f"kernel_{name}",
+            lambda key: _mask(self._draw(key, self.initializer.kernel, rows, fan_in, fan_out).T, fan_in),
+        )
+
+    def _draw(
+        self, key: Key, make: Callable[[Key, int, ArrayLike], jax.Array], size: int, fan_in: Size, fan_out: Size
+    ) -> jax.Array:
+        """f32[out, size], with a key for every unit: the first ones do not depend on how many there are."""
+        units = jnp.arange(operator.index(fan_out))
+        return _mask(jax.vmap(lambda unit: make(jax.random.fold_in(key, unit), size, _active(fan_in)))(units), fan_out)
 
 
 def _active(size: Size) -> ArrayLike:
@@ -195,7 +220,7 @@ def masked_mlp(
     References:
       Germain et al. 2015, MADE: masked autoencoder for distribution estimation, section 4.
     """
-    module = _MaskedMLP(in_dim, in_dim * outputs, widths, ACTIVATIONS[activation], INITIALIZERS[initializer], False)
+    module = _MaskedMLP(in_dim, in_dim * outputs, widths, ACTIVATIONS[activation], INITIALIZERS[initializer], False, 0)
     return Net(lambda key: module.init(key, jnp.zeros((1, in_dim))), module.apply)
 
 
@@ -203,7 +228,7 @@ class _MaskedMLP(_MLP):
     """A hidden unit of degree m sees the inputs up to number m; output k sees the units of degrees below k."""
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, condition: None = None) -> jax.Array:
         inputs = operator.index(self.in_dim)
         h, degrees = x.T, np.arange(inputs)
         for i, (fan_in, width) in enumerate(itertools.pairwise((self.in_dim, *self.widths))):
@@ -247,7 +272,7 @@ def transformer(
       Vaswani et al. 2017, Attention is all you need, section 3.
       Radford et al. 2019, Language models are unsupervised multitask learners, section 2.3: normalisation comes first.
     """
-    parts = (ACTIVATIONS[activation], INITIALIZERS[initializer], False)
+    parts = (ACTIVATIONS[activation], INITIALIZERS[initializer], False, 0)
     module = _Transformer(in_dim, in_dim * outputs, widths, *parts, embedding_dim, num_heads)
     return Net(lambda key: module.init(key, jnp.zeros((1, in_dim))), module.apply)
 
@@ -301,10 +326,20 @@ class _Transformer(_MLP):
         return self._dense(f"mixed_{number}", size, size, mixed)
 
 
-def time_features(t: jax.Array, num_frequencies: int) -> jax.Array:
-    """cos(πkt) and sin(πkt) for k = 1 … `num_frequencies`: f32[n, 2·num_frequencies] of f32[n, 1] in [0, 1]."""
-    angles = jnp.pi * t * jnp.arange(1, num_frequencies + 1, dtype=t.dtype)[None]
-    return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=1)
+def with_time(x: jax.Array, t: jax.Array, num_frequencies: int) -> jax.Array:
+    """x and its time's features, cos(πkt) and sin(πkt) for k = 1 … `num_frequencies`: a network's input.
+
+    Args:
+      x: f32[n, dim].
+      t: f32[n, 1] or f32[], in [0, 1].
+      num_frequencies: how many.
+
+    Returns:
+      f32[n, dim + 2·num_frequencies].
+    """
+    angles = jnp.pi * jnp.reshape(t, (-1, 1)) * jnp.arange(1, num_frequencies + 1, dtype=x.dtype)[None]
+    features = jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=1)
+    return jnp.concatenate([x, jnp.broadcast_to(features, (len(x), features.shape[1]))], axis=1)
 
 
 def largest_singular_value(kernel: jax.Array) -> jax.Array:

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from jgen1d import core
 from jgen1d.core import Config, InitFn, Method, PyTree, kinds, pytree_dataclass, replace, show, sizes, static
 from jgen1d.losses import Selected
 from jgen1d.nets import Padded
@@ -24,7 +26,7 @@ from jgen1d.targets import Target
 
 Place = tuple[int, int, int]
 """A lane's indices: target, config, seed."""
-Sizes = dict[str, Any]
+Variant = dict[str, Any]
 """What may differ in one program, by field: units of hidden layers, one number, or kinds of a loss joined by `OR`."""
 OR = "|"
 
@@ -129,7 +131,7 @@ class Group(NamedTuple):
 
     Attributes:
       lanes: all of them, in lists whose targets differ in numbers only.
-      shapes: their networks' sizes, each once.
+      variants: their networks' sizes and kinds of losses, each once.
       sizes: of the program's networks.
       width: lanes per device in a block.
       compile_seconds: by the model of costs, likewise `train_seconds`.
@@ -137,8 +139,8 @@ class Group(NamedTuple):
     """
 
     lanes: list[list[Lane]]
-    shapes: list[Sizes]
-    sizes: Sizes
+    variants: list[Variant]
+    sizes: Variant
     width: int
     compile_seconds: float
     train_seconds: float
@@ -159,9 +161,9 @@ class Group(NamedTuple):
         return Padding(replace(lane.config, **self.padded), active, tuple(shallow))
 
     @property
-    def padded(self) -> Sizes:
+    def padded(self) -> Variant:
         """Those of the program's sizes that are not every lane's own."""
-        return {name: size for name, size in self.sizes.items() if any(one[name] != size for one in self.shapes)}
+        return {name: size for name, size in self.sizes.items() if any(one[name] != size for one in self.variants)}
 
     def unpad(self, lane: Lane, leaves: Sequence[np.ndarray], init: InitFn) -> PyTree:
         """A lane's state from its leaves as the group's programs hold them, without the padding."""
@@ -181,7 +183,7 @@ class Group(NamedTuple):
         return jax.tree_util.tree_map_with_path(cut, shapes(lane.config))
 
     def _depths(self, name: str) -> set[int]:
-        return {len(one[name]) for one in self.shapes}
+        return {len(one[name]) for one in self.variants}
 
     def blocks(self, num_devices: int) -> Iterator[list[Lane]]:
         """The lanes in blocks of at most `width` per device."""
@@ -201,7 +203,7 @@ class Plan(NamedTuple):
         lines = list(self.reasons)
         for number, group in enumerate(self.groups, 1):
             shape = ", ".join(f"{name} {show(size)}" for name, size in group.sizes.items()) or "no networks"
-            padded = f" (for {len(group.shapes)} variants)" if len(group.shapes) > 1 else ""
+            padded = f" (for {len(group.variants)} variants)" if len(group.variants) > 1 else ""
             count = sum(map(len, group.lanes))
             lines.append(
                 f"program {number}: {count} lanes, {group.width} side by side per device; {shape}{padded}; "
@@ -230,45 +232,45 @@ def plan(
       devices: what this process lays its lanes over, all of one kind.
       num_devices: those of all processes.
       width: lanes per device in a block; None to choose it.
-      padding: whether networks of different sizes share programs; None to choose what is faster.
+      padding: whether networks of different sizes, and kinds of losses, share programs; None to choose what is faster.
     """
     # Lanes of one (target, config) share the objects: what they are like is found out once.
     like = {id(lane.config): (_family(lane.config), tuple(_variant(lane.config).items())) for lane in _firsts(lanes, 2)}
     forms = {lane.place[0]: _form(lane.target) for lane in _firsts(lanes, 1)}
     families: dict[Any, dict[Any, list[Lane]]] = {}
     for lane in lanes:
-        family, shape = like[id(lane.config)]
-        families.setdefault(family, {}).setdefault(shape, []).append(lane)
+        family, variant = like[id(lane.config)]
+        families.setdefault(family, {}).setdefault(variant, []).append(lane)
     groups, reasons = [], []
-    for by_shape in families.values():
-        one = next(iter(by_shape.values()))[0]
+    for by_variant in families.values():
+        one = next(iter(by_variant.values()))[0]
         model = _Model(COSTS.get(devices[0].platform, COSTS["gpu"]), num_steps, num_devices, num_rows(one.config))
         # In the order of their cost, neighbours are alike: only neighbours share a program.
-        shapes = sorted((dict(shape) for shape in by_shape), key=model.step_seconds)
-        members = [by_shape[tuple(shape.items())] for shape in shapes]
+        variants = sorted((dict(items) for items in by_variant), key=model.step_seconds)
+        members = [by_variant[tuple(variant.items())] for variant in variants]
         counts = [len(some) for some in members]
-        separate, together = [slice(i, i + 1) for i in range(len(shapes))], [slice(0, len(shapes))]
-        parts = _cheapest(shapes, counts, model) if padding is None else together if padding else separate
-        obstacle = _obstacle(method, one, shapes, model.num_rows) if parts != separate else ""
+        separate, together = [slice(i, i + 1) for i in range(len(variants))], [slice(0, len(variants))]
+        parts = _cheapest(variants, counts, model) if padding is None else together if padding else separate
+        obstacle = _obstacle(method, one, variants, model.num_rows) if parts != separate else ""
         if obstacle:
             parts = separate
         for part in parts:
             by_form: dict[Any, list[Lane]] = {}
             for lane in sorted(itertools.chain(*members[part]), key=lambda lane: lane.place):
                 by_form.setdefault(forms[lane.place[0]], []).append(lane)
-            cover = _cover(shapes[part])
+            cover = _cover(variants[part])
             most = -(-max(map(len, by_form.values())) // num_devices)
             limit = min(most, width or _lanes_per_device(devices[0], cover, model))
             seconds = model.seconds(cover, sum(counts[part]), part.stop - part.start)
-            groups.append(Group(list(by_form.values()), shapes[part], cover, limit, *seconds))
-        if len(shapes) > 1:
+            groups.append(Group(list(by_form.values()), variants[part], cover, limit, *seconds))
+        if len(variants) > 1:
             totals = [
-                sum(sum(model.seconds(_cover(shapes[p]), sum(counts[p]), p.stop - p.start)) for p in some)
+                sum(sum(model.seconds(_cover(variants[p]), sum(counts[p]), p.stop - p.start)) for p in some)
                 for some in (parts, separate, together)
             ]
             reasons.append(
                 "{} variants of networks and losses in {}: about {:.0f} s; {:.0f} s with a program for each, {:.0f} s "
-                "with one for all".format(len(shapes), _programs(len(parts)), *totals)
+                "with one for all".format(len(variants), _programs(len(parts)), *totals)
                 + (f" ({obstacle})" if obstacle else "")
             )
     same = f"{_programs(len(groups))}: no two lanes differ in their networks and losses alone"
@@ -287,32 +289,32 @@ class _Model(NamedTuple):
     num_devices: int
     num_rows: int
 
-    def step_seconds(self, sizes: Sizes) -> float:
+    def step_seconds(self, sizes: Variant) -> float:
         """Of one lane, on one device."""
         work = self.costs.unit_row * _units(sizes) + self.costs.weight_row * _weights(sizes)
         return self.costs.lane_step + self.costs.layer * _layers(sizes) + self.num_rows * work
 
-    def seconds(self, sizes: Sizes, num_lanes: int, num_shapes: int) -> tuple[float, float]:
-        """Of compilation and of training, where lanes of so many shapes share a program for networks of these sizes."""
-        overhead = PADDING_OVERHEAD if num_shapes > 1 else 1.0
+    def seconds(self, sizes: Variant, num_lanes: int, num_variants: int) -> tuple[float, float]:
+        """Of compilation and of training, where lanes of so many variants share a program of these sizes."""
+        overhead = PADDING_OVERHEAD if num_variants > 1 else 1.0
         lane = self.costs.lane + overhead * self.num_steps * self.step_seconds(sizes)
         return overhead * self.costs.compile_seconds, lane * num_lanes / self.num_devices
 
 
-def _cheapest(shapes: list[Sizes], counts: list[int], model: _Model) -> list[slice]:
-    """The fastest way to cut the shapes into runs of neighbours that share a program, by dynamic programming."""
+def _cheapest(variants: list[Variant], counts: list[int], model: _Model) -> list[slice]:
+    """The fastest way to cut the variants into runs of neighbours that share a program, by dynamic programming."""
     best: list[tuple[float, list[slice]]] = [(0.0, [])]
-    for end in range(1, len(shapes) + 1):
+    for end in range(1, len(variants) + 1):
         options = []
         for start in range(end):
-            seconds = model.seconds(_cover(shapes[start:end]), sum(counts[start:end]), end - start)
+            seconds = model.seconds(_cover(variants[start:end]), sum(counts[start:end]), end - start)
             options.append((best[start][0] + sum(seconds), start))
         total, start = min(options)
         best.append((total, [*best[start][1], slice(start, end)]))
     return best[-1][1]
 
 
-def _cover(shapes: Sequence[Sizes]) -> Sizes:
+def _cover(variants: Sequence[Variant]) -> Variant:
     """The smallest sizes that fit all: where depths differ, as wide in every layer as in the widest; and all kinds."""
 
     def cover(values: list[Any]) -> Any:
@@ -322,22 +324,22 @@ def _cover(shapes: Sequence[Sizes]) -> Sizes:
             return tuple(map(max, zip(*values, strict=True)))
         return (max(map(max, values)),) * max(map(len, values))
 
-    return {name: cover([shape[name] for shape in shapes]) for name in shapes[0]}
+    return {name: cover([shape[name] for shape in variants]) for name in variants[0]}
 
 
-def _units(sizes: Sizes) -> int:
+def _units(sizes: Variant) -> int:
     return sum(sum(size) for size in sizes.values() if isinstance(size, tuple))
 
 
-def _layers(sizes: Sizes) -> int:
+def _layers(sizes: Variant) -> int:
     return sum(len(size) for size in sizes.values() if isinstance(size, tuple))
 
 
-def _weights(sizes: Sizes) -> int:
+def _weights(sizes: Variant) -> int:
     return sum(a * b for size in sizes.values() if isinstance(size, tuple) for a, b in itertools.pairwise(size))
 
 
-def _variant(config: Config) -> Sizes:
+def _variant(config: Config) -> Variant:
     """In what a config may differ from others of one program."""
     return sizes(config) | kinds(config)
 
@@ -359,16 +361,18 @@ def _form(target: Target) -> Any:
     return structure, tuple(np.shape(leaf) for leaf in leaves)
 
 
-def _obstacle(method: Method, lane: Lane, shapes: list[Sizes], num_rows: int) -> str:
+def _obstacle(method: Method, lane: Lane, variants: list[Variant], num_rows: int) -> str:
     """Why the method cannot train padded networks; empty where it can."""
-    padding = Group([[lane]], shapes, _cover(shapes), 1, 0, 0).config(lane)
+    padding = Group([[lane]], variants, _cover(variants), 1, 0, 0).config(lane)
 
     def run(key: jax.Array, batch: jax.Array, padding: Padding) -> Any:
         config = padding.resolve()
         key_init, key_step, key_sample = jax.random.split(key, 3)
         state = method.init(key_init, config)
-        log_prob = method.log_prob and method.log_prob(state, batch, config)
-        return method.step(key_step, state, batch, config), method.sample(key_sample, state, 1, config), log_prob
+        rows, row = (core.given(jnp.zeros(n, int) if core.num_classes(config) else None) for n in (len(batch), 1))
+        log_prob = method.log_prob and method.log_prob(state, batch, config, **rows)
+        sample = method.sample(key_sample, state, 1, config, **row)
+        return method.step(key_step, state, batch, config, **rows), sample, log_prob
 
     try:
         batch = jax.ShapeDtypeStruct((num_rows, lane.target.dim), float)
@@ -378,7 +382,7 @@ def _obstacle(method: Method, lane: Lane, shapes: list[Sizes], num_rows: int) ->
     return ""
 
 
-def _lanes_per_device(device: jax.Device, sizes: Sizes, model: _Model) -> int:
+def _lanes_per_device(device: jax.Device, sizes: Variant, model: _Model) -> int:
     """As many as the device's fast memory holds: on a CPU a core's second-level cache, elsewhere half of its memory."""
     bytes_per_lane = 4 * model.num_rows * (ARRAYS_PER_UNIT * _units(sizes) + 1)
     if device.platform == "cpu":

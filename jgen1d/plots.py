@@ -43,6 +43,7 @@ def run(
     history: Curves,
     optimum: Exact,
     samples: ArrayLike,
+    labels: ArrayLike | None = None,
     density: tuple[ArrayLike, ArrayLike] | None = None,
     data: ArrayLike | None = None,
     target_mean: ArrayLike,
@@ -59,6 +60,7 @@ def run(
         probabilities), `mean` and `std` of the samples (f[E] or f[E, dim], data units) and `w1_over_std`.
       optimum: name of a loss -> its value at equilibrium, or None where it has none.
       samples: f[n, dim], generated, data units. For dim 1 a histogram, else the first two coordinates, scattered.
+      labels: i[n], the classes that the samples were drawn for, each in a colour of its own.
       density: (x[m], pdf[m]), the exact density in 1-D; the panel shows this range of x and a tenth more.
       data: f[N] or f[N, dim], real points, where the target is a finite sample or not 1-D.
       target_mean: f[] or f[dim], data units; likewise `target_std`.
@@ -74,7 +76,8 @@ def run(
     networks += [("Generator", "z (latent)", "G(z) (data units)", BLUE, generator)] if generator else []
     count = 1 + len(groups) + len(networks)
     figure, axes = _panels(title, count, {1: 1, 2: 2, 4: 2, 7: 4}.get(count, 3), (3.8, 3.3), {})
-    _samples(axes[0], np.asarray(samples, float), density, None if data is None else np.asarray(data, float))
+    points, real = np.asarray(samples, float), None if data is None else np.asarray(data, float)
+    _samples(axes[0], points, np.zeros(len(points), int) if labels is None else np.asarray(labels), density, real)
     for ax, (heading, unit, names) in zip(axes[1:], groups, strict=False):
         series: list[_Series] = []
         for k, name in enumerate(names):
@@ -175,8 +178,8 @@ def mode_mass(*, panels: Mapping[str, Sequence[ArrayLike]], covered: float = 0.2
     return figure
 
 
-class Fit(NamedTuple):
-    """What one model learnt, for `fits`.
+class Comparison(NamedTuple):
+    """What one model learnt, for `comparisons`.
 
     Attributes:
       note: a few characters for the panel's corner.
@@ -191,7 +194,7 @@ class Fit(NamedTuple):
     x: ArrayLike | None = None
 
 
-def fits(*, panels: Mapping[str, Mapping[str, Fit]], title: str) -> Figure:
+def comparisons(*, panels: Mapping[str, Mapping[str, Comparison]], title: str) -> Figure:
     """Small panels, a row per target and a column per model: what was learnt over what is exact.
 
     Args:
@@ -202,19 +205,19 @@ def fits(*, panels: Mapping[str, Mapping[str, Fit]], title: str) -> Figure:
     figure, axes = _panels(title, len(panels) * len(columns), len(columns), (1.75, 1.6), keys)
     cells = [(row, column) for row in panels for column in columns]
     for number, (ax, (row, column)) in enumerate(zip(axes, cells, strict=True)):
-        fit = panels[row][column]
-        learnt, exact = _finite(fit.learnt), _finite(fit.exact)
-        if fit.x is None:
+        shown = panels[row][column]
+        learnt, exact = _finite(shown.learnt), _finite(shown.exact)
+        if shown.x is None:
             ends = np.percentile(exact, (0.5, 99.5), axis=0)
             low, high = ends + np.array([[-0.15], [0.15]]) * (ends[1] - ends[0])
             for cloud, color in ((exact, REAL), (learnt, BLUE)):
                 ax.plot(*cloud.T[:2], "o", color=color, markersize=1.5, markeredgewidth=0, alpha=0.5)
             ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
         else:
-            ax.fill_between(fit.x, exact, color=REAL, alpha=0.25, linewidth=0)
-            ax.plot(fit.x, learnt, color=BLUE, linewidth=1.1)
+            ax.fill_between(shown.x, exact, color=REAL, alpha=0.25, linewidth=0)
+            ax.plot(shown.x, learnt, color=BLUE, linewidth=1.1)
             ax.set_ylim(0, 1.6 * np.nanmax(exact))
-        ax.text(0.97, 0.95, fit.note, transform=ax.transAxes, ha="right", va="top", fontsize=8)
+        ax.text(0.97, 0.95, shown.note, transform=ax.transAxes, ha="right", va="top", fontsize=8)
         ax.set(xticks=[], yticks=[])
         ax.spines[["top", "right", "left"]].set_visible(False)
         if number < len(columns):
@@ -224,13 +227,13 @@ def fits(*, panels: Mapping[str, Mapping[str, Fit]], title: str) -> Figure:
     return figure
 
 
-Ways = Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]]
+_Ways = Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]]  # method -> progress, learnt paths, exact ones
 
 
 def trajectories(
     *,
     forward: tuple[ArrayLike, ArrayLike, Sequence[float]],
-    learnt: Ways,
+    learnt: _Ways,
     chains: ArrayLike,
     step_size: float,
     title: str,
@@ -265,7 +268,7 @@ def trajectories(
 
 def animate(
     *,
-    learnt: Ways,
+    learnt: _Ways,
     density: tuple[ArrayLike, ArrayLike] | None,
     title: str,
     path: str | os.PathLike[str],
@@ -399,9 +402,18 @@ def _bands(title: str, unit: str, steps: ArrayLike, panels: Panels, exact: Mappi
     return figure
 
 
-def _samples(ax: Axes, points: _Floats, density: tuple[ArrayLike, ArrayLike] | None, data: _Floats | None) -> None:
+def _samples(
+    ax: Axes,
+    points: _Floats,
+    labels: NDArray[np.int_],
+    density: tuple[ArrayLike, ArrayLike] | None,
+    data: _Floats | None,
+) -> None:
     points = points.reshape(len(points), -1)
-    finite = points[np.isfinite(points).all(axis=1)]
+    is_finite = np.isfinite(points).all(axis=1)
+    finite, labels = points[is_finite], labels[is_finite]
+    names = {k: f"class {k}" for k in range(labels.max(initial=0) + 1)} if labels.any() else {0: "generated"}
+    classes = [(finite[labels == k], PALETTE[k % len(PALETTE)], name) for k, name in names.items()]
     real = finite[:0] if data is None else data.reshape(len(data), -1)
     shown = next(some for some in (real, finite, np.zeros((1, points.shape[1]))) if len(some))
     ends = np.percentile(shown, (0.5, 99.5), axis=0) if density is None else np.sort(density[0])[[0, -1], None]
@@ -409,14 +421,17 @@ def _samples(ax: Axes, points: _Floats, density: tuple[ArrayLike, ArrayLike] | N
     outside = 100 * (~((finite >= low) & (finite <= high)).all(axis=1)).sum() / len(points)
     note = _lost(points, "samples") + (f"\n{outside:.3g} % outside this range" if outside else "")
     if points.shape[1] > 1:
-        for cloud, color, label in ((real, REAL, "real"), (finite, BLUE, "generated")):
+        for cloud, color, label in ((real, REAL, "real"), *classes):
             if len(cloud):
                 ax.plot(*cloud.T[:2], "o", color=color, markersize=2.5, markeredgewidth=0, alpha=0.5, label=label)
         ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
         return _finish(ax, "Samples" + note, "first coordinate (data units)", "second coordinate (data units)")
     edges = np.linspace(low[0], high[0], 61)
-    bars, real_bars = (np.histogram(some, edges)[0] / max(len(some), 1) / np.diff(edges) for some in (finite, real))
-    ax.stairs(bars, edges, fill=True, color=BLUE, alpha=0.5, label="generated")
+    bars, base = np.zeros(60), np.zeros(60)
+    for some, color, label in classes:  # stacked: together they are the density of all
+        base, bars = bars, bars + np.histogram(some, edges)[0] / max(len(finite), 1) / np.diff(edges)
+        ax.stairs(bars, edges, baseline=base, fill=True, color=color, alpha=0.5, label=label)
+    real_bars = np.histogram(real, edges)[0] / max(len(real), 1) / np.diff(edges)
     if len(real):
         ax.stairs(real_bars, edges, color=REAL, linewidth=1.2, label="real")
     if density is not None:
@@ -433,5 +448,6 @@ def _finish(ax: Axes, title: str, xlabel: str, ylabel: str) -> None:
     ax.tick_params(labelsize=8)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if named := ax.get_legend_handles_labels()[1]:
-        ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, fontsize=8, borderaxespad=0)
-    ax.set_title(title, loc="left", fontsize=11, pad=20 if named else 6)
+        look = {"frameon": False, "fontsize": 8, "borderaxespad": 0, "handlelength": 1.3, "columnspacing": 1.2}
+        ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=4, **look)
+    ax.set_title(title, loc="left", fontsize=11, pad=6 + 14 * -(-len(named) // 4))

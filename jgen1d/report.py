@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jgen1d import metrics, plots, results, theory, train
+from jgen1d import core, metrics, plots, results, theory, train
 from jgen1d.methods import gan
 from jgen1d.sweep import Sweep
 
@@ -125,7 +125,8 @@ def plot_run(result: train.Result, name: str, num_samples: int = 10_000) -> plot
       num_samples: how many samples the histogram is made of.
     """
     target = result.target
-    samples = np.asarray(result.sample(jax.random.key(0), num_samples))
+    labels = _labels(result, num_samples)
+    samples = np.asarray(result.sample(jax.random.key(0), num_samples, labels))
     density = data = None
     if target.dim == 1 and target.has_density:
         x = np.linspace(*_window(target), 600)
@@ -133,34 +134,42 @@ def plot_run(result: train.Result, name: str, num_samples: int = 10_000) -> plot
     else:
         data = np.asarray(target.sample(jax.random.key(1), 2_000))
     players: dict[str, Any] = {}
-    if isinstance(result.config, gan.Config) and target.dim == 1:
+    if isinstance(result.config, gan.Config) and target.dim == 1 and labels is None:
         players["discriminator"] = _discriminator(result)
         if result.config.latent_dim == 1:
             players["generator"] = _generator(result)
     optimum = result.method.loss_optimum(result.config) if result.method.loss_optimum else {}
     return plots.run(
         title=f"{name}: {result.verdict}, W1/σ {result.metrics['w1_over_std']:.3f}", steps=result.steps,
-        history=result.history, optimum=optimum, samples=samples, density=density, data=data,
+        history=result.history, optimum=optimum, samples=samples, labels=labels, density=density, data=data,
         target_mean=np.asarray(target.mean), target_std=np.asarray(target.std), **players,
     )  # fmt: skip
 
 
-def fit(result: train.Result, num_samples: int = 10_000, num_points: int = 400) -> plots.Fit:
-    """What a run learnt beside its target, for `plots.fits`: densities in 1-D, points in 2-D."""
+def comparison(result: train.Result, num_samples: int = 10_000, num_points: int = 400) -> plots.Comparison:
+    """What a run learnt beside its target, for `plots.comparisons`: densities in 1-D, points in 2-D."""
     target = result.target
     note = f"{result.metrics['w1_over_floor']:.1f}"
     samples = np.asarray(result.sample(jax.random.key(0), num_samples))
     if target.dim > 1 or not target.has_density:
-        return plots.Fit(note, samples[:1_000], np.asarray(target.sample(jax.random.key(1), 1_000)))
+        return plots.Comparison(note, samples[:1_000], np.asarray(target.sample(jax.random.key(1), 1_000)))
     x = np.linspace(*_window(target), num_points)
     exact = np.exp(np.asarray(target.log_prob(x[:, None])))
     if result.method.log_prob is not None:
         points, *units = (jnp.asarray(values, dtype=float) for values in (x[:, None], result.shift, result.scale))
-        log_q = train.log_prob(result.method, result.state, points, result.config, *units)
-        return plots.Fit(note, np.exp(np.asarray(log_q)), exact, x)
+        log_q = train.log_prob(result.method, result.state, points, target, result.config, *units)
+        return plots.Comparison(note, np.exp(np.asarray(log_q)), exact, x)
     edges = np.linspace(x[0], x[-1], num_points // 4 + 1)
     counts = np.histogram(samples, edges)[0] / num_samples / np.diff(edges)
-    return plots.Fit(note, counts[np.clip(np.searchsorted(edges, x) - 1, 0, len(counts) - 1)], exact, x)
+    return plots.Comparison(note, counts[np.clip(np.searchsorted(edges, x) - 1, 0, len(counts) - 1)], exact, x)
+
+
+def _labels(result: train.Result, num_samples: int) -> np.ndarray | None:
+    """The classes of samples, in shares as near as can be to the target's; None for a model without classes."""
+    if not core.num_classes(result.config):
+        return None
+    ends = np.cumsum(np.asarray(result.target.modes.weights))[:-1]
+    return np.searchsorted(ends, (np.arange(num_samples) + 0.5) / num_samples)
 
 
 def _window(target: train.Target) -> tuple[float, float]:

@@ -35,13 +35,16 @@ class Table:
     Attributes:
       rows: dicts of `target`, `preset` where configs have names, the swept fields, `num_seeds`, `verdicts` and
         `at_equilibrium` (each `{"count", "share", "low", "high"}`, the last two a Wilson 95 % interval), and `loss_g`,
-        `loss_d`, `kl`, `ks`, `w1_over_std`, `w1_over_floor`, `modes_covered` (each `{"median", "p05", "p95"}` over the
-        seeds whose value is finite; None where there is none).
+        `loss_d`, `kl`, `ks`, `w1_over_std`, `w1_over_floor`, `modes_covered`, `class_w1_over_floor`, `class_accuracy`
+        (each `{"median", "p05", "p95"}` over the finite values of all seeds, the last two over their classes, too; None
+        where there is none).
       shown: which of the last ones the text shows, where some row has them.
     """
 
     rows: list[dict[str, Any]]
-    shown: tuple[str, ...] = ("w1_over_std", "w1_over_floor", "modes_covered", "kl")
+    shown: tuple[str, ...] = (
+        "w1_over_std", "w1_over_floor", "modes_covered", "kl", "class_w1_over_floor", "class_accuracy",
+    )  # fmt: skip
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Over the rows."""
@@ -92,9 +95,11 @@ class Table:
         return out.getvalue()
 
 
-_SPREADS = ("loss_g", "loss_d", "kl", "ks", "w1_over_std", "w1_over_floor", "modes_covered")
+_OF_CLASSES = ("class_w1_over_floor", "class_accuracy")
+_SPREADS = ("loss_g", "loss_d", "kl", "ks", "w1_over_std", "w1_over_floor", "modes_covered", *_OF_CLASSES)
 _FIXED = ("num_seeds", "verdicts", "at_equilibrium", *_SPREADS)
 _TITLES = {"w1_over_std": "W1/σ", "w1_over_floor": "W1/floor", "modes_covered": "modes covered", "kl": "KL", "ks": "KS"}
+_TITLES |= {"class_w1_over_floor": "W1/floor of classes", "class_accuracy": "accuracy of classes"}
 
 
 def tabulate(sweep: Sweep, presets: Sequence[str] | None = None) -> Table:

@@ -135,8 +135,7 @@ def _langevin(key: Key, epsilon: Epsilon, x: jax.Array, t: jax.Array, s: jax.Arr
     key_corrector, key_predictor = jax.random.split(key)
     _, sigma = _rates(t, config)
     step_size = (2 * config.langevin_snr * sigma) ** 2
-    score = lambda x: -epsilon(x, t) / sigma  # noqa: E731
-    x, _ = paths.langevin(key_corrector, score, x, step_size, config.num_langevin_steps)
+    x, _ = paths.langevin(key_corrector, lambda x: -epsilon(x, t) / sigma, x, step_size, config.num_langevin_steps)
     return _ancestral(key_predictor, epsilon, x, t, s, config) if config.predictor else x
 
 

@@ -69,7 +69,7 @@ class Sweep:
       num_steps: the runs' length.
       steps: i[num_evals], the steps taken at each point of the history.
       history: f[..., num_evals] by name (see `Result.history`), NaN after a divergence.
-      metrics: f[...] by name, NaN where a target lacks one; `mode_mass` is f[..., modes].
+      metrics: f[...] by name, NaN where a target lacks one; those of modes and classes are f[..., modes].
       verdict: strings[...].
       diverged_at: i[...], the step that was not finite, −1 where there was none.
       thresholds: the verdict's.
@@ -111,7 +111,7 @@ class Sweep:
         lane = (target, config, seed)
         metrics: dict[str, Any] = {k: float(v[lane]) for k, v in self.metrics.items() if v.ndim == 3}
         if num_modes := len(self.targets[target].modes.scales):
-            metrics["mode_mass"] = self.metrics["mode_mass"][lane][:num_modes]
+            metrics |= {k: v[lane][:num_modes] for k, v in self.metrics.items() if v.ndim == 4}
         standardize = train.is_standardized(self.configs[config], self.standardize)
         shift, scale = jax.device_get(train.units(self.targets[target], standardize))
         bound = train.bind(self.configs[config], dim=self.targets[target].dim, num_steps=self.num_steps)
@@ -156,7 +156,8 @@ def sweep(
       thresholds: the verdict's.
       lanes_per_device: the width of a block, at most; None for what suits device and networks. Equal widths give equal
         bits; fewer lanes than fill a block of all devices make it narrower.
-      padding: whether networks of different sizes share a program, the smaller ones padded; None for what is faster.
+      padding: whether networks of different sizes, and kinds of losses, share a program, the smaller ones padded; None
+        for what is faster.
       matmul_precision: of float32 products; on GPUs and TPUs `highest`, `high` or `default` (TF32 or bfloat16).
       devices: None for all of this process. Where there are several processes (see `jax.distributed`), each trains its
         share of the blocks on its own devices, and all get all results.

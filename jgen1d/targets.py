@@ -81,6 +81,25 @@ class Target:
         """F⁻¹(u) for `u` of any shape, each in (0, 1). Raises ValueError unless dim is 1."""
         return self._known(self.family.quantile, "quantile function")(self._leaves(), jnp.asarray(u, dtype=float))
 
+    def label(self, key: Key, x: jax.Array) -> jax.Array:
+        """Which mode each of f32[n, dim] is from, i32[n]: a draw given where it lies, so that x and it are a joint one.
+
+        Modes are taken for what they are in mixtures of normals.
+        """
+        return jax.random.categorical(key, _component_log_probs(jax.tree.map(jnp.asarray, self.modes), x))
+
+    def most_probable_label(self, x: jax.Array) -> jax.Array:
+        """The mode that each of f32[n, dim] is most probably from, i32[n]."""
+        return jnp.argmax(_component_log_probs(jax.tree.map(jnp.asarray, self.modes), x), axis=1)
+
+    def mode(self, index: jax.Array | int) -> Target:
+        """One mode as a target of its own, the normal around its centre."""
+        modes = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(jnp.asarray(leaf), index, 1), self.modes)
+        modes = modes._replace(weights=jnp.ones(1))
+        params = MixtureParams(modes.weights, modes.centers, modes.scales, jnp.zeros(0), jnp.zeros(0))
+        family = NORMAL_MIXTURE if self.dim == 1 else PLANAR_MIXTURE
+        return Target(params, modes.centers[0], jnp.tile(modes.scales, self.dim), modes, family, self.dim, self.name)
+
     @property
     def has_density(self) -> bool:
         """Whether `log_prob` is known: not for the distribution of a finite sample."""
@@ -121,10 +140,15 @@ class MixtureParams(NamedTuple):
     knots_cdf: jax.Array
 
 
-def _mixture_log_prob(params: MixtureParams, x: jax.Array) -> jax.Array:
+def _component_log_probs(params: MixtureParams | Modes, x: jax.Array) -> jax.Array:
+    """log wₖ N(x; cₖ, sₖ² I), f32[n, k], at f32[n, dim]."""
     z = (x[:, None, :] - params.centers[None]) / params.scales[None, :, None]
     normalizer = jnp.log(params.weights) - x.shape[1] * (jnp.log(params.scales) + 0.5 * LOG_2PI)
-    return logsumexp(normalizer[None] - 0.5 * jnp.sum(z**2, axis=2), axis=1)
+    return normalizer[None] - 0.5 * jnp.sum(z**2, axis=2)
+
+
+def _mixture_log_prob(params: MixtureParams, x: jax.Array) -> jax.Array:
+    return logsumexp(_component_log_probs(params, x), axis=1)
 
 
 def _mixture_cdf(params: MixtureParams, x: jax.Array) -> jax.Array:

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from jgen1d import metrics as metrics_lib
 from jgen1d import verdict as verdict_lib
-from jgen1d.core import Config, Info, Key, Method, State, bind, validate
+from jgen1d.core import Config, Info, Key, Method, State, bind, given, num_classes, validate
 from jgen1d.targets import Target
 
 NUM_CURVE_SAMPLES = 1_000
@@ -50,12 +51,29 @@ def start(method: Method, key: Key, config: Config) -> Run:
     return Run(key_data, key_step, key_eval, method.init(key_init, config), jnp.zeros((), int), jnp.full((), -1, int))
 
 
-def draw(key_data: Key, step: jax.Array, target: Target, num_steps: int, num_rows: int, standardize: bool) -> jax.Array:
-    """The data of `num_steps` steps from `step` on: f32[num_steps, num_rows, dim], in training units."""
+class Batches(NamedTuple):
+    """Some steps' rows, f32[num_steps, rows, dim] in training units, and their labels, i32[num_steps, rows] or None."""
+
+    rows: jax.Array
+    labels: jax.Array | None
+
+
+def draw(
+    key_data: Key, step: jax.Array, target: Target, num_steps: int, num_rows: int, standardize: bool, labelled: bool
+) -> Batches:
+    """The data of `num_steps` steps from `step` on, with labels or without."""
     words, as_key = _step_keys(key_data, step, num_steps)
-    batches = jax.lax.map(lambda words: target.sample(as_key(words), num_rows), words)
+
+    def one(words: jax.Array) -> Batches:
+        if not labelled:
+            return Batches(target.sample(as_key(words), num_rows), None)
+        key_rows, key_labels = jax.random.split(as_key(words))
+        rows = target.sample(key_rows, num_rows)
+        return Batches(rows, target.label(key_labels, rows))
+
+    batches = jax.lax.map(one, words)
     shift, scale = units(target, standardize)
-    return (batches - shift[None, None]) / scale[None, None]
+    return batches._replace(rows=(batches.rows - shift[None, None]) / scale[None, None])
 
 
 def _step_keys(key: Key, step: jax.Array, num_steps: int) -> tuple[jax.Array, Callable[[jax.Array], Key]]:
@@ -68,16 +86,18 @@ def _step_keys(key: Key, step: jax.Array, num_steps: int) -> tuple[jax.Array, Ca
     return jax.random.key_data(keys), functools.partial(jax.random.wrap_key_data, impl=jax.random.key_impl(key))
 
 
-def advance(method: Method, run: Run, batches: jax.Array, config: Config) -> tuple[Run, Info]:
-    """Takes one step per batch, f32[num_steps, rows, dim]. Returns the run and the mean info of these steps.
+def advance(method: Method, run: Run, batches: Batches, config: Config) -> tuple[Run, Info]:
+    """Takes one step per batch. Returns the run and the mean info of these steps.
 
     A run that becomes non-finite is frozen: its state stays what it was before these steps, its info is NaN.
     """
 
-    def step(state: State, inputs: tuple[jax.Array, jax.Array]) -> tuple[State, Info]:
-        return method.step(as_key(inputs[0]), state, inputs[1], config)
+    def step(state: State, inputs: tuple[jax.Array, Batches]) -> tuple[State, Info]:
+        words, (rows, labels) = inputs
+        return method.step(as_key(words), state, rows, config, **given(labels))
 
-    words, as_key = _step_keys(run.key_step, run.step, len(batches))
+    num_steps = len(batches.rows)
+    words, as_key = _step_keys(run.key_step, run.step, num_steps)
     state, infos = jax.lax.scan(step, run.state, (words, batches))
     bad = ~jnp.all(jnp.isfinite(jnp.stack(jax.tree.leaves(infos))), axis=0)
     diverged_now = run.step + jnp.argmax(bad)
@@ -85,13 +105,30 @@ def advance(method: Method, run: Run, batches: jax.Array, config: Config) -> tup
     alive = diverged_at < 0
     state = jax.tree.map(functools.partial(jnp.where, alive), state, run.state)
     info = {name: jnp.where(alive, jnp.mean(values), jnp.nan) for name, values in infos.items()}
-    return run._replace(state=state, step=run.step + len(batches), diverged_at=diverged_at), info
+    return run._replace(state=state, step=run.step + num_steps, diverged_at=diverged_at), info
 
 
-def sample(method: Method, run: Run, config: Config, shift: jax.Array, scale: jax.Array, num_samples: int) -> jax.Array:
-    """Draws f32[num_samples, dim] from the run's model, in data units."""
+def sample(method: Method, run: Run, target: Target, config: Config, num_samples: int, standardize: bool) -> jax.Array:
+    """Draws f32[num_samples, dim] from the run's model, in data units; of a model with classes as often as they are."""
     key = jax.random.fold_in(run.key_eval, run.step)
-    return shift[None] + scale[None] * method.sample(key, run.state, num_samples, config)
+    return _sample(key, method, run.state, target, config, num_samples, *units(target, standardize), None)
+
+
+def _sample(
+    key: Key,
+    method: Method,
+    state: State,
+    target: Target,
+    config: Config,
+    num_samples: int,
+    shift: jax.Array,
+    scale: jax.Array,
+    labels: jax.Array | None,
+) -> jax.Array:
+    if num_classes(config) and labels is None:
+        key, key_labels = jax.random.split(key)
+        labels = jax.random.categorical(key_labels, jnp.log(jnp.asarray(target.modes.weights)), shape=(num_samples,))
+    return shift[None] + scale[None] * method.sample(key, state, num_samples, config, **given(labels))
 
 
 def units(target: Target, standardize: bool) -> tuple[jax.Array, jax.Array]:
@@ -101,23 +138,60 @@ def units(target: Target, standardize: bool) -> tuple[jax.Array, jax.Array]:
 
 
 def log_prob(
-    method: Method, state: State, x: jax.Array, config: Config, shift: jax.Array, scale: jax.Array
+    method: Method,
+    state: State,
+    x: jax.Array,
+    target: Target,
+    config: Config,
+    shift: jax.Array,
+    scale: jax.Array,
+    labels: jax.Array | None = None,
 ) -> jax.Array:
-    """The model's log density in nats per data unit, f32[n], at x: f32[n, dim] in data units."""
+    """The model's log density in nats per data unit, f32[n], at x: f32[n, dim] in data units.
+
+    Of a model with classes, that of given labels i32[n]; for None, of their mixture, with the target's weights.
+    """
     assert method.log_prob is not None
-    return method.log_prob(state, (x - shift[None]) / scale[None], config) - jnp.sum(jnp.log(scale))
+    evaluate, z = method.log_prob, (x - shift[None]) / scale[None]
+    if num_classes(config) and labels is None:
+        weights = jnp.asarray(target.modes.weights)
+
+        def joint(label: jax.Array) -> jax.Array:
+            return jnp.log(weights[label]) + evaluate(state, z, config, **given(jnp.full(len(z), label)))
+
+        log_q = jax.nn.logsumexp(jax.lax.map(joint, jnp.arange(num_classes(config))), axis=0)
+    else:
+        log_q = evaluate(state, z, config, **given(labels))
+    return log_q - jnp.sum(jnp.log(scale))
 
 
 def evaluate(method: Method, run: Run, target: Target, config: Config, num_samples: int, standardize: bool) -> Info:
     """The metrics of the trained model, in data units, from `num_samples` samples."""
-    shift, scale = units(target, standardize)
-    samples = sample(method, run, config, shift, scale, num_samples)
-    return score(samples, target) | divergence(method, run, target, config, num_samples, standardize)
+    samples = sample(method, run, target, config, num_samples, standardize)
+    of_classes = score_classes(method, run, target, config, num_samples, standardize)
+    return score(samples, target) | divergence(method, run, target, config, num_samples, standardize) | of_classes
 
 
 def score(samples: jax.Array, target: Target) -> Info:
     """`metrics.evaluate` with its own reference."""
     return metrics_lib.evaluate(samples, target, metrics_lib.reference(target, len(samples)))
+
+
+def score_classes(
+    method: Method, run: Run, target: Target, config: Config, num_samples: int, standardize: bool
+) -> Info:
+    """`metrics.evaluate_class` of every class, f32[classes] by name, where the model has some."""
+    if not num_classes(config):
+        return {}
+    count = max(1, num_samples // num_classes(config))
+    key, (shift, scale) = jax.random.fold_in(run.key_eval, 1), units(target, standardize)
+
+    def one(label: jax.Array) -> Info:
+        key_class, labels = jax.random.fold_in(key, label), jnp.full(count, label)
+        samples = _sample(key_class, method, run.state, target, config, count, shift, scale, labels)
+        return metrics_lib.evaluate_class(samples, target, label)
+
+    return jax.lax.map(one, jnp.arange(num_classes(config)))
 
 
 def divergence(method: Method, run: Run, target: Target, config: Config, num_points: int, standardize: bool) -> Info:
@@ -128,7 +202,7 @@ def divergence(method: Method, run: Run, target: Target, config: Config, num_poi
         points = target.quantile((jnp.arange(num_points) + 0.5) / num_points)[:, None]
     else:
         points = target.sample(jax.random.fold_in(run.key_eval, 0), num_points)
-    log_q = log_prob(method, run.state, points, config, *units(target, standardize))
+    log_q = log_prob(method, run.state, points, target, config, *units(target, standardize))
     return {"kl": metrics_lib.kl(target.log_prob(points), log_q)}
 
 
@@ -144,7 +218,7 @@ class Result:
       steps: i[num_evals], the steps taken at each point of the history.
       history: f[num_evals] by name: the mean of each info over the steps since the point before (one minibatch's losses
         are noise; NaN once diverged), and `metrics.curves` of `NUM_CURVE_SAMPLES` samples.
-      metrics: floats by name (`mode_mass` an array), from `num_samples` samples.
+      metrics: floats by name (arrays where they are of modes or classes), from `num_samples` samples.
       verdict: one of `verdict.VERDICTS`.
       diverged_at: the step that was not finite, −1 where there was none.
       shift: f[dim], from training units to data units: data = shift + scale · x.
@@ -163,17 +237,38 @@ class Result:
     shift: np.ndarray
     scale: np.ndarray
 
-    def sample(self, key: Key, num_samples: int) -> jax.Array:
-        """Draws f32[num_samples, dim] in data units."""
-        draws = self.method.sample(key, self.state, num_samples, self.config)
-        return jnp.asarray(self.shift)[None] + jnp.asarray(self.scale)[None] * draws
+    def sample(self, key: Key, num_samples: int, condition: ArrayLike | None = None) -> jax.Array:
+        """Draws f32[num_samples, dim] in data units.
 
-    def log_prob(self, x: jax.Array) -> jax.Array:
-        """The model's log density, f32[n], at f32[n, dim] in data units. Raises ValueError where it is intractable."""
+        Of a model with classes, those of the labels `condition`, i32[num_samples] or one for all; for None, classes are
+        drawn as often as the target has them. Raises ValueError for labels of a model without classes.
+        """
+        units = jnp.asarray(self.shift), jnp.asarray(self.scale)
+        labels = self._labels(condition, num_samples)
+        return _sample(key, self.method, self.state, self.target, self.config, num_samples, *units, labels)
+
+    def log_prob(self, x: jax.Array, condition: ArrayLike | None = None) -> jax.Array:
+        """The model's log density, f32[n], at f32[n, dim] in data units. Raises ValueError where it is intractable.
+
+        Of a model with classes, that of the labels `condition`, i32[n] or one for all; for None, of their mixture.
+        """
         if self.method.log_prob is None:
             raise ValueError("log_prob: this method's density is intractable")
-        shift, scale = jnp.asarray(self.shift), jnp.asarray(self.scale)
-        return log_prob(self.method, self.state, jnp.asarray(x, dtype=float), self.config, shift, scale)
+        x, units = jnp.asarray(x, dtype=float), (jnp.asarray(self.shift), jnp.asarray(self.scale))
+        return log_prob(self.method, self.state, x, self.target, self.config, *units, self._labels(condition, len(x)))
+
+    def _labels(self, condition: ArrayLike | None, num_rows: int) -> jax.Array | None:
+        if condition is None:
+            return None
+        if not num_classes(self.config):
+            raise ValueError("condition: this model has no classes")
+        labels = np.asarray(condition)
+        allowed = np.issubdtype(labels.dtype, np.integer) and labels.shape in ((), (num_rows,))
+        if not allowed or labels.min() < 0 or labels.max() >= num_classes(self.config):
+            raise ValueError(
+                f"condition: must be an integer, or {num_rows} of them, from 0 to {num_classes(self.config) - 1}"
+            )
+        return jnp.broadcast_to(labels, (num_rows,))
 
 
 def fit(
@@ -249,15 +344,13 @@ def _fit(
     standardize: bool,
 ) -> tuple[Run, Info, Info]:
     """The whole run: an inner scan trains, the outer one evaluates. Returns run, history and final metrics."""
-    shift, scale = units(target, standardize)
-    num_rows = batch_size * method.num_minibatches(config)
+    num_rows, labelled = batch_size * method.num_minibatches(config), num_classes(config) > 0
     reference = metrics_lib.reference(target, NUM_CURVE_SAMPLES)
 
     def interval(run: Run, _: None) -> tuple[Run, Info]:
-        run, info = advance(
-            method, run, draw(run.key_data, run.step, target, eval_every, num_rows, standardize), config
-        )
-        samples = sample(method, run, config, shift, scale, NUM_CURVE_SAMPLES)
+        batches = draw(run.key_data, run.step, target, eval_every, num_rows, standardize, labelled)
+        run, info = advance(method, run, batches, config)
+        samples = sample(method, run, target, config, NUM_CURVE_SAMPLES, standardize)
         return run, info | metrics_lib.curves(samples, target, reference)
 
     run, history = jax.lax.scan(interval, start(method, key, config), length=num_steps // eval_every)
@@ -277,6 +370,11 @@ def prepare(
             raise ValueError(f"{name}={value!r}: must be an integer of at least 1")
     if not isinstance(config, method.Config):
         raise ValueError(f"config must be a {method.Config.__module__}.{method.Config.__qualname__}, not {config!r}")
+    num_modes = len(target.modes.scales)
+    if num_classes(config) not in (0, num_modes):
+        raise ValueError(
+            f"num_classes={num_classes(config)}: the target {target.name!r} has {num_modes or 'no'} modes to be labels"
+        )
     config = bind(config, dim=target.dim, num_steps=int(num_steps))
     validate(config)
     jax.eval_shape(method.init, jax.random.key(0), config)

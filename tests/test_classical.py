@@ -241,7 +241,9 @@ def test_em_is_scikit_learns_and_never_lowers_the_likelihood(dim, covariance, k)
 
     @jax.jit
     def run(state):
-        step = lambda state, _: gmm.step(jax.random.key(0), state, jnp.asarray(data, jnp.float32), config)  # noqa: E731
+        def step(state, _):
+            return gmm.step(jax.random.key(0), state, jnp.asarray(data, jnp.float32), config)
+
         return jax.lax.scan(step, state, length=30)
 
     state, info = run(state)
@@ -343,7 +345,8 @@ def test_mixtures_by_gradient_are_mixtures_of_products():
     np.testing.assert_allclose(log_prob(gradient_mle, state, x, config), want, rtol=1e-4, atol=1e-4)
     samples = draws(gradient_mle, state, config)
     for axis in range(2):
-        cdf = lambda x, axis=axis: (  # noqa: E731
-            scipy.stats.logistic.cdf(x[:, None], params["location"][:, axis], scales[:, axis]) @ weights
-        )
+
+        def cdf(x, axis=axis):
+            return scipy.stats.logistic.cdf(x[:, None], params["location"][:, axis], scales[:, axis]) @ weights
+
         assert_same_law(samples[:, axis], cdf)

@@ -160,15 +160,14 @@ def test_presets_are_valid_and_unknown_ones_named(method):
     core.validate(method.preset("robust"))
 
 
-def test_sweep_runs_in_two_dimensions(method, config):
-    """A sweep, not `fit`, for its programs that measure serve all methods. In one dimension there are more below."""
-    done = jgen1d.sweep(method, [jgen1d.TARGETS["ring"]], [config], [0], num_steps=4, num_samples=64)
-    result = done.result(0, 0, 0)
-    assert result.verdict in jgen1d.verdict.VERDICTS
-    assert result.sample(jax.random.key(1), 5).shape == (5, 2)
-    assert all(curve.shape == (4,) for curve in result.history.values())
-    assert ("kl" in result.metrics) == (method.log_prob is not None)
-    np.testing.assert_array_equal(result.steps, [1, 2, 3, 4])
+def test_fit_runs_in_one_and_two_dimensions(method, config):
+    for name in ("normal", "ring"):
+        result = jgen1d.fit(jax.random.key(0), method, jgen1d.TARGETS[name], config, num_steps=4, num_samples=64)
+        assert result.verdict in jgen1d.verdict.VERDICTS
+        assert result.sample(jax.random.key(1), 5).shape == (5, result.target.dim)
+        assert all(curve.shape == (4,) for curve in result.history.values())
+        assert ("kl" in result.metrics) == (method.log_prob is not None)
+        np.testing.assert_array_equal(result.steps, [1, 2, 3, 4])
 
 
 def test_start_is_the_same_for_the_same_key(method, config):

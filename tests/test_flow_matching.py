@@ -99,31 +99,6 @@ def test_exact_velocity_of_a_normal_is_the_closed_form(t):
         np.testing.assert_allclose(np.asarray(found)[inside], transport[inside], atol=2e-3)
 
 
-@pytest.mark.parametrize("name", ["bimodal", "exponential"])
-def test_denoiser_is_the_posterior_mean(name):
-    """By adaptive quadrature over the data, in training units."""
-    target = jgen1d.TARGETS[name]
-    shift, scale = float(target.mean[0]), float(target.std[0])
-    alpha, sigma = 0.7, 0.5
-    ends = (-1.0, 14.0) if name == "exponential" else (-4.0, 4.0)
-    for x in (-1.0, 0.2, 1.1):
-        grid = np.linspace(*ends, 4001)
-        density = np.exp(np.asarray(target.log_prob((shift + scale * grid)[:, None]), np.float64))
-        density = density * np.exp(-0.5 * ((x - alpha * grid) / sigma) ** 2)
-        exact = np.trapezoid(grid * density, grid) / np.trapezoid(density, grid)
-        found = theory.denoise(target, column(x), alpha, sigma, shift=shift, scale=scale)
-        np.testing.assert_allclose(found, [[exact]], atol=3e-3)
-
-
-def test_exact_score_in_two_dimensions_is_the_gradient_of_the_log_density():
-    ring = targets.ring(3, 1.0, 0.2)
-    alpha, sigma = 0.6, 0.8
-    noised = targets.mixture(np.ones(3), alpha * np.asarray(ring.params.centers), np.sqrt(0.36 * 0.04 + 0.64))
-    x = jax.random.normal(jax.random.key(1), (4, 2))
-    gradient = jax.grad(lambda x: jnp.sum(noised.log_prob(x)))(x)
-    np.testing.assert_allclose(theory.score(ring, x, alpha, sigma), gradient, atol=1e-4)
-
-
 def test_exact_velocity_carries_noise_to_the_target():
     bimodal = jgen1d.TARGETS["bimodal"]
     noise = stats.norm.ppf((np.arange(400) + 0.5) / 400)[:, None]

@@ -106,8 +106,7 @@ def _log_prob(params: PyTree, x: jax.Array, config: Config) -> jax.Array:
         return jnp.sum(jax.nn.logsumexp(log_shares + log_densities, axis=2), axis=1)
     digits = _digits(x, config)
     log_digits = jnp.sum(jax.nn.log_sigmoid(digits * _net(config).apply(params, digits)), axis=1)
-    z = x / config.spread
-    log_slopes = jnp.sum(jax.nn.log_sigmoid(z) + jax.nn.log_sigmoid(-z) - jnp.log(config.spread), axis=1)
+    log_slopes = jnp.sum(jax.scipy.stats.logistic.logpdf(x, scale=config.spread), axis=1)
     return log_digits + config.dim * config.num_bits * math.log(2) + log_slopes
 
 

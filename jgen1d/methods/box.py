@@ -42,15 +42,8 @@ def init(key: Key, config: Config) -> State:
 def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
     """Takes f32[n, dim] into the box.
 
-    Args:
-      key: not used.
-      state: from `init` or the step before.
-      batch: f32[n, dim].
-      config: the hyper-parameters.
-
-    Returns:
-      The next state, and `loss`: the batch's mean negative log-likelihood in nats, after the box has grown to hold it
-      (it may be infinite before); `width`: the mean length of the box's sides.
+    The info has `loss`, the batch's mean negative log-likelihood in nats, after the box has grown to hold it (it may be
+    infinite before), and `width`, the mean length of the box's sides.
     """
     del key
     low, high = jnp.min(batch, axis=0), jnp.max(batch, axis=0)

@@ -6,13 +6,14 @@ Time is continuous, from data (t = 0) to noise (t = 1), and α² + σ² = 1 (Ho 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jgen1d import descent, nets, paths, samplers
-from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
+from jgen1d import descent, guidance, nets, paths, samplers
+from jgen1d.core import Info, Key, Method, PyTree, check_condition, pytree_dataclass, static, traced
 from jgen1d.descent import State
 
 PREDICTIONS = ("epsilon", "x0", "v", "score")
@@ -20,7 +21,7 @@ WEIGHTINGS = ("simple", "x0", "v", "elbo", "min_snr", "denoising_score_matching"
 
 
 @pytree_dataclass
-class Config(descent.DescentConfig):
+class Config(guidance.GuidedConfig):
     """Hyper-parameters. The network is sized for standardised data."""
 
     learning_rate: float = traced(default=1e-2, at_least=0, help="Adam's step size")
@@ -57,22 +58,27 @@ def init(key: Key, config: Config) -> State:
     return descent.start(_net(config).init(key), config)
 
 
-def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
-    """One step on f32[n, dim]: `loss` is the mean of `losses`."""
+def step(
+    key: Key, state: State, batch: jax.Array, config: Config, condition: jax.Array | None = None
+) -> tuple[State, Info]:
+    """One step on f32[n, dim] and, with classes, their labels i32[n]: `loss` is the mean of `losses`."""
+    condition = check_condition(config, condition, len(batch))
+    if condition is not None:
+        key, key_drop = jax.random.split(key)
+        condition = guidance.drop(key_drop, condition, config)
     key_noise, key_time = jax.random.split(key)
     noise = jax.random.normal(key_noise, batch.shape)
-    n = len(batch)
-    # One time in each of n cells: the rows are independent, and the loss's variance over times goes.
-    cells = (jnp.arange(n) + jax.random.uniform(key_time)) / n
-    t = (samplers.MIN_TIME + (1 - samplers.MIN_TIME) * cells)[:, None]
+    t = samplers.MIN_TIME + (1 - samplers.MIN_TIME) * paths.stratified_times(key_time, len(batch))
 
     def loss_of(params: PyTree) -> tuple[jax.Array, Info]:
-        return jnp.mean(losses(params, batch, noise, t, config)), {}
+        return jnp.mean(losses(params, batch, noise, t, config, condition)), {}
 
     return descent.descend(loss_of, state, config)
 
 
-def losses(params: PyTree, data: jax.Array, noise: jax.Array, t: jax.Array, config: Config) -> jax.Array:
+def losses(
+    params: PyTree, data: jax.Array, noise: jax.Array, t: jax.Array, config: Config, condition: jax.Array | None = None
+) -> jax.Array:
     """The weighted squared error in each row, f32[n], summed over dimensions.
 
     With SNR = α²/σ², the error of the noise is SNR, and that of v is SNR + 1 times the error of the data. The
@@ -86,6 +92,7 @@ def losses(params: PyTree, data: jax.Array, noise: jax.Array, t: jax.Array, conf
       noise: f32[n, dim], from N(0, I).
       t: f32[n, 1], in [MIN_TIME, 1].
       config: `prediction`, `weighting`, `noise_schedule`.
+      condition: labels i32[n] of the data, negative where the network is not to know.
 
     References:
       Ho et al. 2020, Denoising diffusion probabilistic models, equation 14: `simple`.
@@ -95,7 +102,7 @@ def losses(params: PyTree, data: jax.Array, noise: jax.Array, t: jax.Array, conf
       Vincent 2011, A connection between score matching and denoising autoencoders, section 4.
     """
     alpha, sigma, d_alpha, d_sigma = paths.SCHEDULES[config.noise_schedule].rates(t)
-    estimate = _estimate(params, alpha * data + sigma * noise, t, config)
+    estimate = _estimate(params, alpha * data + sigma * noise, t, config, condition)
     error = jnp.sum((estimate.v - (alpha * noise - sigma * data)) ** 2, axis=1)
     match config.weighting:  # of the error of v, which is finite at all times
         case "simple":
@@ -113,65 +120,84 @@ def losses(params: PyTree, data: jax.Array, noise: jax.Array, t: jax.Array, conf
     return weight[:, 0] * error
 
 
-def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
-    """Draws f32[num_samples, dim] with the config's sampler."""
-    return _generate(key, state, num_samples, config)[0]
+def sample(key: Key, state: State, num_samples: int, config: Config, condition: jax.Array | None = None) -> jax.Array:
+    """Draws f32[num_samples, dim] with the config's sampler, of labels i32[num_samples] or of all data."""
+    return _generate(key, state, num_samples, config, condition)[0]
 
 
-def sample_path(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
+def sample_path(
+    key: Key, state: State, num_samples: int, config: Config, condition: jax.Array | None = None
+) -> jax.Array:
     """The way of the samples that `sample` draws, from noise on: f32[num_sampling_steps + 1, num_samples, dim]."""
-    _, way, noise = _generate(key, state, num_samples, config)
+    _, way, noise = _generate(key, state, num_samples, config, condition)
     return jnp.concatenate([noise[None], way])
 
 
-def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
+def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """The log density, f32[n], of what the probability-flow ODE makes of N(0, I), with its exact divergence.
+
+    It is that of the labels i32[n], with the config's guidance, or of all data.
 
     References:
       Song et al. 2021, Score-based generative modeling through stochastic differential equations, equation 39.
     """
     path = paths.SCHEDULES[config.noise_schedule]
     times = samplers.time_grid(path, config.spacing, config.num_likelihood_steps + 1)
-    field, angles = samplers.flow(lambda x, t: estimate(state, x, t, config).v, path, times)
+    predict = _guided(state, config, condition, len(x))
+    field, angles = samplers.flow(lambda x, t: predict(x, t).v, path, times)
     return paths.log_prob_by_flow(field, x, angles[::-1])
 
 
-def estimate(state: State, x: jax.Array, t: jax.Array, config: Config) -> Estimate:
-    """The learnt expectations at f32[n, dim] and times f32[n, 1] or f32[], in [MIN_TIME, 1]."""
-    return _estimate(state.weights, x, t, config)
+def estimate(state: State, x: jax.Array, t: jax.Array, config: Config, condition: jax.Array | None = None) -> Estimate:
+    """The learnt expectations at f32[n, dim] and times f32[n, 1] or f32[], in [MIN_TIME, 1]; without guidance."""
+    return _estimate(state.weights, x, t, config, condition)
 
 
-def score(state: State, x: jax.Array, t: jax.Array, config: Config) -> jax.Array:
+def score(state: State, x: jax.Array, t: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """The learnt score −noise/σ, f32[n, dim], at f32[n, dim] and times f32[n, 1] or f32[]; `theory.score` is exact."""
-    return -estimate(state, x, t, config).noise / paths.SCHEDULES[config.noise_schedule].sigma(t)
+    return -estimate(state, x, t, config, condition).noise / paths.SCHEDULES[config.noise_schedule].sigma(t)
 
 
-def velocity(state: State, x: jax.Array, t: jax.Array, config: Config) -> jax.Array:
+def velocity(state: State, x: jax.Array, t: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """The learnt probability-flow ODE's right side, dx/dt = α′·data + σ′·noise, f32[n, dim]; arguments as of `score`.
 
     As α² + σ² = 1, it is v times the rate of the angle arctan(σ/α).
     """
     alpha, sigma, d_alpha, d_sigma = paths.SCHEDULES[config.noise_schedule].rates(t)
-    return (alpha * d_sigma - sigma * d_alpha) * estimate(state, x, t, config).v
+    return (alpha * d_sigma - sigma * d_alpha) * estimate(state, x, t, config, condition).v
 
 
-def _generate(key: Key, state: State, num_samples: int, config: Config) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _generate(
+    key: Key, state: State, num_samples: int, config: Config, condition: jax.Array | None
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    predict = _guided(state, config, condition, num_samples)
     key_start, key_sampler = jax.random.split(key)
     noise = jax.random.normal(key_start, (config.dim, num_samples)).T
-    end, way = samplers.generate(key_sampler, lambda x, t: estimate(state, x, t, config).noise, noise, config)
+    end, way = samplers.generate(key_sampler, lambda x, t: predict(x, t).noise, noise, config)
     return end, way, noise
 
 
 def _net(config: Config) -> nets.Net:
     features = 2 * config.num_frequencies
-    return nets.mlp(config.dim + features, config.dim, config.widths, activation=config.activation)
+    return nets.mlp(
+        config.dim + features, config.dim, config.widths, activation=config.activation, num_classes=config.num_classes
+    )
 
 
-def _estimate(params: PyTree, x: jax.Array, t: jax.Array, config: Config) -> Estimate:
+def _guided(
+    state: State, config: Config, condition: jax.Array | None, num_rows: int
+) -> Callable[[jax.Array, jax.Array], Estimate]:
+    """What samples and likelihoods follow, of x: f32[num_rows, dim] and t."""
+    if condition is not None:
+        check_condition(config, condition, num_rows)
+    return lambda x, t: guidance.guide(lambda given: estimate(state, x, t, config, given), condition, config)
+
+
+def _estimate(params: PyTree, x: jax.Array, t: jax.Array, config: Config, condition: jax.Array | None) -> Estimate:
     """Of standardised data, x has variance 1 at all times; the best prediction of v is 0 if they are normal."""
     path = paths.SCHEDULES[config.noise_schedule]
     alpha, sigma = path.alpha(t), path.sigma(t)
-    output = _net(config).apply(params, _features(x, t, config))
+    output = _net(config).apply(params, nets.with_time(x, t, config.num_frequencies), condition)
     match config.prediction:
         case "v":
             return Estimate(alpha * x - sigma * output, sigma * x + alpha * output, output)
@@ -182,11 +208,6 @@ def _estimate(params: PyTree, x: jax.Array, t: jax.Array, config: Config) -> Est
         case _:  # the score is −1/σ times a network of unit scale: Song & Ermon 2020, technique 3
             noise = -output
     return Estimate((x - sigma * noise) / alpha, noise, (noise - sigma * x) / alpha)
-
-
-def _features(x: jax.Array, t: jax.Array, config: Config) -> jax.Array:
-    features = nets.time_features(jnp.reshape(t, (-1, 1)), config.num_frequencies)
-    return jnp.concatenate([x, jnp.broadcast_to(features, (len(x), features.shape[1]))], axis=1)
 
 
 METHOD = Method(Config, init, step, sample, log_prob)

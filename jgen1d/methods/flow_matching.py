@@ -6,18 +6,16 @@ x_t = α(t)·data + σ(t)·noise runs from noise (t = 0) to data (t = 1); the fi
 
 from __future__ import annotations
 
-import functools
-
 import jax
 import jax.numpy as jnp
 
-from jgen1d import descent, nets, paths
-from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
+from jgen1d import descent, guidance, nets, paths
+from jgen1d.core import Info, Key, Method, PyTree, check_condition, pytree_dataclass, static, traced
 from jgen1d.descent import State
 
 
 @pytree_dataclass
-class Config(descent.DescentConfig):
+class Config(guidance.GuidedConfig):
     """Hyper-parameters. The field is sized for standardised data."""
 
     learning_rate: float = traced(default=1e-2, at_least=0, help="Adam's step size")
@@ -37,39 +35,56 @@ class Config(descent.DescentConfig):
 
 
 def init(key: Key, config: Config) -> State:
-    """Draws the field's parameters."""
+    """Draws the field's parameters. Raises ValueError for options that do not go together."""
+    if config.num_classes and config.coupling == "transport":
+        raise ValueError("coupling='transport' does not go with num_classes: noise would tell the classes apart")
     return descent.start(_net(config).init(key), config)
 
 
-def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
-    """One step on f32[n, dim]: `loss` is the mean squared error of the velocity, summed over dimensions."""
+def step(
+    key: Key, state: State, batch: jax.Array, config: Config, condition: jax.Array | None = None
+) -> tuple[State, Info]:
+    """One step on f32[n, dim] and, with classes, their labels i32[n].
+
+    `loss` is the mean squared error of the velocity, summed over dimensions.
+    """
+    condition = check_condition(config, condition, len(batch))
+    if condition is not None:
+        key, key_drop = jax.random.split(key)
+        condition = guidance.drop(key_drop, condition, config)
     key_noise, key_step = jax.random.split(key)
     noise = jax.random.normal(key_noise, batch.shape)
     if config.coupling == "transport":
         key_plan, key_step = jax.random.split(key_step)
         noise, batch = couple(key_plan, noise, batch, config)
-    return _regress(key_step, state, noise, batch, config)
+    return _regress(key_step, state, noise, batch, config, condition)
 
 
-def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
-    """Draws f32[num_samples, dim] by integrating the field from noise."""
+def sample(key: Key, state: State, num_samples: int, config: Config, condition: jax.Array | None = None) -> jax.Array:
+    """Draws f32[num_samples, dim] by integrating the field from noise, of labels i32[num_samples] or of all data."""
     noise = jax.random.normal(key, (config.dim, num_samples)).T
-    return transport(state, noise, config)[0]
+    return transport(state, noise, config, condition)[0]
 
 
-def transport(state: State, noise: jax.Array, config: Config) -> tuple[jax.Array, jax.Array]:
+def transport(
+    state: State, noise: jax.Array, config: Config, condition: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
     """Where the learnt flow carries f32[n, dim]: the end, f32[n, dim], and the way, f32[steps, n, dim]."""
-    return paths.solve(functools.partial(_field, state, config), noise, _times(config), config.integrator)
+    return paths.solve(_field(state, config, condition, len(noise)), noise, _times(config), config.integrator)
 
 
-def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
-    """The log density of the flow, f32[n], by integrating the field and its exact divergence back to the noise."""
-    return paths.log_prob_by_flow(functools.partial(_field, state, config), x, _times(config)[::-1], config.integrator)
+def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
+    """The log density of the flow, f32[n], by integrating the field and its exact divergence back to the noise.
+
+    It is that of the labels i32[n], with the config's guidance, or of all data.
+    """
+    field = _field(state, config, condition, len(x))
+    return paths.log_prob_by_flow(field, x, _times(config)[::-1], config.integrator)
 
 
-def velocity(state: State, x: jax.Array, t: jax.Array, config: Config) -> jax.Array:
-    """The learnt field, f32[n, dim], at f32[n, dim] and times f32[n, 1] or f32[]."""
-    return _velocity(state.weights, x, t, config)
+def velocity(state: State, x: jax.Array, t: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
+    """The learnt field, f32[n, dim], at f32[n, dim] and times f32[n, 1] or f32[]; without guidance."""
+    return _velocity(state.weights, x, t, config, condition)
 
 
 def path_energy(state: State, noise: jax.Array, config: Config) -> jax.Array:
@@ -78,7 +93,7 @@ def path_energy(state: State, noise: jax.Array, config: Config) -> jax.Array:
     References:
       Benamou & Brenier 2000, A computational fluid mechanics solution to the Monge–Kantorovich mass transfer problem.
     """
-    field = functools.partial(_field, state, config)
+    field = _field(state, config, None, len(noise))
 
     def with_energy(y: tuple[jax.Array, jax.Array], t: jax.Array) -> tuple[jax.Array, jax.Array]:
         v = field(y[0], t)
@@ -103,7 +118,7 @@ def reflow_step(key: Key, state: State, teacher: State, num_rows: int, config: C
     """
     key_noise, key_step = jax.random.split(key)
     noise = jax.random.normal(key_noise, (num_rows, config.dim))
-    return _regress(key_step, state, noise, transport(teacher, noise, config)[0], config)
+    return _regress(key_step, state, noise, transport(teacher, noise, config)[0], config, None)
 
 
 def couple(key: Key, noise: jax.Array, data: jax.Array, config: Config) -> tuple[jax.Array, jax.Array]:
@@ -131,38 +146,40 @@ def couple(key: Key, noise: jax.Array, data: jax.Array, config: Config) -> tuple
     return noise[partner], data
 
 
-def _regress(key: Key, state: State, noise: jax.Array, data: jax.Array, config: Config) -> tuple[State, Info]:
-    n = len(data)
-    # One time in each of n cells: the rows are independent, and the loss's variance over times goes.
-    t = ((jnp.arange(n) + jax.random.uniform(key)) / n)[:, None]
+def _regress(
+    key: Key, state: State, noise: jax.Array, data: jax.Array, config: Config, condition: jax.Array | None
+) -> tuple[State, Info]:
+    t = paths.stratified_times(key, len(data))
     alpha, sigma, d_alpha, d_sigma = paths.FLOWS[config.path].rates(t)
     x, wanted = alpha * data + sigma * noise, d_alpha * data + d_sigma * noise
 
     def loss_of(params: PyTree) -> tuple[jax.Array, Info]:
-        return jnp.mean(jnp.sum((_velocity(params, x, t, config) - wanted) ** 2, axis=1)), {}
+        return jnp.mean(jnp.sum((_velocity(params, x, t, config, condition) - wanted) ** 2, axis=1)), {}
 
     return descent.descend(loss_of, state, config)
 
 
 def _net(config: Config) -> nets.Net:
     features = 2 * config.num_frequencies
-    return nets.mlp(config.dim + features, config.dim, config.widths, activation=config.activation)
+    return nets.mlp(
+        config.dim + features, config.dim, config.widths, activation=config.activation, num_classes=config.num_classes
+    )
 
 
-def _velocity(params: PyTree, x: jax.Array, t: jax.Array, config: Config) -> jax.Array:
+def _velocity(params: PyTree, x: jax.Array, t: jax.Array, config: Config, condition: jax.Array | None) -> jax.Array:
     """The field that is exact for data from N(0, I), plus a network whose input and best output have variance 1."""
     alpha, sigma, d_alpha, d_sigma = paths.FLOWS[config.path].rates(t)
-    variance = alpha**2 + sigma**2
-    scaled = x / jnp.sqrt(variance)
-    features = nets.time_features(jnp.broadcast_to(t, (len(x), 1)), config.num_frequencies)
-    correction = _net(config).apply(params, jnp.concatenate([scaled, features], axis=1))
-    return (alpha * d_alpha + sigma * d_sigma) / variance * x + (d_alpha * sigma - d_sigma * alpha) / jnp.sqrt(
-        variance
-    ) * correction
+    std = jnp.sqrt(alpha**2 + sigma**2)
+    correction = _net(config).apply(params, nets.with_time(x / std, t, config.num_frequencies), condition)
+    linear = (alpha * d_alpha + sigma * d_sigma) / std**2
+    return linear * x + (d_alpha * sigma - d_sigma * alpha) / std * correction
 
 
-def _field(state: State, config: Config, x: jax.Array, t: jax.Array) -> jax.Array:
-    return _velocity(state.weights, x, t, config)
+def _field(state: State, config: Config, condition: jax.Array | None, num_rows: int) -> paths.Field:
+    """What samples and likelihoods follow."""
+    if condition is not None:
+        check_condition(config, condition, num_rows)
+    return lambda x, t: guidance.guide(lambda given: velocity(state, x, t, config, given), condition, config)
 
 
 def _times(config: Config) -> jax.Array:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from jgen1d import losses, nets
-from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced, unknown
+from jgen1d.core import Info, Key, Method, PyTree, check_condition, pytree_dataclass, static, traced, unknown
 
 
 @pytree_dataclass
@@ -27,6 +27,7 @@ class Config:
     latent: str = static(
         default="normal", choices=("normal", "uniform"), help="law of the latents: N(0, 1) or U(-1, 1)"
     )
+    num_classes: int = static(default=0, at_least=0, help="classes of labelled data, the target's modes; 0: no labels")
     widths_g: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of the generator's hidden layers")
     widths_d: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of the discriminator's hidden layers")
     activation: str = static(default="relu", choices=nets.ACTIVATIONS, help="of every hidden layer")
@@ -85,6 +86,8 @@ def init(key: Key, config: Config) -> State:
         raise ValueError(
             "discriminator_loss='wasserstein' needs weight_clip, gradient_penalty or spectral_norm to bound the critic"
         )
+    if config.num_classes and config.packing > 1:
+        raise ValueError("packing does not go with num_classes: samples that are seen together have different labels")
     key_g, key_d = jax.random.split(key)
     params_g, params_d = _generator(config).init(key_g), _discriminator(config).init(key_d)
     step = jnp.zeros((), int)
@@ -93,7 +96,9 @@ def init(key: Key, config: Config) -> State:
     return State(params_g, params_d, opt_g.init(params_g), opt_d.init(params_d), average_g, step)
 
 
-def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
+def step(
+    key: Key, state: State, batch: jax.Array, config: Config, condition: jax.Array | None = None
+) -> tuple[State, Info]:
     """One generator update and `critic_steps` discriminator updates.
 
     Args:
@@ -101,6 +106,8 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
       state: from `init` or the step before.
       batch: f32[critic_steps · packing · m, dim]; every discriminator update sees m rows of `packing` samples each.
       config: the hyper-parameters.
+      condition: with classes, the rows' labels i32[n]; both players get them, and as many samples of each are generated
+        (Mirza & Osindero 2014, Conditional generative adversarial nets).
 
     Returns:
       The next state, and `loss_g`, `loss_d` (without penalties), `d_real` and `d_fake` (mean D(x) and D(G(z)) before
@@ -115,30 +122,33 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
             f"gan.step: batch must have shape [k·critic_steps·packing, dim] = [k·{pieces}, {config.dim}], "
             f"not {list(batch.shape)}"
         )
-    real = batch.reshape(config.critic_steps, -1, config.dim)
+    real, labels = batch.reshape(config.critic_steps, -1, config.dim), check_condition(config, condition, len(batch))
+    labels = None if labels is None else labels.reshape(config.critic_steps, -1)
     generator = _generator(config)
     opt_g, _ = _optimizers(config, state.step)
 
-    def critic_only(player: tuple[PyTree, PyTree], inputs: tuple[Key, jax.Array]) -> tuple[tuple, None]:
-        key_latents, key_d = jax.random.split(inputs[0])
-        fake = generator.apply(state.params_g, latents(key_latents, inputs[1].shape[0], config))
-        player, _, _ = _update_discriminator(key_d, player, inputs[1], fake, state.step, config)
+    def critic_only(player: tuple[PyTree, PyTree], inputs: tuple[Key, jax.Array, Any]) -> tuple[tuple, None]:
+        key, real, labels = inputs
+        key_latents, key_d = jax.random.split(key)
+        fake = generator.apply(state.params_g, latents(key_latents, len(real), config), labels)
+        player, _, _ = _update_discriminator(key_d, player, real, fake, labels, state.step, config)
         return player, None
 
     player = (state.params_d, state.opt_d)
     if config.critic_steps > 1:
         key, key_critic = jax.random.split(key)
         keys = jax.random.split(key_critic, config.critic_steps - 1)
-        player, _ = jax.lax.scan(critic_only, player, (keys, real[:-1]))
+        player, _ = jax.lax.scan(critic_only, player, (keys, *jax.tree.map(lambda rows: rows[:-1], (real, labels))))
 
     key_latents, key_d = jax.random.split(key)
-    z = latents(key_latents, real.shape[1], config)
-    fake, pull_back = jax.vjp(lambda params: generator.apply(params, z), state.params_g)
-    (params_d, opt_d_state), info, noise = _update_discriminator(key_d, player, real[-1], fake, state.step, config)
+    real, labels = jax.tree.map(lambda rows: rows[-1], (real, labels))
+    z = latents(key_latents, len(real), config)
+    fake, pull_back = jax.vjp(lambda params: generator.apply(params, z, labels), state.params_g)
+    (params_d, opt_d_state), info, noise = _update_discriminator(key_d, player, real, fake, labels, state.step, config)
 
     def loss_of(fake: jax.Array) -> jax.Array:
         return losses.entry(losses.GENERATOR, config.generator_loss).loss(
-            _discriminator(config).apply(params_d, _pack(fake + noise, config))
+            _discriminator(config).apply(params_d, _pack(fake + noise, config), labels)
         )
 
     loss_g, gradient = jax.value_and_grad(loss_of)(fake)
@@ -152,9 +162,12 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
     return State(params_g, params_d, opt_g_state, opt_d_state, average_g, state.step + 1), info
 
 
-def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
-    """Draws f32[num_samples, dim] from the generator, the averaged one where there is one."""
-    return generate(state, latents(key, num_samples, config), config)
+def sample(key: Key, state: State, num_samples: int, config: Config, condition: jax.Array | None = None) -> jax.Array:
+    """Draws f32[num_samples, dim] from the generator, the averaged one where there is one.
+
+    With classes it is for given labels, i32[num_samples].
+    """
+    return generate(state, latents(key, num_samples, config), config, condition)
 
 
 def latents(key: Key, num_samples: int, config: Config) -> jax.Array:
@@ -163,14 +176,16 @@ def latents(key: Key, num_samples: int, config: Config) -> jax.Array:
     return (jax.random.normal(key, shape) if config.latent == "normal" else jax.random.uniform(key, shape, minval=-1)).T
 
 
-def generate(state: State, z: jax.Array, config: Config) -> jax.Array:
+def generate(state: State, z: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """What the generator, the averaged one where there is one, makes of latents f32[n, latent_dim]: f32[n, dim]."""
-    return _generator(config).apply(state.params_g if config.ema_decay is None else state.average_g, z)
+    params = state.params_g if config.ema_decay is None else state.average_g
+    return _generator(config).apply(params, z, check_condition(config, condition, len(z)))
 
 
-def discriminate(state: State, x: jax.Array, config: Config) -> jax.Array:
+def discriminate(state: State, x: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """The discriminator's logits, f32[n], at f32[n, dim]; with packing, of `packing` copies of each row."""
-    return _discriminator(config).apply(state.params_d, jnp.tile(x, (1, config.packing)))[:, 0]
+    labels = check_condition(config, condition, len(x))
+    return _discriminator(config).apply(state.params_d, jnp.tile(x, (1, config.packing)), labels)[:, 0]
 
 
 def loss_optimum(config: Config) -> dict[str, float]:
@@ -201,14 +216,16 @@ def preset(name: str) -> Config:
 
 def _generator(config: Config) -> nets.Net:
     return nets.mlp(
-        config.latent_dim, config.dim, config.widths_g, activation=config.activation, initializer=config.initializer
-    )
+        config.latent_dim, config.dim, config.widths_g,
+        activation=config.activation, initializer=config.initializer, num_classes=config.num_classes,
+    )  # fmt: skip
 
 
 def _discriminator(config: Config) -> nets.Net:
     return nets.mlp(
         config.dim * config.packing, 1, config.widths_d,
-        activation=config.activation, initializer=config.initializer, spectral_norm=config.spectral_norm,
+        activation=config.activation, initializer=config.initializer, num_classes=config.num_classes,
+        spectral_norm=config.spectral_norm,
     )  # fmt: skip
 
 
@@ -229,7 +246,13 @@ def _pack(x: jax.Array, config: Config) -> jax.Array:
 
 
 def _update_discriminator(
-    key: Key, player: tuple[PyTree, PyTree], real: jax.Array, fake: jax.Array, step: jax.Array, config: Config
+    key: Key,
+    player: tuple[PyTree, PyTree],
+    real: jax.Array,
+    fake: jax.Array,
+    labels: jax.Array | None,
+    step: jax.Array,
+    config: Config,
 ) -> tuple[tuple[PyTree, PyTree], Info, jax.Array | float]:
     """One update of (parameters, optimiser state); also its info, and the instance noise that was on `fake`."""
     key_noise, key_between = jax.random.split(key)
@@ -244,7 +267,8 @@ def _update_discriminator(
 
     def loss_of(params: PyTree) -> tuple[jax.Array, tuple[jax.Array, jax.Array, jax.Array]]:
         def logits_of(x: jax.Array) -> jax.Array:
-            return net.apply(params, x)
+            # Of both, x holds the real points and as many generated ones.
+            return net.apply(params, x, None if labels is None else jnp.tile(labels, len(x) // len(labels)))
 
         penalty: jax.Array | float = 0.0
         if config.r1 is None and config.r2 is None:

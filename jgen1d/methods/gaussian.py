@@ -36,14 +36,7 @@ def init(key: Key, config: Config) -> State:
 def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
     """Takes f32[n, dim] into the mean and the covariance.
 
-    Args:
-      key: not used.
-      state: from `init` or the step before.
-      batch: f32[n, dim].
-      config: the hyper-parameters.
-
-    Returns:
-      The next state, and `loss`: the batch's mean negative log-likelihood in nats, before the model has seen it.
+    The info has `loss`, the batch's mean negative log-likelihood in nats, before the model has seen it.
 
     References:
       Chan, Golub & LeVeque 1983, Algorithms for computing the sample variance, equation 2.1.

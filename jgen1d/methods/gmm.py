@@ -48,17 +48,10 @@ def init(key: Key, config: Config) -> State:
 
 
 def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
-    """One step of online EM on f32[n, dim].
+    """One step of online EM on f32[n, dim]; the first one uses its key for the start.
 
-    Args:
-      key: for the start, in the first step.
-      state: from `init` or the step before.
-      batch: f32[n, dim].
-      config: the hyper-parameters.
-
-    Returns:
-      The next state, and `loss`: the batch's mean negative log-likelihood in nats, before the model has seen it;
-      `num_effective`: the exponential of the entropy of the weights, that is how many components matter.
+    The info has `loss`, the batch's mean negative log-likelihood in nats, before the model has seen it, and
+    `num_effective`, the exponential of the entropy of the weights, that is how many components matter.
 
     References:
       Dempster, Laird & Rubin 1977, Maximum likelihood from incomplete data via the EM algorithm.

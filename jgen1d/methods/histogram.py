@@ -39,17 +39,7 @@ def init(key: Key, config: Config) -> State:
 
 
 def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
-    """Counts f32[n, dim].
-
-    Args:
-      key: not used.
-      state: from `init` or the step before.
-      batch: f32[n, dim].
-      config: the hyper-parameters.
-
-    Returns:
-      The next state, and `loss`: the batch's mean negative log-likelihood in nats, before the model has seen it.
-    """
+    """Counts f32[n, dim]; `loss` is the batch's mean negative log-likelihood in nats, before the model has seen it."""
     del key
     loss = -jnp.mean(log_prob(state, batch, config))
     beyond = jnp.stack([-batch - config.limit, batch - config.limit], axis=2)

@@ -55,17 +55,10 @@ def init(key: Key, config: Config) -> State:
 
 
 def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
-    """One step for the bandwidth, then the oldest points make way for the batch.
+    """One step for the bandwidth, then the oldest points make way for f32[n, dim].
 
-    Args:
-      key: not used.
-      state: from `init` or the step before.
-      batch: f32[n, dim].
-      config: the hyper-parameters.
-
-    Returns:
-      The next state, and `bandwidth`: in units of the data's standard deviation; with cross-validation also `loss`, the
-      mean negative log-likelihood of the held-out data in nats, and `grad_norm`.
+    The info has `bandwidth`, in units of the data's standard deviation; with cross-validation also `loss`, the mean
+    negative log-likelihood of the held-out data in nats, and `grad_norm`.
     """
     del key
     info: Info = {}

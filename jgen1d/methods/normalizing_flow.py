@@ -7,7 +7,6 @@ one half of the dimensions by such a map, and then by one whose parameters are a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -86,9 +85,7 @@ def _log_prob(params: PyTree, x: jax.Array, config: Config) -> jax.Array:
     noise, log_det = _forward(params, x, config)
     if config.base == "normal":
         return paths.standard_normal_log_prob(noise) + log_det
-    z = noise / bijections.LOGISTIC_SCALE
-    density = jax.nn.log_sigmoid(z) + jax.nn.log_sigmoid(-z) - math.log(bijections.LOGISTIC_SCALE)
-    return jnp.sum(density, axis=1) + log_det
+    return jnp.sum(jax.scipy.stats.logistic.logpdf(noise, scale=bijections.LOGISTIC_SCALE), axis=1) + log_det
 
 
 def _forward(params: PyTree, x: jax.Array, config: Config) -> tuple[jax.Array, jax.Array]:

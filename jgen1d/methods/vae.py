@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from jgen1d import descent, nets
-from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
+from jgen1d.core import Info, Key, Method, PyTree, check_condition, pytree_dataclass, static, traced
 from jgen1d.descent import State
 from jgen1d.losses import LOG_2
 
@@ -32,6 +32,7 @@ class Config(descent.DescentConfig):
     """Hyper-parameters. Networks and standard deviations are sized for standardised data."""
 
     latent_dim: int = static(default=1, at_least=1, help="dimension of the latents")
+    num_classes: int = static(default=0, at_least=0, help="classes of labelled data, the target's modes; 0: no labels")
     widths: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of every network's hidden layers")
     activation: str = static(default="tanh", choices=nets.ACTIVATIONS, help="of every hidden layer")
     decoder_variance: str = static(
@@ -58,8 +59,12 @@ def init(key: Key, config: Config) -> State:
     return descent.start(params, config)
 
 
-def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
+def step(
+    key: Key, state: State, batch: jax.Array, config: Config, condition: jax.Array | None = None
+) -> tuple[State, Info]:
     """One step of descent on the negative bound of log p at f32[n, dim], whose KL term is weighted by β.
+
+    With classes, p and q are given the labels i32[n]; the prior of the latents is not (Sohn et al. 2015).
 
     The bound is the ELBO, or the importance-weighted one of `num_latents` latents. A Gaussian encoder makes the ELBO
     prefer models whose posteriors are Gaussian, and no law with separate modes has such posteriors: latents near the
@@ -77,14 +82,15 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
       continuous space, section 3.1, for the warm-up.
     """
     beta = config.beta * jnp.minimum(1, (state.step + 1) / jnp.maximum(config.beta_warmup * config.num_steps, 1))
-    x = jnp.tile(batch, (config.num_latents, 1))
+    x, labels = jnp.tile(batch, (config.num_latents, 1)), check_condition(config, condition, len(batch))
+    labels = None if labels is None else jnp.tile(labels, config.num_latents)
     noise = _spread_noise(key, len(batch), config)
 
     def loss_of(params: PyTree) -> tuple[jax.Array, Info]:
-        mean, std = _encode(params, batch, config)
+        mean, std = _encode(params, batch, config, condition)
         all_mean, all_std = (jnp.tile(value, (config.num_latents, 1)) for value in (mean, std))
         z = all_mean + all_std * noise
-        log_likelihood = _log_likelihood(params, x, z, config)
+        log_likelihood = _log_likelihood(params, x, z, config, labels)
         reconstruction, kl = -jnp.mean(log_likelihood), jnp.mean(_kl(mean, std))
         if config.objective == "elbo":
             loss = reconstruction + beta * kl
@@ -97,31 +103,36 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
     return descent.descend(loss_of, state, config)
 
 
-def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
-    """Draws f32[num_samples, dim]: latents from the prior, then data from the decoder, with its noise."""
+def sample(key: Key, state: State, num_samples: int, config: Config, condition: jax.Array | None = None) -> jax.Array:
+    """Draws f32[num_samples, dim]: latents from the prior, then data from the decoder, with its noise.
+
+    With classes it is for given labels, i32[num_samples].
+    """
+    condition = check_condition(config, condition, num_samples)
     key_latents, key_noise = jax.random.split(key)
     z = jax.random.normal(key_latents, (config.latent_dim, num_samples)).T
-    mean, std = decode(state, z, config)
+    mean, std = decode(state, z, config, condition)
     return mean + std * jax.random.normal(key_noise, (config.dim, num_samples)).T
 
 
-def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
+def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """The log density, f32[n], by an importance-weighted sum over `num_importance` latents from the encoder and more.
 
     The nodes are quasi-random, not drawn, so that the result is a function of x; with one latent they are a quadrature.
     `PRIOR_NODES` times as many come from the prior, which is cheap, for they are decoded once for all x. Both proposals
     share one sum: the encoder's nodes are dense where the posterior is, the prior's cover what the encoder misses.
+    With classes it is log p(x|label), of labels i32[n].
 
     References:
       Burda et al. 2016, Importance weighted autoencoders, equation 8; Veach & Guibas 1995, Optimally combining sampling
       techniques for Monte Carlo rendering, equation 9.
     """
-    params = state.weights
-    mean, std = _encode(params, x, config)
+    params, condition = state.weights, check_condition(config, condition, len(x))
+    mean, std = _encode(params, x, config, condition)
 
     def log_weight(log_share: jax.Array, z: jax.Array) -> jax.Array:
         log_odds = _log_ratio(z, mean, std) - math.log(PRIOR_NODES)
-        return log_share + _log_likelihood(params, x, z, config) - jax.nn.softplus(log_odds)
+        return log_share + _log_likelihood(params, x, z, config, condition) - jax.nn.softplus(log_odds)
 
     def log_sum(inputs: tuple[jax.Array, ...]) -> jax.Array:
         node, share, prior_nodes, prior_shares = inputs
@@ -134,7 +145,9 @@ def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
     return jax.nn.logsumexp(jax.lax.map(log_sum, (*_nodes(count, config), *prior)), axis=0)
 
 
-def importance_weighted_bound(key: Key, state: State, x: jax.Array, num_importance: int, config: Config) -> jax.Array:
+def importance_weighted_bound(
+    key: Key, state: State, x: jax.Array, num_importance: int, config: Config, condition: jax.Array | None = None
+) -> jax.Array:
     """A lower bound of log p(x) on average over keys, f32[n]: the tighter, the more latents; with one, the ELBO.
 
     Args:
@@ -143,58 +156,66 @@ def importance_weighted_bound(key: Key, state: State, x: jax.Array, num_importan
       x: f32[n, dim].
       num_importance: how many latents for each row.
       config: the hyper-parameters.
+      condition: with classes, the rows' labels i32[n].
 
     References:
       Burda et al. 2016, Importance weighted autoencoders, equation 8.
     """
-    params = state.weights
-    mean, std = _encode(params, x, config)
+    params, condition = state.weights, check_condition(config, condition, len(x))
+    mean, std = _encode(params, x, config, condition)
     noise = jnp.transpose(jax.random.normal(key, (config.latent_dim, num_importance, len(x))), (1, 2, 0))
 
     def log_weight(noise: jax.Array) -> jax.Array:
         z = mean + std * noise
-        return _log_likelihood(params, x, z, config) - _log_ratio(z, mean, std)
+        return _log_likelihood(params, x, z, config, condition) - _log_ratio(z, mean, std)
 
     return jax.nn.logsumexp(jax.lax.map(log_weight, noise), axis=0) - math.log(num_importance)
 
 
-def elbo(key: Key, state: State, x: jax.Array, config: Config) -> jax.Array:
+def elbo(key: Key, state: State, x: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """The evidence lower bound, f32[n], of f32[n, dim]: one latent per row, the KL term in closed form.
 
     References:
       Kingma & Welling 2014, Auto-encoding variational Bayes, equation 10.
     """
-    mean, std = _encode(state.weights, x, config)
+    condition = check_condition(config, condition, len(x))
+    mean, std = _encode(state.weights, x, config, condition)
     z = mean + std * jax.random.normal(key, (config.latent_dim, len(x))).T
-    return _log_likelihood(state.weights, x, z, config) - _kl(mean, std)
+    return _log_likelihood(state.weights, x, z, config, condition) - _kl(mean, std)
 
 
-def encode(state: State, x: jax.Array, config: Config) -> tuple[jax.Array, jax.Array]:
+def encode(
+    state: State, x: jax.Array, config: Config, condition: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
     """Mean and standard deviation, f32[n, latent_dim] each, of q(z|x) at f32[n, dim]."""
-    return _encode(state.weights, x, config)
+    return _encode(state.weights, x, config, check_condition(config, condition, len(x)))
 
 
-def decode(state: State, z: jax.Array, config: Config) -> tuple[jax.Array, jax.Array]:
+def decode(
+    state: State, z: jax.Array, config: Config, condition: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
     """Mean and standard deviation, f32[n, dim] each, of p(x|z) at f32[n, latent_dim]."""
-    return _decode(state.weights, z, config)
+    return _decode(state.weights, z, config, check_condition(config, condition, len(z)))
 
 
 def _nets(config: Config) -> dict[str, nets.Net]:
     outputs = 2 * config.dim if config.decoder_variance == "network" else config.dim
-    encoder = nets.mlp(config.dim, config.latent_dim, config.widths, activation=config.activation)
-    decoder = nets.mlp(config.latent_dim, outputs, config.widths, activation=config.activation)
+    options: dict[str, Any] = {"activation": config.activation, "num_classes": config.num_classes}
+    encoder = nets.mlp(config.dim, config.latent_dim, config.widths, **options)
+    decoder = nets.mlp(config.latent_dim, outputs, config.widths, **options)
     return {"encoder_mean": encoder, "encoder_std": encoder, "decoder": decoder}
 
 
-def _encode(params: PyTree, x: jax.Array, config: Config) -> tuple[jax.Array, jax.Array]:
+def _encode(params: PyTree, x: jax.Array, config: Config, condition: jax.Array | None) -> tuple[jax.Array, jax.Array]:
     parts = _nets(config)
-    raw = parts["encoder_std"].apply(params["encoder_std"], x)
+    raw = parts["encoder_std"].apply(params["encoder_std"], x, condition)
+    mean = parts["encoder_mean"].apply(params["encoder_mean"], x, condition)
     # At most linear in the network, so never infinite, and 1, as in the prior, where the network's output is 0.
-    return parts["encoder_mean"].apply(params["encoder_mean"], x), jax.nn.softplus(jnp.maximum(raw, -12)) / LOG_2
+    return mean, jax.nn.softplus(jnp.maximum(raw, -12)) / LOG_2
 
 
-def _decode(params: PyTree, z: jax.Array, config: Config) -> tuple[jax.Array, jax.Array]:
-    output = _nets(config)["decoder"].apply(params["decoder"], z)
+def _decode(params: PyTree, z: jax.Array, config: Config, condition: jax.Array | None) -> tuple[jax.Array, jax.Array]:
+    output = _nets(config)["decoder"].apply(params["decoder"], z, condition)
     mean, raw = output[:, : config.dim], output[:, config.dim :]
     if config.decoder_variance == "fixed":
         return mean, jnp.full_like(mean, config.decoder_std)
@@ -203,10 +224,12 @@ def _decode(params: PyTree, z: jax.Array, config: Config) -> tuple[jax.Array, ja
     return mean, config.min_std + config.decoder_std * jax.nn.softplus(raw) / LOG_2
 
 
-def _log_likelihood(params: PyTree, x: jax.Array, z: jax.Array, config: Config) -> jax.Array:
+def _log_likelihood(
+    params: PyTree, x: jax.Array, z: jax.Array, config: Config, condition: jax.Array | None
+) -> jax.Array:
     """log p(x|z), f32[n], for f32[n, dim] and f32[n, latent_dim], or f32[1, latent_dim] for one z for all rows."""
-    mean, std = _decode(params, z, config)
-    return jnp.sum(-0.5 * ((x - mean) / std) ** 2 - jnp.log(std) - 0.5 * math.log(2 * math.pi), axis=1)
+    mean, std = _decode(params, z, config, condition)
+    return jnp.sum(jax.scipy.stats.norm.logpdf(x, mean, std), axis=1)
 
 
 def _log_ratio(z: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
