@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jgen1d import losses, nets
+from jgen1d import critic, losses, nets
 from jgen1d.core import Info, Key, Method, PyTree, check_condition, pytree_dataclass, static, traced, unknown
 
 
@@ -89,11 +89,10 @@ def init(key: Key, config: Config) -> State:
     if config.num_classes and config.packing > 1:
         raise ValueError("packing does not go with num_classes: samples that are seen together have different labels")
     key_g, key_d = jax.random.split(key)
-    params_g, params_d = _generator(config).init(key_g), _discriminator(config).init(key_d)
+    params_g, params_d = _generator(config).init(key_g), critic.net(config).init(key_d)
     step = jnp.zeros((), int)
-    opt_g, opt_d = _optimizers(config, step)
-    average_g = None if config.ema_decay is None else params_g
-    return State(params_g, params_d, opt_g.init(params_g), opt_d.init(params_d), average_g, step)
+    opt_g, opt_d = _optimizer(step, config).init(params_g), critic.own_optimizer(step, config).init(params_d)
+    return State(params_g, params_d, opt_g, opt_d, None if config.ema_decay is None else params_g, step)
 
 
 def step(
@@ -125,13 +124,12 @@ def step(
     real, labels = batch.reshape(config.critic_steps, -1, config.dim), check_condition(config, condition, len(batch))
     labels = None if labels is None else labels.reshape(config.critic_steps, -1)
     generator = _generator(config)
-    opt_g, _ = _optimizers(config, state.step)
 
     def critic_only(player: tuple[PyTree, PyTree], inputs: tuple[Key, jax.Array, Any]) -> tuple[tuple, None]:
         key, real, labels = inputs
         key_latents, key_d = jax.random.split(key)
         fake = generator.apply(state.params_g, latents(key_latents, len(real), config), labels)
-        player, _, _ = _update_discriminator(key_d, player, real, fake, labels, state.step, config)
+        player, _, _ = critic.update(key_d, player, real, fake, labels, state.step, config)
         return player, None
 
     player = (state.params_d, state.opt_d)
@@ -144,22 +142,22 @@ def step(
     real, labels = jax.tree.map(lambda rows: rows[-1], (real, labels))
     z = latents(key_latents, len(real), config)
     fake, pull_back = jax.vjp(lambda params: generator.apply(params, z, labels), state.params_g)
-    (params_d, opt_d_state), info, noise = _update_discriminator(key_d, player, real, fake, labels, state.step, config)
+    (params_d, opt_d), info, noise = critic.update(key_d, player, real, fake, labels, state.step, config)
 
     def loss_of(fake: jax.Array) -> jax.Array:
         return losses.entry(losses.GENERATOR, config.generator_loss).loss(
-            _discriminator(config).apply(params_d, _pack(fake + noise, config), labels)
+            critic.net(config).apply(params_d, critic.pack(fake + noise, config), labels)
         )
 
     loss_g, gradient = jax.value_and_grad(loss_of)(fake)
     (gradients,) = pull_back(gradient)
-    updates, opt_g_state = opt_g.update(gradients, state.opt_g)
+    updates, opt_g = _optimizer(state.step, config).update(gradients, state.opt_g)
     params_g = optax.apply_updates(state.params_g, updates)
     average_g = state.average_g
     if config.ema_decay is not None:
         average_g = optax.incremental_update(params_g, average_g, 1 - config.ema_decay)
     info |= {"loss_g": loss_g, "grad_norm_g": optax.tree.norm(gradients)}
-    return State(params_g, params_d, opt_g_state, opt_d_state, average_g, state.step + 1), info
+    return State(params_g, params_d, opt_g, opt_d, average_g, state.step + 1), info
 
 
 def sample(key: Key, state: State, num_samples: int, config: Config, condition: jax.Array | None = None) -> jax.Array:
@@ -185,7 +183,7 @@ def generate(state: State, z: jax.Array, config: Config, condition: jax.Array | 
 def discriminate(state: State, x: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """The discriminator's logits, f32[n], at f32[n, dim]; with packing, of `packing` copies of each row."""
     labels = check_condition(config, condition, len(x))
-    return _discriminator(config).apply(state.params_d, jnp.tile(x, (1, config.packing)), labels)[:, 0]
+    return critic.net(config).apply(state.params_d, jnp.tile(x, (1, config.packing)), labels)[:, 0]
 
 
 def loss_optimum(config: Config) -> dict[str, float]:
@@ -221,85 +219,8 @@ def _generator(config: Config) -> nets.Net:
     )  # fmt: skip
 
 
-def _discriminator(config: Config) -> nets.Net:
-    return nets.mlp(
-        config.dim * config.packing, 1, config.widths_d,
-        activation=config.activation, initializer=config.initializer, num_classes=config.num_classes,
-        spectral_norm=config.spectral_norm,
-    )  # fmt: skip
-
-
-def _optimizers(config: Config, step: jax.Array) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
-    """Both players' optimisers at this step: rebuilt from traced values, which costs nothing once compiled."""
-    decay = 1.0
-    if config.schedule == "cosine":
-        decay = optax.cosine_decay_schedule(1.0, config.num_steps)(step)
-    make = optax.adam if config.optimizer == "adam" else optax.optimistic_adam_v2
-    bound = [] if config.max_grad_norm is None else [optax.clip_by_global_norm(config.max_grad_norm)]
-    opt_g = optax.chain(*bound, make(config.learning_rate_g * decay, b1=config.beta1_g, b2=config.beta2_g))
-    opt_d = optax.chain(*bound, make(config.learning_rate_d * decay, b1=config.beta1_d, b2=config.beta2_d))
-    return opt_g, opt_d
-
-
-def _pack(x: jax.Array, config: Config) -> jax.Array:
-    return x.reshape(-1, config.packing * config.dim)
-
-
-def _update_discriminator(
-    key: Key,
-    player: tuple[PyTree, PyTree],
-    real: jax.Array,
-    fake: jax.Array,
-    labels: jax.Array | None,
-    step: jax.Array,
-    config: Config,
-) -> tuple[tuple[PyTree, PyTree], Info, jax.Array | float]:
-    """One update of (parameters, optimiser state); also its info, and the instance noise that was on `fake`."""
-    key_noise, key_between = jax.random.split(key)
-    noise: jax.Array | float = 0.0
-    if config.instance_noise is not None:
-        left = jnp.maximum(1 - step / config.num_steps, 0) if config.anneal_noise else 1.0
-        noise_real, noise = config.instance_noise * left * jax.random.normal(key_noise, (2, *real.shape))
-        real = real + noise_real
-    real, fake = _pack(real, config), _pack(fake + noise, config)
-    net, kind = _discriminator(config), losses.entry(losses.DISCRIMINATOR, config.discriminator_loss)
-    params, opt_state = player
-
-    def loss_of(params: PyTree) -> tuple[jax.Array, tuple[jax.Array, jax.Array, jax.Array]]:
-        def logits_of(x: jax.Array) -> jax.Array:
-            # Of both, x holds the real points and as many generated ones.
-            return net.apply(params, x, None if labels is None else jnp.tile(labels, len(x) // len(labels)))
-
-        penalty: jax.Array | float = 0.0
-        if config.r1 is None and config.r2 is None:
-            logits = logits_of(jnp.concatenate([real, fake]))
-            logits_real, logits_fake = jnp.split(logits, [real.shape[0]])
-        else:
-            logits_real, gradients_real = losses.value_and_input_gradients(logits_of, real)
-            logits_fake, gradients_fake = losses.value_and_input_gradients(logits_of, fake)
-            for weight, gradients in [(config.r1, gradients_real), (config.r2, gradients_fake)]:
-                if weight is not None:
-                    penalty += weight * losses.zero_centred_penalty(gradients)
-        if config.gradient_penalty is not None:
-            share = jax.random.uniform(key_between, (real.shape[0], 1))
-            between = losses.input_gradients(logits_of, share * real + (1 - share) * fake)
-            penalty += config.gradient_penalty * losses.one_centred_penalty(between)
-        loss = kind.loss(logits_real, logits_fake)
-        return loss + penalty, (loss, logits_real, logits_fake)
-
-    gradients, (loss, logits_real, logits_fake) = jax.grad(loss_of, has_aux=True)(params)
-    _, opt_d = _optimizers(config, step)
-    updates, opt_state = opt_d.update(gradients, opt_state)
-    params = optax.apply_updates(params, updates)
-    if (bound := config.weight_clip) is not None:
-        params = jax.tree.map(lambda w: jnp.clip(w, -bound, bound), params)
-    info = {
-        "loss_d": loss,
-        "d_real": jnp.mean(kind.output(logits_real)),
-        "d_fake": jnp.mean(kind.output(logits_fake)),
-        "grad_norm_d": optax.tree.norm(gradients),
-    }
-    return (params, opt_state), info, noise
+def _optimizer(step: jax.Array, config: Config) -> optax.GradientTransformation:
+    return critic.optimizer(config.learning_rate_g, config.beta1_g, config.beta2_g, step, config)
 
 
 _PLAIN: dict[str, Any] = {"beta1_g": 0.9, "beta1_d": 0.9, "beta2_g": 0.999, "beta2_d": 0.999, "schedule": "constant"}
