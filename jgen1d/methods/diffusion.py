@@ -42,7 +42,7 @@ class Config(guidance.GuidedConfig):
     num_langevin_steps: int = static(default=1, at_least=1, help="at each noise level (sampler=langevin)")
     langevin_snr: float = traced(default=0.16, above=0, help="signal-to-noise ratio of a Langevin step")
     predictor: bool = static(default=True, help="an ancestral step after each level's Langevin steps")
-    num_likelihood_steps: int = static(default=30, at_least=1, help="of the likelihood's ODE")
+    num_likelihood_steps: int = static(default=60, at_least=1, help="of the likelihood's ODE")
 
 
 class Estimate(NamedTuple):
