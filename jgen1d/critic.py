@@ -1,0 +1,113 @@
+"""The discriminator's side of a GAN: its network, its loss with penalties and noise, and its update."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jgen1d import losses, nets
+from jgen1d.core import Config, Info, Key, PyTree
+
+Player = tuple[PyTree, PyTree]
+"""Parameters and optimiser state."""
+
+
+def net(config: Config) -> nets.Net:
+    """The discriminator's network, of `packing` points at a time."""
+    return nets.mlp(
+        config.dim * config.packing, 1, config.widths_d,
+        activation=config.activation, initializer=config.initializer, num_classes=config.num_classes,
+        spectral_norm=config.spectral_norm,
+    )  # fmt: skip
+
+
+def optimizer(
+    learning_rate: float, beta1: float, beta2: float, step: jax.Array, config: Config
+) -> optax.GradientTransformation:
+    """A player's optimiser at this step: rebuilt from traced values, which costs nothing once compiled."""
+    decay = 1.0
+    if config.schedule == "cosine":
+        decay = optax.cosine_decay_schedule(1.0, config.num_steps)(step)
+    make = optax.adam if config.optimizer == "adam" else optax.optimistic_adam_v2
+    bound = [] if config.max_grad_norm is None else [optax.clip_by_global_norm(config.max_grad_norm)]
+    return optax.chain(*bound, make(learning_rate * decay, b1=beta1, b2=beta2))
+
+
+def own_optimizer(step: jax.Array, config: Config) -> optax.GradientTransformation:
+    """The discriminator's."""
+    return optimizer(config.learning_rate_d, config.beta1_d, config.beta2_d, step, config)
+
+
+def pack(x: jax.Array, config: Config) -> jax.Array:
+    """f32[n·packing, dim] -> f32[n, packing·dim]."""
+    return x.reshape(-1, config.packing * config.dim)
+
+
+def update(
+    key: Key,
+    player: Player,
+    real: jax.Array,
+    fake: jax.Array,
+    labels: jax.Array | None,
+    step: jax.Array,
+    config: Config,
+) -> tuple[Player, Info, jax.Array | float]:
+    """One update.
+
+    Args:
+      key: for noise and the gradient penalty's points.
+      player: parameters and optimiser state.
+      real: f32[n·packing, dim], likewise `fake`.
+      fake: see above.
+      labels: of both, i32[n], or None.
+      step: how many steps the run has taken, for schedules.
+      config: the GAN's.
+
+    Returns:
+      The player, what it tells the step's info, and the instance noise that was on `fake`.
+    """
+    key_noise, key_between = jax.random.split(key)
+    noise: jax.Array | float = 0.0
+    if config.instance_noise is not None:
+        left = jnp.maximum(1 - step / config.num_steps, 0) if config.anneal_noise else 1.0
+        noise_real, noise = config.instance_noise * left * jax.random.normal(key_noise, (2, *real.shape))
+        real = real + noise_real
+    real, fake = pack(real, config), pack(fake + noise, config)
+    kind = losses.entry(losses.DISCRIMINATOR, config.discriminator_loss)
+    params, opt_state = player
+
+    def loss_of(params: PyTree) -> tuple[jax.Array, tuple[jax.Array, jax.Array, jax.Array]]:
+        def logits_of(x: jax.Array) -> jax.Array:
+            # Of both, x holds the real points and as many generated ones.
+            return net(config).apply(params, x, None if labels is None else jnp.tile(labels, len(x) // len(labels)))
+
+        penalty: jax.Array | float = 0.0
+        if config.r1 is None and config.r2 is None:
+            logits = logits_of(jnp.concatenate([real, fake]))
+            logits_real, logits_fake = jnp.split(logits, [real.shape[0]])
+        else:
+            logits_real, gradients_real = losses.value_and_input_gradients(logits_of, real)
+            logits_fake, gradients_fake = losses.value_and_input_gradients(logits_of, fake)
+            for weight, gradients in [(config.r1, gradients_real), (config.r2, gradients_fake)]:
+                if weight is not None:
+                    penalty += weight * losses.zero_centred_penalty(gradients)
+        if config.gradient_penalty is not None:
+            share = jax.random.uniform(key_between, (real.shape[0], 1))
+            between = losses.input_gradients(logits_of, share * real + (1 - share) * fake)
+            penalty += config.gradient_penalty * losses.one_centred_penalty(between)
+        loss = kind.loss(logits_real, logits_fake)
+        return loss + penalty, (loss, logits_real, logits_fake)
+
+    gradients, (loss, logits_real, logits_fake) = jax.grad(loss_of, has_aux=True)(params)
+    updates, opt_state = own_optimizer(step, config).update(gradients, opt_state)
+    params = optax.apply_updates(params, updates)
+    if (bound := config.weight_clip) is not None:
+        params = jax.tree.map(lambda w: jnp.clip(w, -bound, bound), params)
+    info = {
+        "loss_d": loss,
+        "d_real": jnp.mean(kind.output(logits_real)),
+        "d_fake": jnp.mean(kind.output(logits_fake)),
+        "grad_norm_d": optax.tree.norm(gradients),
+    }
+    return (params, opt_state), info, noise
