@@ -1,6 +1,7 @@
 """Generative models in one dimension, where everything is known exactly, trained by pure JAX functions."""
 
 from jgen1d.core import Method
+from jgen1d.interpolation import lerp, slerp
 from jgen1d.methods import METHODS
 from jgen1d.results import Table, load, save
 from jgen1d.sweep import Sweep, grid, sweep
@@ -19,7 +20,9 @@ __all__ = [
     "Thresholds",
     "fit",
     "grid",
+    "lerp",
     "load",
     "save",
+    "slerp",
     "sweep",
 ]

@@ -18,7 +18,7 @@ def net(config: Config) -> nets.Net:
     return nets.mlp(
         config.dim * config.packing, 1, config.widths_d,
         activation=config.activation, initializer=config.initializer, num_classes=config.num_classes,
-        spectral_norm=config.spectral_norm,
+        spectral_norm=config.spectral_norm, minibatch_features=config.minibatch_features,
     )  # fmt: skip
 
 
@@ -31,7 +31,9 @@ def optimizer(
         decay = optax.cosine_decay_schedule(1.0, config.num_steps)(step)
     make = optax.adam if config.optimizer == "adam" else optax.optimistic_adam_v2
     bound = [] if config.max_grad_norm is None else [optax.clip_by_global_norm(config.max_grad_norm)]
-    return optax.chain(*bound, make(learning_rate * decay, b1=beta1, b2=beta2))
+    # Without it, the derivative of Adam's root is infinite where a gradient is 0.
+    root = {"eps_root": 1e-12} if config.unrolled_steps else {}
+    return optax.chain(*bound, make(learning_rate * decay, b1=beta1, b2=beta2, **root))
 
 
 def own_optimizer(step: jax.Array, config: Config) -> optax.GradientTransformation:
@@ -83,7 +85,9 @@ def update(
             return net(config).apply(params, x, None if labels is None else jnp.tile(labels, len(x) // len(labels)))
 
         penalty: jax.Array | float = 0.0
-        if config.r1 is None and config.r2 is None:
+        if config.minibatch_features:  # each kind is a minibatch of its own
+            logits_real, logits_fake = logits_of(real), logits_of(fake)
+        elif config.r1 is None and config.r2 is None:
             logits = logits_of(jnp.concatenate([real, fake]))
             logits_real, logits_fake = jnp.split(logits, [real.shape[0]])
         else:
@@ -111,3 +115,26 @@ def update(
         "grad_norm_d": optax.tree.norm(gradients),
     }
     return (params, opt_state), info, noise
+
+
+def unroll(
+    key: Key,
+    player: Player,
+    real: jax.Array,
+    fake: jax.Array,
+    labels: jax.Array | None,
+    step: jax.Array,
+    config: Config,
+) -> PyTree:
+    """The parameters after `unrolled_steps` more updates against the same points; arguments as of `update`.
+
+    Its derivative with respect to `fake` tells how the discriminator will answer.
+
+    References:
+      Metz et al. 2017, Unrolled generative adversarial networks, equations 8 to 11.
+    """
+
+    def ahead(player: Player, key: Key) -> tuple[Player, None]:
+        return update(key, player, real, fake, labels, step, config)[0], None
+
+    return jax.lax.scan(ahead, player, jax.random.split(key, config.unrolled_steps))[0][0]

@@ -62,6 +62,19 @@ def critic_loss_g(logits_fake: jax.Array) -> jax.Array:
     return -jnp.mean(logits_fake)
 
 
+def double_sigmoid_loss_d(logits_real: jax.Array, logits_fake: jax.Array) -> jax.Array:
+    """`log_loss_d` of what is a probability already: a common bug, here to be studied; optimum 2·log 2 at D = 0.
+
+    For D = sigmoid(logit) in the place of a logit, the best D is clip(log(p/q), 0, 1).
+    """
+    return log_loss_d(jax.nn.sigmoid(logits_real), jax.nn.sigmoid(logits_fake))
+
+
+def double_sigmoid_loss_g(logits_fake: jax.Array) -> jax.Array:
+    """`non_saturating_loss_g` of what is a probability already; optimum log 2 at D = 0."""
+    return non_saturating_loss_g(jax.nn.sigmoid(logits_fake))
+
+
 def _identity(logits: jax.Array) -> jax.Array:
     return logits
 
@@ -87,6 +100,7 @@ DISCRIMINATOR: dict[str, DiscriminatorLoss] = {
     "half_log": DiscriminatorLoss(half_log_loss_d, LOG_2, ("non_saturating", "saturating")),
     "least_squares": DiscriminatorLoss(least_squares_loss_d, 0.25, ("least_squares",), _identity),
     "hinge": DiscriminatorLoss(hinge_loss_d, 2.0, ("hinge",), _identity),
+    "double_sigmoid": DiscriminatorLoss(double_sigmoid_loss_d, 2 * LOG_2, ("double_sigmoid",)),
     "wasserstein": DiscriminatorLoss(wasserstein_loss_d, 0.0, ("wasserstein",), _identity),
 }
 GENERATOR: dict[str, GeneratorLoss] = {
@@ -94,6 +108,7 @@ GENERATOR: dict[str, GeneratorLoss] = {
     "saturating": GeneratorLoss(saturating_loss_g, -LOG_2),
     "least_squares": GeneratorLoss(least_squares_loss_g, 0.125),
     "hinge": GeneratorLoss(critic_loss_g, None),
+    "double_sigmoid": GeneratorLoss(double_sigmoid_loss_g, LOG_2),
     "wasserstein": GeneratorLoss(critic_loss_g, None),
 }
 

@@ -27,6 +27,10 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 }
 
 
+CLOSENESS_DIM = 3
+"""Dimensions of the spaces in which minibatch discrimination measures distances."""
+
+
 class Initializer(NamedTuple):
     """How the weights that lead to one unit, f32[in], and its bias, f32[1], are drawn: `(key, size, in) -> array`."""
 
@@ -106,6 +110,7 @@ def mlp(
     initializer: str = "he_normal",
     spectral_norm: bool = False,
     num_classes: int = 0,
+    minibatch_features: int = 0,
 ) -> Net:
     """A multi-layer perceptron with a linear last layer.
 
@@ -119,8 +124,10 @@ def mlp(
       spectral_norm: divide every weight matrix by its largest singular value (Miyato et al. 2018), which makes the
         network 1-Lipschitz where its activations are.
       num_classes: of the labels that it takes beside the input, one-hot, into its first layer.
+      minibatch_features: how many features of the last layer's input tell how near a row is to the others (minibatch
+        discrimination, Salimans et al. 2016).
     """
-    parts = (ACTIVATIONS[activation], INITIALIZERS[initializer], spectral_norm, num_classes)
+    parts = (ACTIVATIONS[activation], INITIALIZERS[initializer], spectral_norm, num_classes, minibatch_features)
     module = _MLP(in_dim, out_dim, widths, *parts)
     return Net(lambda key: module.init(key, jnp.zeros((1, operator.index(in_dim)))), module.apply)
 
@@ -136,7 +143,8 @@ class _MLP(nn.Module):
     activation: Callable[[jax.Array], jax.Array]
     initializer: Initializer
     spectral_norm: bool
-    num_classes: int
+    num_classes: int = 0
+    minibatch_features: int = 0
 
     @nn.compact
     def __call__(self, x: jax.Array, condition: jax.Array | None = None) -> jax.Array:
@@ -151,7 +159,10 @@ class _MLP(nn.Module):
             units = self.activation(kernel.T @ h + bias)
             h = jnp.where(width.active > 0, units, h) if isinstance(width, Padded) and width.optional else units
         kernel, bias = out
-        return _mask(kernel.T @ h + bias, self.out_dim).T
+        output = kernel.T @ h + bias
+        if self.minibatch_features:
+            output += self._kernel("minibatch", self.minibatch_features, self.out_dim).T @ self._closeness(h)
+        return _mask(output, self.out_dim).T
 
     def _class_bias(self, condition: jax.Array | None) -> jax.Array | float:
         """What the labels i32[n] add to the first layer, f32[units, n]: their one-hot times weights of their own."""
@@ -160,6 +171,17 @@ class _MLP(nn.Module):
             raise TypeError("labels need a first layer that all lanes have")
         kernel = self._kernel("class", self.num_classes, units)
         return 0.0 if condition is None else kernel.T @ jax.nn.one_hot(condition, self.num_classes, axis=0)
+
+    def _closeness(self, h: jax.Array) -> jax.Array:
+        """How near each of n rows is to all, f32[minibatch_features, n] in (0, 1], from f32[units, n].
+
+        It is the mean over rows of exp(−L1 distance) in spaces of `CLOSENESS_DIM` dimensions; the sum in Salimans et
+        al. 2016, Improved techniques for training GANs, section 3.2.
+        """
+        kernel = self._kernel("closeness", self._last_width(), self.minibatch_features * CLOSENESS_DIM)
+        places = (kernel.T @ h).reshape(self.minibatch_features, CLOSENESS_DIM, -1)
+        distances = jnp.sum(jnp.abs(places[:, :, :, None] - places[:, :, None, :]), axis=1)
+        return jnp.mean(jnp.exp(-distances), axis=2)
 
     def _last_width(self) -> Size:
         """The units that lead to the last layer."""
@@ -220,7 +242,7 @@ def masked_mlp(
     References:
       Germain et al. 2015, MADE: masked autoencoder for distribution estimation, section 4.
     """
-    module = _MaskedMLP(in_dim, in_dim * outputs, widths, ACTIVATIONS[activation], INITIALIZERS[initializer], False, 0)
+    module = _MaskedMLP(in_dim, in_dim * outputs, widths, ACTIVATIONS[activation], INITIALIZERS[initializer], False)
     return Net(lambda key: module.init(key, jnp.zeros((1, in_dim))), module.apply)
 
 
@@ -272,16 +294,17 @@ def transformer(
       Vaswani et al. 2017, Attention is all you need, section 3.
       Radford et al. 2019, Language models are unsupervised multitask learners, section 2.3: normalisation comes first.
     """
-    parts = (ACTIVATIONS[activation], INITIALIZERS[initializer], False, 0)
-    module = _Transformer(in_dim, in_dim * outputs, widths, *parts, embedding_dim, num_heads)
+    parts = (ACTIVATIONS[activation], INITIALIZERS[initializer], False)
+    sizes = {"embedding_dim": embedding_dim, "num_heads": num_heads}
+    module = _Transformer(in_dim, in_dim * outputs, widths, *parts, **sizes)
     return Net(lambda key: module.init(key, jnp.zeros((1, in_dim))), module.apply)
 
 
 class _Transformer(_MLP):
     """Activations are f32[embedding_dim, positions, n]; every position's prediction is the same map of its own."""
 
-    embedding_dim: int
-    num_heads: int
+    embedding_dim: int = 0
+    num_heads: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:

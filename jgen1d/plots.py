@@ -31,9 +31,9 @@ Curves = Mapping[str, ArrayLike]
 Exact = Mapping[str, float | None]
 Intervals = Mapping[str, Sequence[ArrayLike]]
 Panels = Mapping[str, Curves]
-_Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 _Keys = Mapping[str, tuple[str, str]]  # text in the legend -> (marker, or a blank, and then line style; colour)
-_Series = tuple[str, str, _Floats, float | None]  # label, colour, f[1, E] or low, middle, high f[3, E], exact value
+_Series = tuple[str, str, Floats, float | None]  # label, colour, f[1, E] or low, middle, high f[3, E], exact value
 
 
 def run(
@@ -75,23 +75,23 @@ def run(
     networks = [("Discriminator", "x (data units)", "D(x) = P(real)", RED, discriminator)] if discriminator else []
     networks += [("Generator", "z (latent)", "G(z) (data units)", BLUE, generator)] if generator else []
     count = 1 + len(groups) + len(networks)
-    figure, axes = _panels(title, count, {1: 1, 2: 2, 4: 2, 7: 4}.get(count, 3), (3.8, 3.3), {})
+    figure, axes = axes_for(title, count, {1: 1, 2: 2, 4: 2, 7: 4}.get(count, 3), (3.8, 3.3), {})
     points, real = np.asarray(samples, float), None if data is None else np.asarray(data, float)
     _samples(axes[0], points, np.zeros(len(points), int) if labels is None else np.asarray(labels), density, real)
     for ax, (heading, unit, names) in zip(axes[1:], groups, strict=False):
         series: list[_Series] = []
         for k, name in enumerate(names):
             label, color = _LOOKS.get(name, (name, PALETTE[k % len(PALETTE)]))
-            lines = _finite(history[name]).reshape(np.size(steps), -1).T
+            lines = finite(history[name]).reshape(np.size(steps), -1).T
             goals = np.resize(np.array(exact[name], float), len(lines))  # None becomes NaN
             series += [("_" if i else label, color, lines[i : i + 1], goals[i]) for i in range(len(lines))]
         _over_steps(ax, heading, unit, steps, series, series)
     for ax, (heading, xlabel, ylabel, color, drawn) in zip(axes[1 + len(groups) :], networks, strict=True):
         for key, star, line, look in (("learnt", "", "-", color), ("optimal", "*", "--", REAL)):
             if (y := drawn.get(key)) is not None:
-                ax.plot(_finite(drawn[xlabel[0]]), _finite(y), line, color=look, label=f"{key} {heading[0]}{star}")
+                ax.plot(finite(drawn[xlabel[0]]), finite(y), line, color=look, label=f"{key} {heading[0]}{star}")
         ax.set(ylim=(-0.03, 1.03) if heading == "Discriminator" else None)
-        _finish(ax, heading, xlabel, ylabel)
+        finish(ax, heading, xlabel, ylabel)
     return figure
 
 
@@ -109,7 +109,7 @@ def verdict_shares(*, labels: Sequence[str], counts: Curves, intervals: Interval
     table = np.array([np.broadcast_to(counts.get(verdict, 0), rows.shape) for verdict in VERDICT_COLORS])
     shares = table / np.maximum(table.sum(axis=0), 1)
     keys = {verdict: ("s", color) for verdict, color in VERDICT_COLORS.items()}
-    figure, (ax,) = _panels(title, 1, 1, (9.5, 1.2 + 0.55 * rows.size), keys)
+    figure, (ax,) = axes_for(title, 1, 1, (9.5, 1.2 + 0.55 * rows.size), keys)
     for (verdict, color), share, end in zip(VERDICT_COLORS.items(), shares, np.cumsum(shares, axis=0), strict=True):
         ax.barh(rows, share, left=end - share, height=0.66, color=color, edgecolor="white", linewidth=0.8)
         for row in rows[share >= 0.05]:
@@ -124,7 +124,7 @@ def verdict_shares(*, labels: Sequence[str], counts: Curves, intervals: Interval
     names = [f"{label}\nn = {total:,}" for label, total in zip(labels, table.sum(axis=0), strict=True)]
     ax.set(xlim=(-0.01, 1.01), ylim=(len(labels) - 0.4, -0.5), yticks=rows, yticklabels=names)
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
-    _finish(ax, "", "share of runs (whisker and ranges: 95 % interval)", "")
+    finish(ax, "", "share of runs (whisker and ranges: 95 % interval)", "")
     return figure
 
 
@@ -161,9 +161,9 @@ def mode_mass(*, panels: Mapping[str, Sequence[ArrayLike]], covered: float = 0.2
     many = max(np.size(expected) for _, expected, _ in panels.values()) > 8
     keys = {"a seed, mode covered": ("o", BLUE), "a seed, mode not covered": ("o", RED), "expected": (" --", REAL)}
     keys[f"covered from {100 * covered:g} % of expected"] = (" :", REAL)
-    figure, axes = _panels(title, len(panels), 1 if many else 0, (10.0 if many else 3.6, 3.0), keys)
+    figure, axes = axes_for(title, len(panels), 1 if many else 0, (10.0 if many else 3.6, 3.0), keys)
     for ax, (label, (mass, expected, centers)) in zip(axes, panels.items(), strict=True):
-        seeds, goal, modes = np.atleast_2d(_finite(mass)), np.asarray(expected, float), np.arange(np.size(expected))
+        seeds, goal, modes = np.atleast_2d(finite(mass)), np.asarray(expected, float), np.arange(np.size(expected))
         # Multiples of the golden ratio, modulo 1, spread any number of seeds evenly, and every time the same way.
         across = modes + 0.6 * ((np.arange(len(seeds)) * 0.6180339887 % 1.0)[:, None] - 0.5)
         for chosen, color in ((seeds >= covered * goal, BLUE), (seeds < covered * goal, RED)):
@@ -174,7 +174,7 @@ def mode_mass(*, panels: Mapping[str, Sequence[ArrayLike]], covered: float = 0.2
         names = [", ".join(f"{c:.3g}" for c in place).replace("-", "−") for place in places]
         ax.set_xticks(modes, names, rotation=90 if sum(map(len, names)) > 36 else 0)
         ax.set(xlim=(-0.6, goal.size - 0.4), ylim=(-0.04 * ax.get_ylim()[1], None))
-        _finish(ax, label + _lost(seeds, "runs"), "centre of the mode (data units)", "share of the samples")
+        finish(ax, label + _lost(seeds, "runs"), "centre of the mode (data units)", "share of the samples")
     return figure
 
 
@@ -202,11 +202,11 @@ def comparisons(*, panels: Mapping[str, Mapping[str, Comparison]], title: str) -
     """
     columns = list(next(iter(panels.values())))
     keys = {"exact": ("s", "#CACACA"), "learnt": (" -", BLUE), "number: W1/floor": (" ", REAL)}
-    figure, axes = _panels(title, len(panels) * len(columns), len(columns), (1.75, 1.6), keys)
+    figure, axes = axes_for(title, len(panels) * len(columns), len(columns), (1.75, 1.6), keys)
     cells = [(row, column) for row in panels for column in columns]
     for number, (ax, (row, column)) in enumerate(zip(axes, cells, strict=True)):
         shown = panels[row][column]
-        learnt, exact = _finite(shown.learnt), _finite(shown.exact)
+        learnt, exact = finite(shown.learnt), finite(shown.exact)
         if shown.x is None:
             ends = np.percentile(exact, (0.5, 99.5), axis=0)
             low, high = ends + np.array([[-0.15], [0.15]]) * (ends[1] - ends[0])
@@ -247,7 +247,7 @@ def trajectories(
       step_size: of the chains.
     """
     keys = {"learnt": (" -", BLUE), "exact": (" --", REAL)}
-    figure, axes = _panels(title, 2 + len(learnt), 2, (4.6, 3.2), keys)
+    figure, axes = axes_for(title, 2 + len(learnt), 2, (4.6, 3.2), keys)
     times, quantiles, levels = np.asarray(forward[0]), np.asarray(forward[1]), forward[2]
     for k in range(len(levels) // 2):
         label = f"{100 * levels[k]:.0f}–{100 * levels[-1 - k]:.0f} %"
@@ -255,14 +255,14 @@ def trajectories(
             times, quantiles[:, k], quantiles[:, -1 - k], color=SKY, alpha=0.25 + 0.2 * k, linewidth=0, label=label
         )
     axes[0].plot(times, quantiles[:, len(levels) // 2], "--", color=REAL)
-    _finish(axes[0], "Forward process: quantiles (exact; dashed: median)", "time, from data (0) to noise (1)", "x")
+    finish(axes[0], "Forward process: quantiles (exact; dashed: median)", "time, from data (0) to noise (1)", "x")
     for ax, (name, (progress, paths, exact)) in zip(axes[1:], learnt.items(), strict=False):
-        ax.plot(progress, _finite(paths), color=BLUE, linewidth=1.0, alpha=0.8)
-        ax.plot(progress, _finite(exact), "--", color=REAL, linewidth=0.9)
-        _finish(ax, name.replace("_", " ").capitalize(), "progress, from noise (0) to data (1)", "x")
+        ax.plot(progress, finite(paths), color=BLUE, linewidth=1.0, alpha=0.8)
+        ax.plot(progress, finite(exact), "--", color=REAL, linewidth=0.9)
+        finish(ax, name.replace("_", " ").capitalize(), "progress, from noise (0) to data (1)", "x")
     steps = np.arange(len(np.asarray(chains)))
-    axes[-1].plot(steps, _finite(chains), color=BLUE, linewidth=0.6, alpha=0.6)
-    _finish(axes[-1], f"Langevin chains on the exact score, step {step_size:g}", "step", "x")
+    axes[-1].plot(steps, finite(chains), color=BLUE, linewidth=0.6, alpha=0.6)
+    finish(axes[-1], f"Langevin chains on the exact score, step {step_size:g}", "step", "x")
     return figure
 
 
@@ -285,7 +285,7 @@ def animate(
     """
     from matplotlib.animation import FuncAnimation, PillowWriter  # here: pictures alone do not need them
 
-    figure, axes = _panels(title, len(learnt), len(learnt), (4.6, 3.6), {})
+    figure, axes = axes_for(title, len(learnt), len(learnt), (4.6, 3.6), {})
     drawn = []
     for ax, (name, (progress, paths, exact)) in zip(axes, learnt.items(), strict=True):
         progress, paths, exact = (np.asarray(values, float) for values in (progress, paths, exact))
@@ -294,7 +294,7 @@ def animate(
             height = np.asarray(density[1], float)
             ax.fill_betweenx(density[0], 1.0, 1.0 + 0.25 * height / height.max(), color=REAL, alpha=0.3, linewidth=0)
         ax.set(xlim=(-0.02, 1.27), ylim=(-3.6, 3.6), xticks=[0, 0.25, 0.5, 0.75, 1])
-        _finish(ax, name.replace("_", " ").capitalize(), "progress, from noise (0) to data (1)", "x")
+        finish(ax, name.replace("_", " ").capitalize(), "progress, from noise (0) to data (1)", "x")
         lines = ax.plot(np.full((1, paths.shape[1]), np.nan), np.full((1, paths.shape[1]), np.nan), color=BLUE, lw=1.0)
         (points,) = ax.plot([], [], "o", color=BLUE, markersize=4)
         drawn.append((progress, paths, lines, points))
@@ -320,16 +320,17 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     figure.savefig(path, format="png", dpi=130)
 
 
-def _finite(values: ArrayLike | None) -> _Floats:
+def finite(values: ArrayLike | None) -> Floats:
+    """The values, with NaN for what is infinite."""
     return np.where(np.isfinite(array := np.asarray(values, float)), array, np.nan)
 
 
-def _lost(rows: _Floats, things: str) -> str:
+def _lost(rows: Floats, things: str) -> str:
     lost = int((~np.isfinite(rows)).any(axis=1).sum())
     return f"\n{lost:,} of {len(rows):,} {things} not finite" if lost else ""
 
 
-def _panels(title: str, count: int, columns: int, size: tuple[float, float], keys: _Keys) -> tuple[Figure, list[Axes]]:
+def axes_for(title: str, count: int, columns: int, size: tuple[float, float], keys: _Keys) -> tuple[Figure, list[Axes]]:
     """Axes in rows of `columns` (0: as fits) and a legend; without one, the first fills a cell that would be empty."""
     columns = columns or (count if count <= 3 else min((3, 4, 5), key=lambda candidate: -count % candidate))
     rows = -(-count // columns)
@@ -375,13 +376,13 @@ def _over_steps(ax: Axes, title: str, unit: str, steps: ArrayLike, series: list[
         text = next((text for text, c in _CONSTANTS.items() if abs(c - value) < 1e-5), f"{value:.3g}".replace("-", "−"))
         ax.axhline(value, color=color, linestyle="--", linewidth=1.3)
         ax.text(1.01, value, text, transform=ax.get_yaxis_transform(), va="center", fontsize=8, color=color)
-    _finish(ax, title + (f"\nreaches {beyond:.2g}, beyond this axis" if beyond else ""), "training step", unit)
+    finish(ax, title + (f"\nreaches {beyond:.2g}, beyond this axis" if beyond else ""), "training step", unit)
 
 
 def _bands(title: str, unit: str, steps: ArrayLike, panels: Panels, exact: Mapping[str, Exact], floor: Exact) -> Figure:
     names = dict.fromkeys(name for named in panels.values() for name in named)
     looks = {name: _LOOKS.get(name, (name, PALETTE[i % len(PALETTE)])) for i, name in enumerate(names)}
-    seeds = {panel: [np.atleast_2d(_finite(one)) for one in named.values()] for panel, named in panels.items()}
+    seeds = {panel: [np.atleast_2d(finite(one)) for one in named.values()] for panel, named in panels.items()}
     series: dict[str, list[_Series]] = {panel: [] for panel in panels}
     for panel, named in panels.items():
         for name, runs in zip(named, seeds[panel], strict=True):
@@ -393,7 +394,7 @@ def _bands(title: str, unit: str, steps: ArrayLike, panels: Panels, exact: Mappi
     keys = {f"{text}: median, 5–95 %": (" -", color) for text, color in looks.values()}
     keys |= {"threshold" if unit == "W1/σ" else "optimum": (" --", REAL)}
     keys |= {"perfect sampler of this size": (" :", REAL)} if floor else {}
-    figure, axes = _panels(title, len(panels), 0, (3.4, 3.0), keys)
+    figure, axes = axes_for(title, len(panels), 0, (3.4, 3.0), keys)
     for ax, panel in zip(axes, panels, strict=True):
         if (height := floor.get(panel)) is not None:
             ax.axhline(height, color=REAL, linestyle=":", linewidth=1.3)
@@ -403,11 +404,7 @@ def _bands(title: str, unit: str, steps: ArrayLike, panels: Panels, exact: Mappi
 
 
 def _samples(
-    ax: Axes,
-    points: _Floats,
-    labels: NDArray[np.int_],
-    density: tuple[ArrayLike, ArrayLike] | None,
-    data: _Floats | None,
+    ax: Axes, points: Floats, labels: NDArray[np.int_], density: tuple[ArrayLike, ArrayLike] | None, data: Floats | None
 ) -> None:
     points = points.reshape(len(points), -1)
     is_finite = np.isfinite(points).all(axis=1)
@@ -425,7 +422,7 @@ def _samples(
             if len(cloud):
                 ax.plot(*cloud.T[:2], "o", color=color, markersize=2.5, markeredgewidth=0, alpha=0.5, label=label)
         ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
-        return _finish(ax, "Samples" + note, "first coordinate (data units)", "second coordinate (data units)")
+        return finish(ax, "Samples" + note, "first coordinate (data units)", "second coordinate (data units)")
     edges = np.linspace(low[0], high[0], 61)
     bars, base = np.zeros(60), np.zeros(60)
     for some, color, label in classes:  # stacked: together they are the density of all
@@ -440,10 +437,11 @@ def _samples(
     ax.set_ylim(0, 4 * tallest if 0 < 4 * tallest < bars.max() else None)
     if 0 < 4 * tallest < bars.max():
         note += f"\nbars reach {bars.max():.2g}, beyond this axis"
-    _finish(ax, "Samples" + note, "x (data units)", "density (1 / data unit)")
+    finish(ax, "Samples" + note, "x (data units)", "density (1 / data unit)")
 
 
-def _finish(ax: Axes, title: str, xlabel: str, ylabel: str) -> None:
+def finish(ax: Axes, title: str, xlabel: str, ylabel: str) -> None:
+    """Gives axes their title, their labels, and a legend above them where something has a label."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=8)
     ax.set(xlabel=xlabel, ylabel=ylabel)

@@ -70,16 +70,7 @@ class Table:
             rates = [row["at_equilibrium"], *(row["verdicts"][name] for name in ("converged", *others))]
             cells += [_percent(rate) for rate in rates] + [_spread(row[name]) for name in shown]
             lines.append(cells)
-        num_labels = len(labels(self.rows[0]))
-        widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-        aligned = [
-            "  ".join(
-                str.ljust(c, w) if i < num_labels else c.rjust(w)
-                for i, (c, w) in enumerate(zip(line, widths, strict=True))
-            )
-            for line in lines
-        ]
-        return "\n".join([aligned[0], "-" * len(aligned[0]), *aligned[1:]])
+        return align(lines, len(labels(self.rows[0])))
 
     def to_json(self, **more: Any) -> str:
         """One JSON object, `{"rows": [...], **more}`, without NaN."""
@@ -141,6 +132,27 @@ def swept_fields(configs: Sequence[Any], names: Sequence[str]) -> list[str]:
         if any(value != some[0] for some in values.values() for value in some):
             different.append(field.name)
     return different
+
+
+def align(lines: Sequence[Sequence[str]], num_labels: int) -> str:
+    """A header and rows of cells as text: the first `num_labels` columns flush left, the others right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    aligned = [
+        "  ".join(
+            c.ljust(w) if i < num_labels else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    ]
+    return "\n".join([aligned[0], "-" * len(aligned[0]), *aligned[1:]])
+
+
+def cell(value: Any) -> str:
+    """What a table shows of a `rate`, a `spread`, a number, a name or None."""
+    if isinstance(value, Mapping):
+        return _percent(value) if "share" in value else _spread(value)
+    if value is None:
+        return "–"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def rate(hits: ArrayLike) -> dict[str, float]:
@@ -329,6 +341,8 @@ def _percent(rate: Mapping[str, float] | None) -> str:
 def _spread(spread: Mapping[str, float] | None) -> str:
     if spread is None:
         return "–"
+    if max(map(abs, spread.values())) >= 1e5:
+        return "{median:.1e} [{p05:.1e}, {p95:.1e}]".format(**spread)
     digits = 1 if spread["median"] >= 1 else 3
     return "{median:.{d}f} [{p05:.{d}f}, {p95:.{d}f}]".format(**spread, d=digits)
 

@@ -283,3 +283,59 @@ def test_trajectories_are_drawn_and_animated(tmp_path):
     assert all(0 < row["at_the_end"]["median"] < 1 for row in report["rows"])
     assert (tmp_path / "trajectories.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "trajectories.gif").read_bytes().startswith(b"GIF8")
+
+
+def answers(workdir):
+    """The rows and sentences that a script of the laboratory has written."""
+    summary = json.loads((workdir / "summary.json").read_text())
+    assert json.loads((workdir / "config.json").read_text())["flags"]
+    return summary["rows"], summary["conclusions"]
+
+
+def test_mode_collapse_compares_remedies(tmp_path):
+    done = run("--quick", f"--workdir={tmp_path}", script="mode_collapse.py")
+    assert done.returncode == 0, done.stderr
+    rows, conclusions = answers(tmp_path)
+    assert [(row["target"], row["method"]) for row in rows] == [
+        ("bimodal", name) for name in ("textbook", "unrolled", "minibatch")
+    ]
+    assert all(row["seeds"] == 3 and 0 <= row["all modes covered"]["count"] <= 3 for row in rows)
+    (sentence,) = conclusions
+    covered = rows[0]["all modes covered"]["count"]
+    assert sentence.startswith(f"bimodal: textbook covers all modes in {covered} of 3 seeds")
+    assert sentence in done.stdout
+    for name in ("coverage", "lanes"):
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_gallery_is_made_of_what_the_scripts_answer(tmp_path):
+    """And inverse transform sampling passes its own test."""
+    done = run("--quick", "--scripts=inverse_transform", f"--workdir={tmp_path}", script="gallery.py")
+    assert done.returncode == 0, done.stderr
+    rows, conclusions = answers(tmp_path / "inverse_transform")
+    assert [row["target"] for row in rows] == ["normal", "bimodal"]
+    for row in rows:
+        assert row["same seed, same bits"]["share"] == row["next seed, other numbers"]["share"] == 1
+        assert 0.5 < row["W1/floor"]["median"] < 2
+    page = (tmp_path / "README.md").read_text()
+    assert "## Does F⁻¹(U) have the law F" in page
+    assert all(sentence in page for sentence in conclusions)
+    assert (tmp_path / "gallery" / "inverse_transform.png").read_bytes().startswith(b"\x89PNG")
+    assert "mode_collapse" not in page
+
+
+@pytest.mark.parametrize(
+    ("script", "flag", "message"),
+    [
+        ("mode_collapse.py", "--methods=unroled", "--methods: none is called 'unroled'; did you mean 'unrolled'?"),
+        ("mode_collapse.py", "--targets=uniform", "--targets=uniform: must have several modes"),
+        ("inverse_transform.py", "--targets=ring", "--targets=ring: must be 1-D"),
+        ("gallery.py", "--scripts=mode", "--scripts: none is called 'mode'"),
+    ],
+)
+def test_laboratory_refuses_in_one_line(script, flag, message, tmp_path):
+    done = run(flag, f"--workdir={tmp_path / 'new'}", script=script)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "new").exists()

@@ -140,6 +140,76 @@ def test_packing_shows_the_discriminator_several_samples():
     assert gan.num_minibatches(config.replace(critic_steps=4)) == 12
 
 
+def test_unrolled_generator_follows_the_slope_through_the_discriminators_answer():
+    """Finite differences of G's loss at a discriminator that has answered, all in NumPy."""
+    with jax.enable_x64(True):
+        config = gan.Config(
+            latent_dim=2, widths_g=(3,), widths_d=(4,), r1=None, ema_decay=None, schedule="constant",
+            learning_rate_d=0.02, beta1_d=0.5, unrolled_steps=3,
+        )  # fmt: skip
+        state = gan.init(jax.random.key(0), config)
+        real = jax.random.normal(jax.random.key(1), (16, 1))
+        _, info = gan.step(jax.random.key(2), state, real, config)
+        key_latents = jax.random.split(jax.random.split(jax.random.key(2))[0])[0]
+        z = np.asarray(gan.latents(key_latents, 16, config))
+        real, g, d = np.asarray(real), layers_of(state.params_g), layers_of(state.params_d)
+
+    def answer(layers, moments, step, fake):
+        """One Adam step of D."""
+        gradients = None
+        for x, push in ((real, lambda logit: -sigmoid(-logit)), (fake, sigmoid)):
+            inputs, logits = forward(layers, x)
+            new, _ = backward(layers, inputs, push(logits) / len(x))
+            gradients = new if gradients is None else [
+                tuple(a + b for a, b in zip(*pair, strict=True)) for pair in zip(gradients, new, strict=True)
+            ]  # fmt: skip
+        b1, b2 = config.beta1_d, config.beta2_d
+        moments = [
+            tuple((b1 * m + (1 - b1) * x, b2 * v + (1 - b2) * x**2) for (m, v), x in zip(*pair, strict=True))
+            for pair in zip(moments, gradients, strict=True)
+        ]
+        layers = [
+            tuple(
+                w - config.learning_rate_d * m / (1 - b1**step) / (np.sqrt(v / (1 - b2**step) + 1e-12) + 1e-8)
+                for w, (m, v) in zip(*pair, strict=True)
+            )
+            for pair in zip(layers, moments, strict=True)
+        ]
+        return layers, moments
+
+    zeros = [tuple((np.zeros_like(w), np.zeros_like(w)) for w in layer) for layer in d]
+    updated, moments = answer(d, zeros, 1, forward(g, z)[1])  # of the discriminator's own step G is no part
+
+    def loss_g(g):
+        layers, state, fake = updated, moments, forward(g, z)[1]
+        for step in (2, 3, 4):
+            layers, state = answer(layers, state, step, fake)
+        return np.logaddexp(0, -forward(layers, fake)[1]).mean()
+
+    np.testing.assert_allclose(info["loss_g"], loss_g(g), rtol=1e-6)
+    slopes = []
+    for i, layer in enumerate(g):
+        for j, weights in enumerate(layer):
+            for place in np.ndindex(weights.shape):
+                ends = []
+                for shift in (1e-6, -1e-6):
+                    moved = [[w.copy() for w in layer] for layer in g]
+                    moved[i][j][place] += shift
+                    ends.append(loss_g(moved))
+                slopes.append((ends[0] - ends[1]) / 2e-6)
+    np.testing.assert_allclose(info["grad_norm_g"], np.linalg.norm(slopes), rtol=1e-4)
+
+
+def test_minibatch_features_let_the_discriminator_see_the_other_points():
+    state, after, info, config = one_step(minibatch_features=2, r1=None)
+    alone, together = (gan.discriminate(state, jnp.full((n, 1), 0.3), config)[0] for n in (1, 5))
+    np.testing.assert_allclose(alone, together, rtol=1e-6)  # equal points are as near as can be
+    apart = gan.discriminate(state, jnp.array([[0.3], [3.0], [-3.0]]), config)[0]
+    assert abs(apart - alone) > 1e-4
+    assert all(np.isfinite(value) for value in info.values())
+    assert (after.params_d["params"]["kernel_closeness"] != state.params_d["params"]["kernel_closeness"]).any()
+
+
 def test_batch_that_cannot_be_split_is_refused():
     config = gan.Config(**SMALL, critic_steps=5)
     state = jax.eval_shape(gan.init, jax.random.key(0), config)
@@ -155,6 +225,7 @@ def test_batch_that_cannot_be_split_is_refused():
             {"discriminator_loss": "wasserstein", "generator_loss": "wasserstein"},
             "needs weight_clip, gradient_penalty or spectral_norm",
         ),
+        ({"minibatch_features": 3}, "minibatch_features needs r1, r2 and gradient_penalty to be none"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options, message):

@@ -253,3 +253,18 @@ def test_penalties_are_their_definitions():
 def test_penalties_have_finite_gradients_where_the_gradient_is_zero():
     gradients = jax.jit(jax.jacrev(lambda gradients: jnp.stack(penalties(gradients))))(np.zeros((3, 2), np.float32))
     assert np.isfinite(gradients).all()
+
+
+def test_best_discriminator_of_the_double_sigmoid_is_the_clipped_log_ratio():
+    """By brute force over D at single points, where p and q have the weights of a mean."""
+    for log_ratio in (-2.0, -0.1, 0.3, 0.9, 1.7):
+        p, q = math.exp(log_ratio), 1.0
+        d = np.linspace(1e-6, 1 - 1e-6, 200_001)
+        values = p * np.logaddexp(0, -d) + q * np.logaddexp(0, d)
+        np.testing.assert_allclose(d[values.argmin()], np.clip(log_ratio, 0, 1), atol=1e-4)
+    logit = jnp.array([0.4])
+    probability = 1 / (1 + math.exp(-0.4))
+    np.testing.assert_allclose(
+        losses.double_sigmoid_loss_d(logit, logit), np.logaddexp(0, -probability) + np.logaddexp(0, probability), 1e-6
+    )
+    np.testing.assert_allclose(losses.double_sigmoid_loss_g(logit), np.logaddexp(0, -probability), 1e-6)

@@ -465,3 +465,21 @@ def test_a_padded_size_is_an_index():
 def test_a_padded_size_is_no_number(calculate):
     with pytest.raises(TypeError):
         calculate[1](nets.Padded(5, jnp.array(2)))
+
+
+def test_minibatch_features_are_mean_closeness_to_all_rows():
+    net = nets.mlp(2, 1, (5,), activation="tanh", minibatch_features=3)
+    params = net.init(jax.random.key(0))
+    x = np.random.default_rng(1).normal(size=(6, 2))
+    layers = {name: np.float64(value) for name, value in params["params"].items()}
+    h = np.tanh(x @ layers["kernel_0"] + layers["bias_0"][:, 0])
+    want = h @ layers["kernel_out"] + layers["bias_out"][:, 0]
+    for i, j in itertools.product(range(6), range(6)):
+        for k in range(3):
+            space = layers["kernel_closeness"].reshape(5, 3, nets.CLOSENESS_DIM)[:, k]
+            closeness = np.exp(-np.abs(h[i] @ space - h[j] @ space).sum())
+            want[i] += closeness / 6 * layers["kernel_minibatch"][k]
+    np.testing.assert_allclose(net.apply(params, jnp.asarray(x, jnp.float32)), want, rtol=1e-5, atol=1e-5)
+    plain = nets.mlp(2, 1, (5,), activation="tanh").init(jax.random.key(0))
+    for name, weights in plain["params"].items():
+        np.testing.assert_array_equal(weights, params["params"][name])

@@ -332,3 +332,14 @@ def test_optimal_generator_refuses_what_it_does_not_know():
         theory.optimal_generator(targets.normal(), jnp.zeros(3), "norml")
     with pytest.raises(ValueError, match="'ring'"):
         theory.optimal_generator(targets.get("ring"), jnp.zeros(3))
+
+
+@pytest.mark.parametrize(("dm", "ds"), [(1.5, 0.5), (0.3, 1.2)])
+def test_kantorovich_potential_attains_the_wasserstein_distance_of_normals(dm, ds):
+    x = np.linspace(-30, 30, 60_001)
+    p, q = stats.norm(dm, 1 + ds), stats.norm(0, 1)
+    potential = np.asarray(theory.kantorovich_potential(x, p.cdf(x), q.cdf(x)), np.float64)
+    assert np.abs(np.diff(potential) / np.diff(x)).max() <= 1 + 1e-2  # but for rounding
+    attained = np.trapezoid(potential * (p.pdf(x) - q.pdf(x)), x)
+    exact = ds * np.sqrt(2 / np.pi) * np.exp(-(dm**2) / (2 * ds**2)) + dm * (1 - 2 * stats.norm.cdf(-dm / ds))
+    np.testing.assert_allclose(attained, exact, rtol=1e-3)

@@ -42,6 +42,12 @@ class Config:
     critic_steps: int = static(
         default=1, at_least=1, help="discriminator updates, on fresh minibatches, per generator update"
     )
+    unrolled_steps: int = static(
+        default=0, at_least=0, help="discriminator updates that the generator looks ahead, and differentiates through"
+    )
+    minibatch_features: int = static(
+        default=0, at_least=0, help="features by which the discriminator compares the points of a minibatch"
+    )
     packing: int = static(default=1, at_least=1, help="samples that the discriminator sees at a time (PacGAN)")
     optimizer: str = static(default="adam", choices=("adam", "optimistic_adam"), help="of both players")
     schedule: str = static(
@@ -85,6 +91,12 @@ def init(key: Key, config: Config) -> State:
     if config.discriminator_loss == "wasserstein" and not bounded:
         raise ValueError(
             "discriminator_loss='wasserstein' needs weight_clip, gradient_penalty or spectral_norm to bound the critic"
+        )
+    penalties = (config.r1, config.r2, config.gradient_penalty)
+    if config.minibatch_features and (config.spectral_norm or any(weight is not None for weight in penalties)):
+        raise ValueError(
+            "minibatch_features needs r1, r2 and gradient_penalty to be none, and no spectral_norm: "
+            "these are of a discriminator of single points"
         )
     if config.num_classes and config.packing > 1:
         raise ValueError("packing does not go with num_classes: samples that are seen together have different labels")
@@ -138,6 +150,8 @@ def step(
         keys = jax.random.split(key_critic, config.critic_steps - 1)
         player, _ = jax.lax.scan(critic_only, player, (keys, *jax.tree.map(lambda rows: rows[:-1], (real, labels))))
 
+    if config.unrolled_steps:
+        key, key_unroll = jax.random.split(key)
     key_latents, key_d = jax.random.split(key)
     real, labels = jax.tree.map(lambda rows: rows[-1], (real, labels))
     z = latents(key_latents, len(real), config)
@@ -145,8 +159,11 @@ def step(
     (params_d, opt_d), info, noise = critic.update(key_d, player, real, fake, labels, state.step, config)
 
     def loss_of(fake: jax.Array) -> jax.Array:
+        params = params_d
+        if config.unrolled_steps:
+            params = critic.unroll(key_unroll, (params_d, opt_d), real, fake, labels, state.step, config)
         return losses.entry(losses.GENERATOR, config.generator_loss).loss(
-            critic.net(config).apply(params_d, critic.pack(fake + noise, config), labels)
+            critic.net(config).apply(params, critic.pack(fake + noise, config), labels)
         )
 
     loss_g, gradient = jax.value_and_grad(loss_of)(fake)
@@ -181,7 +198,10 @@ def generate(state: State, z: jax.Array, config: Config, condition: jax.Array | 
 
 
 def discriminate(state: State, x: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
-    """The discriminator's logits, f32[n], at f32[n, dim]; with packing, of `packing` copies of each row."""
+    """The discriminator's logits, f32[n], at f32[n, dim]; with packing, of `packing` copies of each row.
+
+    With minibatch features the rows are one minibatch.
+    """
     labels = check_condition(config, condition, len(x))
     return critic.net(config).apply(state.params_d, jnp.tile(x, (1, config.packing)), labels)[:, 0]
 
@@ -201,8 +221,8 @@ def num_minibatches(config: Config) -> int:
 
 
 def num_evaluations(config: Config) -> int:
-    """G once and D twice per minibatch of a discriminator's update, and D once more for G's own."""
-    return 3 * config.critic_steps + 1
+    """G once and D twice per minibatch of a discriminator's update, D twice per unrolled one, and once for G's own."""
+    return 3 * config.critic_steps + 1 + 2 * config.unrolled_steps
 
 
 def preset(name: str) -> Config:

@@ -1,0 +1,76 @@
+"""Runs the laboratory's experiments, and writes their gallery: question, command, answer, picture.
+
+    python experiments/gallery.py                                # all of them, as `make gallery` does
+    python experiments/gallery.py --scripts=mode_collapse        # one; the others keep their last answers
+
+Results stay in runs/gallery. The page `experiments/README.md` and its pictures are made of those that are there.
+"""
+
+import ast
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from absl import flags
+from PIL import Image
+
+from jgen1d import cli, results
+from jgen1d.core import unknown
+
+FOLDER = Path(__file__).parent
+PICTURES = {
+    "inverse_transform": "transform",
+    "mode_collapse": "coverage",
+    "depth": "depth",
+    "imbalance": "sizes",
+    "small_data": "small_data",
+    "latent_dimension": "latent_dimension",
+    "learning_rate": "learning_rate",
+}
+"""By the name of the script, the picture that the page shows."""
+WIDTH = 900
+"""Of a picture, in pixels, at most."""
+
+_SCRIPTS = flags.DEFINE_list("scripts", list(PICTURES), "to run, separated by commas; empty: none, only write the page")
+_WORKDIR = flags.DEFINE_string("workdir", "runs/gallery", "where the results are")
+_QUICK = flags.DEFINE_bool("quick", False, "run the scripts with --quick, and write the page into the workdir")
+
+
+def main() -> None:
+    """Runs the scripts and writes the page."""
+    for name in _SCRIPTS.value:
+        if name not in PICTURES:
+            raise ValueError(f"--scripts: none is called {unknown(name, PICTURES)}")
+    workdir = Path(_WORKDIR.value)
+    for name in _SCRIPTS.value:
+        began = time.monotonic()
+        command = [sys.executable, str(FOLDER / f"{name}.py"), f"--workdir={workdir / name}", "--overwrite"]
+        subprocess.run(command + ["--quick"] * _QUICK.value, check=True)
+        results.write_json(workdir / name / "seconds.json", time.monotonic() - began)
+    page = workdir if _QUICK.value else FOLDER
+    sections = [_section(workdir, page, name) for name in PICTURES if (workdir / name / "seconds.json").exists()]
+    head = "# The GAN laboratory\n\nEach answer is computed from the run's numbers; `make gallery` makes this page.\n"
+    (page / "README.md").write_text("\n".join([head, *sections]))
+    print(f"written to {page / 'README.md'}", file=sys.stderr)
+
+
+def _section(workdir: Path, page: Path, name: str) -> str:
+    """One experiment's part of the page; its picture is made small."""
+    question = (ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text())) or "").splitlines()[0]
+    summary = json.loads((workdir / name / "summary.json").read_text())
+    seconds = json.loads((workdir / name / "seconds.json").read_text())
+    with Image.open(workdir / name / f"{PICTURES[name]}.png") as picture:
+        picture.thumbnail((WIDTH, 10 * WIDTH), Image.Resampling.LANCZOS)
+        (page / "gallery").mkdir(parents=True, exist_ok=True)
+        picture.convert("P", palette=Image.Palette.ADAPTIVE).save(page / "gallery" / f"{name}.png", optimize=True)
+    answers = "\n".join(f"- {sentence}" for sentence in summary["conclusions"])
+    return (
+        f"## {question}\n\n`.venv/bin/python experiments/{name}.py`, {seconds / 60:.0f} min\n\n{answers}\n\n"
+        f"![{question}](gallery/{name}.png)\n"
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,118 @@
+"""What the scripts of the GAN laboratory share: their flags, their sweeps, and how they give their answers."""
+
+import functools
+import itertools
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import flags
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+import jgen1d
+from jgen1d import cli, plots, results
+from jgen1d.methods import gan
+
+QUICK_SEEDS, QUICK_STEPS = 3, 40
+
+
+def define_flags(script: str, num_seeds: int = 64, num_steps: int = 5_000) -> None:
+    """Makes the flags that every script of the laboratory has, with the defaults of this one."""
+    own = {"module_name": sys.argv[0]}
+    integer = functools.partial(flags.DEFINE_integer, lower_bound=1, **own)
+    integer("num_seeds", num_seeds, "runs per (target, config)")
+    integer("num_steps", num_steps, "training steps of each run")
+    flags.DEFINE_integer("seed", 0, "the first seed", lower_bound=0, **own)
+    flags.DEFINE_string("workdir", None, f"where to write; default: runs/{script}-TIME; empty: nowhere", **own)
+    flags.DEFINE_bool("overwrite", False, "write into a workdir that is not empty", **own)
+    flags.DEFINE_enum("format", "text", ["text", "json"], "of the results on stdout", **own)
+    flags.DEFINE_bool("quick", False, f"{QUICK_SEEDS} seeds, {QUICK_STEPS} steps and few configs, if not given", **own)
+
+
+def value(name: str, quick: Any) -> Any:
+    """A flag's value, or `quick` where --quick is given and the flag is not."""
+    return quick if flags.FLAGS.quick and not flags.FLAGS[name].present else flags.FLAGS[name].value
+
+
+def preset(name: str) -> gan.Config:
+    """The GAN's preset of that name. Raises ValueError where there is none."""
+    try:
+        return gan.preset(name)
+    except ValueError as error:
+        raise ValueError(f"--preset: {error}") from None
+
+
+def integers(name: str, quick: list[str], at_least: int = 1) -> list[int]:
+    """A list flag's values, without doubles. Raises ValueError where one is none, or too small."""
+    given = value(name, quick)
+    if not given or not all(text.strip().isdecimal() and int(text) >= at_least for text in given):
+        raise ValueError(f"--{name}={','.join(given)}: must be integers of at least {at_least}, separated by commas")
+    return sorted({int(text) for text in given})
+
+
+def median(spread: Mapping[str, float] | None) -> float:
+    """Of a `results.spread`; infinite where there is none."""
+    return np.inf if spread is None else spread["median"]
+
+
+def seeds() -> range:
+    """The runs' seeds, as the flags say."""
+    return range(flags.FLAGS.seed, flags.FLAGS.seed + value("num_seeds", QUICK_SEEDS))
+
+
+def sweep(targets: Sequence[jgen1d.Target], configs: Sequence[gan.Config], **options: Any) -> jgen1d.Sweep:
+    """Trains GANs as the flags say; `options` are those of `jgen1d.sweep`."""
+    num_steps = value("num_steps", QUICK_STEPS)
+    return jgen1d.sweep(gan.METHOD, targets, configs, seeds(), num_steps, progress=True, **options)
+
+
+def rows(sweep: jgen1d.Sweep, labels: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row per (target, config) for `answer`: the config's labels, and what came of its seeds."""
+    found = []
+    for (t, target), (c, named) in itertools.product(enumerate(sweep.targets), enumerate(labels)):
+        row = {"target": target.name, **named, "seeds": len(sweep.seeds)}
+        row["converged"] = results.rate(sweep.verdict[t, c] == "converged")
+        if num_modes := len(target.modes.scales):
+            covered = sweep.metrics["modes_covered"][t, c]
+            row |= {"all modes covered": results.rate(covered == num_modes), "modes covered": results.spread(covered)}
+        found.append(row | {"W1/floor": results.spread(sweep.metrics["w1_over_floor"][t, c])})
+    return found
+
+
+def is_better(distances: ArrayLike, than: ArrayLike) -> bool:
+    """Whether distances f[n] over seeds are smaller than others, beyond chance at 1 % (Mann & Whitney 1947)."""
+    from scipy import stats
+
+    return bool(stats.mannwhitneyu(*(np.nan_to_num(x, nan=np.inf) for x in (distances, than)), "less").pvalue < 0.01)
+
+
+def answer(
+    script: str, workdir: Path | None, rows: Sequence[Mapping[str, Any]], num_labels: int,
+    conclusions: Sequence[str], figures: Mapping[str, Figure],
+) -> None:  # fmt: skip
+    """Prints rows and conclusions, and writes them and the figures to the workdir.
+
+    Args:
+      script: its name, for the file of the table.
+      workdir: None for nowhere.
+      rows: dicts with the same names; values are names, numbers, `results.rate`s and `results.spread`s.
+      num_labels: how many of them, the first, say what was run.
+      conclusions: sentences.
+      figures: by the name of their file.
+    """
+    if flags.FLAGS.format == "json":
+        print(json.dumps(results.finite({"rows": rows, "conclusions": conclusions}), indent=2, allow_nan=False))
+    else:
+        lines = [list(rows[0]), *([results.cell(value) for value in row.values()] for row in rows)]
+        print(results.align(lines, num_labels), "", *conclusions, sep="\n")
+    if workdir:
+        workdir.mkdir(parents=True, exist_ok=True)
+        results.write_json(workdir / "config.json", {"flags": cli.given(), **results.environment()})
+        results.write_json(workdir / "summary.json", {"rows": rows, "conclusions": conclusions})
+        for name, figure in figures.items():
+            plots.save(figure, workdir / f"{name}.png")
+        print(f"{script}: written to {workdir}", file=sys.stderr)

@@ -1,0 +1,133 @@
+"""What do many runs look like over a setting? The figures of the GAN laboratory, in the manner of `plots`."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator, PercentFormatter
+from numpy.typing import ArrayLike
+
+from jgen1d.plots import BLUE, PALETTE, REAL, Curves, Panels, axes_for, finish, finite
+
+
+def rates(*, panels: Mapping[str, Mapping[str, Mapping[str, float]]], xlabel: str, title: str) -> Figure:
+    """Shares of runs, a panel per group: a dot and its interval per row.
+
+    Args:
+      panels: panel, such as a target -> label of a row -> `share`, `low` and `high`, in [0, 1].
+      xlabel: what the shares are of.
+      title: of the figure.
+    """
+    labels = list(dict.fromkeys(label for rows in panels.values() for label in rows))
+    figure, axes = axes_for(title, len(panels), len(panels), (4.2, 1.0 + 0.32 * len(labels)), {})
+    for number, (ax, (heading, rows)) in enumerate(zip(axes, panels.items(), strict=True)):
+        places = np.array([labels.index(label) for label in rows])
+        share, low, high = (np.array([row[name] for row in rows.values()]) for name in ("share", "low", "high"))
+        ax.errorbar(share, places, xerr=[share - low, high - share], fmt="o", color=BLUE, capsize=2.5, markersize=5)
+        ax.grid(axis="x", linewidth=0.4, alpha=0.5)
+        ax.set(xlim=(-0.03, 1.03), ylim=(len(labels) - 0.5, -0.5), yticks=range(len(labels)))
+        ax.set_yticklabels([] if number else labels)
+        ax.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+        finish(ax, heading, xlabel, "")
+    return figure
+
+
+def heat_maps(
+    *, panels: Curves, rows: Sequence[str], columns: Sequence[str], xlabel: str, ylabel: str, unit: str, title: str
+) -> Figure:
+    """Tables as colours, and as numbers where there is room.
+
+    Args:
+      panels: heading -> f[R, C]; all have one colour scale, on which shares run from 0 to 1.
+      rows: R labels of the vertical axis, from the bottom up.
+      columns: C labels of the horizontal one.
+      xlabel: what the columns are.
+      ylabel: what the rows are.
+      unit: of the values; "share" for shares.
+      title: of the figure.
+    """
+    small = len(rows) * len(columns) <= 36
+    figure, axes = axes_for(title, len(panels), 0, (3.4, 3.1), {})
+    tables = [finite(table) for table in panels.values()]
+    low, high = (0.0, 1.0) if unit == "share" else (np.nanmin(tables), np.nanmax(tables))
+    for number, (ax, heading, table) in enumerate(zip(axes, panels, tables, strict=True)):
+        image = ax.imshow(table, origin="lower", aspect="auto", vmin=low, vmax=high, cmap="viridis")
+        for (row, column), value in np.ndenumerate(table) if small else ():
+            ink = "black" if value > (low + high) / 2 else "white"
+            text = f"{100 * value:.0f} %" if unit == "share" else f"{value:.2g}"
+            ax.text(column, row, text, ha="center", va="center", fontsize=8, color=ink)
+        for axis, labels in ((ax.xaxis, columns), (ax.yaxis, rows)):
+            shown = range(0, len(labels), -(-len(labels) // 8))
+            axis.set_ticks(list(shown), [labels[i] for i in shown])
+        finish(ax, heading, xlabel, "" if number else ylabel)
+    figure.colorbar(image, ax=axes, label=unit, shrink=0.8)
+    return figure
+
+
+def over_axis(*, panels: Curves, x: ArrayLike, xlabel: str, ylabel: str, title: str) -> Figure:
+    """What came of runs over a setting, both on logarithmic axes: a dot per seed, their median, the 5–95 % band.
+
+    Args:
+      panels: heading -> f[X, S], of S seeds at each of X settings.
+      x: f[X], the settings.
+      xlabel: what they are.
+      ylabel: what the values are.
+      title: of the figure.
+    """
+    figure, axes = axes_for(title, len(panels), 0, (4.0, 3.2), {})
+    places = np.asarray(x, float)
+    for number, (ax, (heading, values)) in enumerate(zip(axes, panels.items(), strict=True)):
+        runs = finite(values)
+        low, middle, high = np.nanpercentile(runs, (5, 50, 95), axis=1)
+        ax.fill_between(places, low, high, color=BLUE, alpha=0.2, linewidth=0)
+        ax.plot(np.repeat(places, runs.shape[1]), runs.ravel(), "o", color=BLUE, markersize=2, alpha=0.3)
+        ax.plot(places, middle, "o-", color=BLUE, markersize=5)
+        ax.set(xscale="log", yscale="log", xticks=places)
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.yaxis.set_major_formatter("{x:g}")
+        finish(ax, heading, xlabel, "" if number else ylabel)
+    return figure
+
+
+def maps(*, panels: Panels, xlabel: str, ylabel: str, title: str) -> Figure:
+    """Learnt functions over exact ones, dashed: panel -> `x`, `learnt` and `optimal`, f[m] each."""
+    keys = {"learnt": (" -", BLUE), "exact": (" --", REAL)}
+    figure, axes = axes_for(title, len(panels), 0, (3.3, 2.8), keys)
+    for ax, (heading, drawn) in zip(axes, panels.items(), strict=True):
+        ax.plot(drawn["x"], finite(drawn["learnt"]), color=BLUE)
+        ax.plot(drawn["x"], drawn["optimal"], "--", color=REAL)
+        finish(ax, heading, xlabel, ylabel)
+    return figure
+
+
+def lines(*, x: ArrayLike, curves: Curves, xlabel: str, ylabel: str, title: str) -> Figure:
+    """Functions in one panel: label -> f[m] at x, f[m]."""
+    figure, (ax,) = axes_for(title, 1, 1, (5.5, 3.6), {})
+    for (label, values), color in zip(curves.items(), PALETTE, strict=False):
+        ax.plot(x, finite(values), color=color, label=label)
+    finish(ax, "", xlabel, ylabel)
+    return figure
+
+
+def inverse_transform(*, panels: Panels, title: str) -> Figure:
+    """How F⁻¹ makes samples of uniform numbers, three panels in a row per target.
+
+    Args:
+      panels: target -> `u` f[n] and `x` f[n], uniform numbers and F⁻¹ of them; `levels` f[m], `map` f[m] and
+        `density` f[m], F⁻¹ and the density there.
+      title: of the figure.
+    """
+    figure, axes = axes_for(title, 3 * len(panels), 3, (3.6, 2.3), {})
+    for (target, drawn), (left, middle, right) in zip(panels.items(), zip(*[iter(axes)] * 3, strict=True), strict=True):
+        x = np.asarray(drawn["map"])
+        for ax, name, ends in ((left, "u", (0, 1)), (right, "x", (x[0], x[-1]))):
+            bars, edges = np.histogram(drawn[name], 40, ends, density=True)
+            ax.stairs(bars, edges, fill=True, color=BLUE, alpha=0.5)
+        left.axhline(1, linestyle="--", color=REAL)
+        middle.plot(drawn["levels"], x, color=REAL)
+        right.plot(x, drawn["density"], "--", color=REAL)
+        finish(left, target, "u", "density")
+        finish(middle, "F⁻¹", "u", "x (data units)")
+        finish(right, "F⁻¹(u) (dashed: exact)", "x (data units)", "density")
+    return figure
