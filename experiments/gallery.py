@@ -20,16 +20,21 @@ from jgen1d import cli, results
 from jgen1d.core import unknown
 
 FOLDER = Path(__file__).parent
-PICTURES = {
+PICTURES: dict[str, str | None] = {
     "inverse_transform": "transform",
     "mode_collapse": "coverage",
     "depth": "depth",
     "imbalance": "sizes",
     "small_data": "small_data",
     "latent_dimension": "latent_dimension",
+    "saturating": "exact",
     "learning_rate": "learning_rate",
+    "interpolation": "interpolation",
+    "wasserstein": "critics",
+    "actor_critic": None,
+    "double_sigmoid": "discriminators",
 }
-"""By the name of the script, the picture that the page shows."""
+"""By the name of the script, the picture that the page shows, where there is one."""
 WIDTH = 900
 """Of a picture, in pixels, at most."""
 
@@ -61,15 +66,16 @@ def _section(workdir: Path, page: Path, name: str) -> str:
     question = (ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text())) or "").splitlines()[0]
     summary = json.loads((workdir / name / "summary.json").read_text())
     seconds = json.loads((workdir / name / "seconds.json").read_text())
-    with Image.open(workdir / name / f"{PICTURES[name]}.png") as picture:
-        picture.thumbnail((WIDTH, 10 * WIDTH), Image.Resampling.LANCZOS)
-        (page / "gallery").mkdir(parents=True, exist_ok=True)
-        picture.convert("P", palette=Image.Palette.ADAPTIVE).save(page / "gallery" / f"{name}.png", optimize=True)
+    shown = ""
+    if PICTURES[name]:
+        with Image.open(workdir / name / f"{PICTURES[name]}.png") as picture:
+            picture.thumbnail((WIDTH, 10 * WIDTH), Image.Resampling.LANCZOS)
+            (page / "gallery").mkdir(parents=True, exist_ok=True)
+            picture.convert("P", palette=Image.Palette.ADAPTIVE).save(page / "gallery" / f"{name}.png", optimize=True)
+        shown = f"\n![{question}](gallery/{name}.png)\n"
     answers = "\n".join(f"- {sentence}" for sentence in summary["conclusions"])
-    return (
-        f"## {question}\n\n`.venv/bin/python experiments/{name}.py`, {seconds / 60:.0f} min\n\n{answers}\n\n"
-        f"![{question}](gallery/{name}.png)\n"
-    )
+    command = f"`.venv/bin/python experiments/{name}.py`, {seconds / 60:.1f} min"
+    return f"## {question}\n\n{command}\n\n{answers}\n{shown}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,105 @@
+"""Is a GAN an actor-critic method?
+
+    python experiments/actor_critic.py
+    python experiments/actor_critic.py --num_seeds=256
+
+Pfau & Vinyals 2016 (Connecting generative adversarial networks and actor-critic methods, section 3) build the
+environment in which it is one. There is no state; an action is a point. The environment flips a fair coin and shows the
+critic the actor's action or a point of the data; the reward is 1 for data and 0 for an action, so nothing that the
+actor does changes it. The critic learns the expected reward Q(x) of what it is shown, by cross-entropy; the actor
+follows the deterministic policy gradient of log Q at its own actions. Side by side:
+
+    GAN                                                  actor-critic
+    D: min −½ E log D(x) − ½ E log(1 − D(G(z)))          Q: min E cross-entropy(reward, Q(shown))
+    G: min −E log D(G(z))                                π: max E log Q(π(z))
+
+For each seed, networks, data and latents are drawn, and the gradients of both players computed twice: by
+differentiating the library's losses, and, as the actor-critic does, from episodes, with the error reward − Q as the
+only signal to the critic, and the critic's slope at the action as the only signal to the actor. The table has the
+largest difference in units of the gradient's norm, as median [5 %, 95 %], and the share of seeds where it is at most
+1e-5. The workdir receives `config.json` and `summary.json`.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+
+import jgen1d
+from experiments import lab
+from jgen1d import cli, critic, losses, results
+from jgen1d.core import PyTree, bind, replace
+from jgen1d.methods import gan
+
+TOLERANCE = 1e-5
+
+flags.DEFINE_string("target", "bimodal", "the data")
+flags.DEFINE_integer("batch_size", 256, "points of data, and as many actions", lower_bound=1)
+lab.define_flags("actor_critic", num_steps=1)
+
+
+def main() -> None:
+    """Compares the gradients, and prints."""
+    (target,) = cli.target_list([flags.FLAGS.target], None, None, flag="target")
+    workdir = cli.workdir(flags.FLAGS.workdir, "actor_critic", flags.FLAGS.overwrite)
+    config = bind(replace(gan.preset("textbook"), discriminator_loss="half_log", activation="tanh"), dim=target.dim)
+    compare = jax.jit(jax.vmap(lambda key: _differences(key, target, config)))
+    found = compare(jnp.stack([jax.random.key(seed) for seed in lab.seeds()]))
+    rows: list[dict[str, Any]] = [
+        {
+            "gradient of": player,
+            "seeds": len(lab.seeds()),
+            "largest difference, 1e-6": results.spread(1e6 * np.asarray(values)),
+            "equal": results.rate(np.asarray(values) <= TOLERANCE),
+        }
+        for player, values in sorted(found.items(), reverse=True)
+    ]
+    equal = all(row["equal"]["share"] == 1 for row in rows)
+    worst = max(float(np.max(values)) for values in found.values())
+    conclusion = (
+        f"{target.name}: the gradients of GAN and actor-critic {'agree' if equal else 'do not all agree'} to "
+        f"{TOLERANCE:.0e} of their norm in {results.cell(rows[0]['equal'])} (critic) and "
+        f"{results.cell(rows[1]['equal'])} (actor) of seeds; the largest difference is {worst:.1e}."
+    )
+    lab.answer("actor_critic", workdir, rows, 1, [conclusion], {})
+
+
+def _differences(key: jax.Array, target: jgen1d.Target, config: gan.Config) -> dict[str, jax.Array]:
+    """The largest differences between the two ways to each player's gradient, over the gradient's norm."""
+    key_init, key_data, key_latents = jax.random.split(key, 3)
+    state, data = gan.init(key_init, config), target.sample(key_data, flags.FLAGS.batch_size)
+    z, net = gan.latents(key_latents, flags.FLAGS.batch_size, config), critic.net(config)
+
+    def actions(params: PyTree) -> jax.Array:
+        return gan.generate(state._replace(params_g=params), z, config)
+
+    def loss_d(params: PyTree) -> jax.Array:
+        return losses.half_log_loss_d(net.apply(params, data), net.apply(params, actions(state.params_g)))
+
+    def loss_g(params: PyTree) -> jax.Array:
+        return losses.non_saturating_loss_g(net.apply(state.params_d, actions(params)))
+
+    # Episodes, one with either side of the coin for each action.
+    taken, act_back = jax.vjp(actions, state.params_g)
+    shown = jnp.concatenate([data, taken])
+    reward = jnp.concatenate([jnp.ones((len(data), 1)), jnp.zeros((len(taken), 1))])
+    logits, critic_back = jax.vjp(lambda params: net.apply(params, shown), state.params_d)
+    (of_critic,) = critic_back(-(reward - jax.nn.sigmoid(logits)) / len(shown))
+    q, slope_back = jax.vjp(lambda x: net.apply(state.params_d, x), taken)
+    (slope,) = slope_back((1 - jax.nn.sigmoid(q)) / len(taken))  # of log Q in the action
+    (of_actor,) = act_back(-slope)
+    return {
+        "critic": _largest(jax.grad(loss_d)(state.params_d), of_critic),
+        "actor": _largest(jax.grad(loss_g)(state.params_g), of_actor),
+    }
+
+
+def _largest(a: PyTree, b: PyTree) -> jax.Array:
+    flat = [jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)]) for tree in (a, b)]
+    return jnp.max(jnp.abs(flat[0] - flat[1])) / jnp.linalg.norm(flat[0])
+
+
+if __name__ == "__main__":
+    cli.run(main)
