@@ -65,9 +65,9 @@ def seeds() -> range:
 
 
 def sweep(targets: Sequence[jgen1d.Target], configs: Sequence[gan.Config], **options: Any) -> jgen1d.Sweep:
-    """Trains GANs as the flags say; `options` are those of `jgen1d.sweep`."""
-    num_steps = value("num_steps", QUICK_STEPS)
-    return jgen1d.sweep(gan.METHOD, targets, configs, seeds(), num_steps, progress=True, **options)
+    """Trains GANs as the flags say; `options` are those of `jgen1d.sweep`, and may have other seeds."""
+    options = {"seeds": seeds(), "num_steps": value("num_steps", QUICK_STEPS), "progress": True} | options
+    return jgen1d.sweep(gan.METHOD, targets, configs, **options)
 
 
 def rows(sweep: jgen1d.Sweep, labels: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -87,7 +87,8 @@ def is_better(distances: ArrayLike, than: ArrayLike) -> bool:
     """Whether distances f[n] over seeds are smaller than others, beyond chance at 1 % (Mann & Whitney 1947)."""
     from scipy import stats
 
-    return bool(stats.mannwhitneyu(*(np.nan_to_num(x, nan=np.inf) for x in (distances, than)), "less").pvalue < 0.01)
+    a, b = (np.nan_to_num(x, nan=np.inf) for x in (distances, than))
+    return bool(stats.mannwhitneyu(a, b, alternative="less").pvalue < 0.01)
 
 
 def answer(

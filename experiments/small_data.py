@@ -41,8 +41,12 @@ def main() -> None:
     known = metrics.reference(truth, NUM_POINTS)
     runs: dict[int, dict[str, np.ndarray]] = {}
     for size in sizes:
-        trained_on = [_training_sample(truth, size, number) for number in range(lab.value("num_samples", 2))]
-        sweep = lab.sweep(trained_on, [base])
+        count, seeds = lab.value("num_samples", 2), lab.seeds()
+        if size:
+            trained_on = [_training_sample(truth, size, number) for number in range(count)]
+        else:  # as many runs, all on fresh data
+            trained_on, seeds = [truth], range(seeds.start, seeds.start + count * len(seeds))
+        sweep = lab.sweep(trained_on, [base], seeds=seeds)
         scores = [_scores(truth, known, sweep.result(t, 0, s)) for t, _, s in np.ndindex(sweep.verdict.shape)]
         runs[size] = {name: np.array([score[name] for score in scores]) for name in scores[0]}
     order = sorted(runs, key=lambda size: size or np.inf)
@@ -62,8 +66,6 @@ def main() -> None:
 
 
 def _training_sample(truth: jgen1d.Target, size: int, number: int) -> jgen1d.Target:
-    if not size:
-        return truth
     return targets.empirical(np.asarray(truth.sample(jax.random.fold_in(jax.random.key(size), number), size)))
 
 

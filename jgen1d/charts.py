@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, PercentFormatter
 from numpy.typing import ArrayLike
 
-from jgen1d.plots import BLUE, PALETTE, REAL, Curves, Panels, axes_for, finish, finite
+from jgen1d.plots import BLUE, PALETTE, REAL, Curves, Panels, axes_for, finish, finite_or_nan
 
 
 def rates(*, panels: Mapping[str, Mapping[str, Mapping[str, float]]], xlabel: str, title: str) -> Figure:
@@ -48,7 +48,7 @@ def heat_maps(
     """
     small = len(rows) * len(columns) <= 36
     figure, axes = axes_for(title, len(panels), 0, (3.4, 3.1), {})
-    tables = [finite(table) for table in panels.values()]
+    tables = [finite_or_nan(table) for table in panels.values()]
     low, high = (0.0, 1.0) if unit == "share" else (np.nanmin(tables), np.nanmax(tables))
     for number, (ax, heading, table) in enumerate(zip(axes, panels, tables, strict=True)):
         image = ax.imshow(table, origin="lower", aspect="auto", vmin=low, vmax=high, cmap="viridis")
@@ -77,7 +77,7 @@ def over_axis(*, panels: Curves, x: ArrayLike, xlabel: str, ylabel: str, title: 
     figure, axes = axes_for(title, len(panels), 0, (4.0, 3.2), {})
     places = np.asarray(x, float)
     for number, (ax, (heading, values)) in enumerate(zip(axes, panels.items(), strict=True)):
-        runs = finite(values)
+        runs = finite_or_nan(values)
         low, middle, high = np.nanpercentile(runs, (5, 50, 95), axis=1)
         ax.fill_between(places, low, high, color=BLUE, alpha=0.2, linewidth=0)
         ax.plot(np.repeat(places, runs.shape[1]), runs.ravel(), "o", color=BLUE, markersize=2, alpha=0.3)
@@ -95,7 +95,7 @@ def maps(*, panels: Panels, xlabel: str, ylabel: str, title: str) -> Figure:
     keys = {"learnt": (" -", BLUE), "exact": (" --", REAL)}
     figure, axes = axes_for(title, len(panels), 0, (3.3, 2.8), keys)
     for ax, (heading, drawn) in zip(axes, panels.items(), strict=True):
-        ax.plot(drawn["x"], finite(drawn["learnt"]), color=BLUE)
+        ax.plot(drawn["x"], finite_or_nan(drawn["learnt"]), color=BLUE)
         ax.plot(drawn["x"], drawn["optimal"], "--", color=REAL)
         finish(ax, heading, xlabel, ylabel)
     return figure
@@ -105,7 +105,7 @@ def lines(*, x: ArrayLike, curves: Curves, xlabel: str, ylabel: str, title: str)
     """Functions in one panel: label -> f[m] at x, f[m]."""
     figure, (ax,) = axes_for(title, 1, 1, (5.5, 3.6), {})
     for (label, values), color in zip(curves.items(), PALETTE, strict=False):
-        ax.plot(x, finite(values), color=color, label=label)
+        ax.plot(x, finite_or_nan(values), color=color, label=label)
     finish(ax, "", xlabel, ylabel)
     return figure
 

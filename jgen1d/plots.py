@@ -82,14 +82,20 @@ def run(
         series: list[_Series] = []
         for k, name in enumerate(names):
             label, color = _LOOKS.get(name, (name, PALETTE[k % len(PALETTE)]))
-            lines = finite(history[name]).reshape(np.size(steps), -1).T
+            lines = finite_or_nan(history[name]).reshape(np.size(steps), -1).T
             goals = np.resize(np.array(exact[name], float), len(lines))  # None becomes NaN
             series += [("_" if i else label, color, lines[i : i + 1], goals[i]) for i in range(len(lines))]
         _over_steps(ax, heading, unit, steps, series, series)
     for ax, (heading, xlabel, ylabel, color, drawn) in zip(axes[1 + len(groups) :], networks, strict=True):
         for key, star, line, look in (("learnt", "", "-", color), ("optimal", "*", "--", REAL)):
             if (y := drawn.get(key)) is not None:
-                ax.plot(finite(drawn[xlabel[0]]), finite(y), line, color=look, label=f"{key} {heading[0]}{star}")
+                ax.plot(
+                    finite_or_nan(drawn[xlabel[0]]),
+                    finite_or_nan(y),
+                    line,
+                    color=look,
+                    label=f"{key} {heading[0]}{star}",
+                )
         ax.set(ylim=(-0.03, 1.03) if heading == "Discriminator" else None)
         finish(ax, heading, xlabel, ylabel)
     return figure
@@ -163,7 +169,11 @@ def mode_mass(*, panels: Mapping[str, Sequence[ArrayLike]], covered: float = 0.2
     keys[f"covered from {100 * covered:g} % of expected"] = (" :", REAL)
     figure, axes = axes_for(title, len(panels), 1 if many else 0, (10.0 if many else 3.6, 3.0), keys)
     for ax, (label, (mass, expected, centers)) in zip(axes, panels.items(), strict=True):
-        seeds, goal, modes = np.atleast_2d(finite(mass)), np.asarray(expected, float), np.arange(np.size(expected))
+        seeds, goal, modes = (
+            np.atleast_2d(finite_or_nan(mass)),
+            np.asarray(expected, float),
+            np.arange(np.size(expected)),
+        )
         # Multiples of the golden ratio, modulo 1, spread any number of seeds evenly, and every time the same way.
         across = modes + 0.6 * ((np.arange(len(seeds)) * 0.6180339887 % 1.0)[:, None] - 0.5)
         for chosen, color in ((seeds >= covered * goal, BLUE), (seeds < covered * goal, RED)):
@@ -206,7 +216,7 @@ def comparisons(*, panels: Mapping[str, Mapping[str, Comparison]], title: str) -
     cells = [(row, column) for row in panels for column in columns]
     for number, (ax, (row, column)) in enumerate(zip(axes, cells, strict=True)):
         shown = panels[row][column]
-        learnt, exact = finite(shown.learnt), finite(shown.exact)
+        learnt, exact = finite_or_nan(shown.learnt), finite_or_nan(shown.exact)
         if shown.x is None:
             ends = np.percentile(exact, (0.5, 99.5), axis=0)
             low, high = ends + np.array([[-0.15], [0.15]]) * (ends[1] - ends[0])
@@ -257,11 +267,11 @@ def trajectories(
     axes[0].plot(times, quantiles[:, len(levels) // 2], "--", color=REAL)
     finish(axes[0], "Forward process: quantiles (exact; dashed: median)", "time, from data (0) to noise (1)", "x")
     for ax, (name, (progress, paths, exact)) in zip(axes[1:], learnt.items(), strict=False):
-        ax.plot(progress, finite(paths), color=BLUE, linewidth=1.0, alpha=0.8)
-        ax.plot(progress, finite(exact), "--", color=REAL, linewidth=0.9)
+        ax.plot(progress, finite_or_nan(paths), color=BLUE, linewidth=1.0, alpha=0.8)
+        ax.plot(progress, finite_or_nan(exact), "--", color=REAL, linewidth=0.9)
         finish(ax, name.replace("_", " ").capitalize(), "progress, from noise (0) to data (1)", "x")
     steps = np.arange(len(np.asarray(chains)))
-    axes[-1].plot(steps, finite(chains), color=BLUE, linewidth=0.6, alpha=0.6)
+    axes[-1].plot(steps, finite_or_nan(chains), color=BLUE, linewidth=0.6, alpha=0.6)
     finish(axes[-1], f"Langevin chains on the exact score, step {step_size:g}", "step", "x")
     return figure
 
@@ -320,7 +330,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     figure.savefig(path, format="png", dpi=130)
 
 
-def finite(values: ArrayLike | None) -> Floats:
+def finite_or_nan(values: ArrayLike | None) -> Floats:
     """The values, with NaN for what is infinite."""
     return np.where(np.isfinite(array := np.asarray(values, float)), array, np.nan)
 
@@ -382,7 +392,7 @@ def _over_steps(ax: Axes, title: str, unit: str, steps: ArrayLike, series: list[
 def _bands(title: str, unit: str, steps: ArrayLike, panels: Panels, exact: Mapping[str, Exact], floor: Exact) -> Figure:
     names = dict.fromkeys(name for named in panels.values() for name in named)
     looks = {name: _LOOKS.get(name, (name, PALETTE[i % len(PALETTE)])) for i, name in enumerate(names)}
-    seeds = {panel: [np.atleast_2d(finite(one)) for one in named.values()] for panel, named in panels.items()}
+    seeds = {panel: [np.atleast_2d(finite_or_nan(one)) for one in named.values()] for panel, named in panels.items()}
     series: dict[str, list[_Series]] = {panel: [] for panel in panels}
     for panel, named in panels.items():
         for name, runs in zip(named, seeds[panel], strict=True):
