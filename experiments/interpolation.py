@@ -55,7 +55,11 @@ def main() -> None:
         row |= {f"norm half-way, {name}": float(values[10]) for name, values in norms.items()}
         rows.append(row | {name: results.spread([scores[name] for scores in found]) for name in found[0]})
     figure = charts.maps(
-        panels=curves, xlabel="t", ylabel="mean norm / √d", title="Straight paths leave the shell, arcs (dashed) do not"
+        panels=curves,
+        xlabel="t",
+        ylabel="mean norm / √d",
+        title="Norms along paths between latents",
+        labels=("straight", "arc"),
     )
     lab.answer("interpolation", workdir, rows, 1, [_conclusion(rows)], {"interpolation": figure})
 

@@ -90,9 +90,11 @@ def over_axis(*, panels: Curves, x: ArrayLike, xlabel: str, ylabel: str, title: 
     return figure
 
 
-def maps(*, panels: Panels, xlabel: str, ylabel: str, title: str) -> Figure:
+def maps(
+    *, panels: Panels, xlabel: str, ylabel: str, title: str, labels: tuple[str, str] = ("learnt", "exact")
+) -> Figure:
     """Learnt functions over exact ones, dashed: panel -> `x`, `learnt` and `optimal`, f[m] each."""
-    keys = {"learnt": (" -", BLUE), "exact": (" --", REAL)}
+    keys = {labels[0]: (" -", BLUE), labels[1]: (" --", REAL)}
     figure, axes = axes_for(title, len(panels), 0, (3.3, 2.8), keys)
     for ax, (heading, drawn) in zip(axes, panels.items(), strict=True):
         ax.plot(drawn["x"], finite_or_nan(drawn["learnt"]), color=BLUE)

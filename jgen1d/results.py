@@ -35,9 +35,9 @@ class Table:
     Attributes:
       rows: dicts of `target`, `preset` where configs have names, the swept fields, `num_seeds`, `verdicts` and
         `at_equilibrium` (each `{"count", "share", "low", "high"}`, the last two a Wilson 95 % interval), and `loss_g`,
-        `loss_d`, `kl`, `ks`, `w1_over_std`, `w1_over_floor`, `modes_covered`, `class_w1_over_floor`, `class_accuracy`
-        (each `{"median", "p05", "p95"}` over the finite values of all seeds, the last two over their classes, too; None
-        where there is none).
+        `loss_d`, `kl`, `ks`, `w1_over_std`, `w1_over_floor`, `modes_covered` (each `{"median", "p05", "p95"}` over the
+        seeds whose value is finite; None where there is none); where models have classes also `class_w1_over_floor` and
+        `class_accuracy`, over seeds and classes.
       shown: which of the last ones the text shows, where some row has them.
     """
 
@@ -61,14 +61,14 @@ class Table:
     def __str__(self) -> str:
         """The table as aligned text, shares in percent with their interval."""
         others = [v for v in verdict_lib.VERDICTS[1:] if any(row["verdicts"][v]["count"] for row in self.rows)]
-        shown = [name for name in self.shown if any(row[name] for row in self.rows)]
+        shown = [name for name in self.shown if any(row.get(name) for row in self.rows)]
         header = [*labels(self.rows[0]), "seeds", "at optimum", "converged"]
         header += [*others, *(_TITLES.get(name, name) for name in shown)]
         lines = [header]
         for row in self.rows:
             cells = [str(row[label]) for label in labels(row)] + [str(row["num_seeds"])]
             rates = [row["at_equilibrium"], *(row["verdicts"][name] for name in ("converged", *others))]
-            cells += [_percent(rate) for rate in rates] + [_spread(row[name]) for name in shown]
+            cells += [_percent(rate) for rate in rates] + [_spread(row.get(name)) for name in shown]
             lines.append(cells)
         return align(lines, len(labels(self.rows[0])))
 
@@ -86,9 +86,9 @@ class Table:
         return out.getvalue()
 
 
+_SPREADS = ("loss_g", "loss_d", "kl", "ks", "w1_over_std", "w1_over_floor", "modes_covered")
 _OF_CLASSES = ("class_w1_over_floor", "class_accuracy")
-_SPREADS = ("loss_g", "loss_d", "kl", "ks", "w1_over_std", "w1_over_floor", "modes_covered", *_OF_CLASSES)
-_FIXED = ("num_seeds", "verdicts", "at_equilibrium", *_SPREADS)
+_FIXED = ("num_seeds", "verdicts", "at_equilibrium", *_SPREADS, *_OF_CLASSES)
 _TITLES = {"w1_over_std": "W1/σ", "w1_over_floor": "W1/floor", "modes_covered": "modes covered", "kl": "KL", "ks": "KS"}
 _TITLES |= {"class_w1_over_floor": "W1/floor of classes", "class_accuracy": "accuracy of classes"}
 
@@ -118,6 +118,7 @@ def tabulate(sweep: Sweep, presets: Sequence[str] | None = None) -> Table:
             tail = {name: curve[:, -max(1, curve.shape[1] // 10) :].mean(1) for name, curve in curves.items()}
             tail |= {name: values[t, c] for name, values in sweep.metrics.items()}
             row |= {name: spread(tail[name]) if name in tail else None for name in _SPREADS}
+            row |= {name: spread(tail[name]) for name in _OF_CLASSES if name in tail}
             rows.append(row)
     return Table(rows)
 

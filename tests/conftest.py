@@ -1,5 +1,6 @@
 """Settings under which all tests run: no silent broadcasting of ranks, no key used twice, quick compilation."""
 
+import pathlib
 import shutil
 import subprocess
 
@@ -11,6 +12,19 @@ from tests import scripts
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_disable_most_optimizations", True)  # most programs here compile for longer than they run
+
+
+MANY_MAPS = 20_000
+"""Memory maps of this process; every compiled program takes some, and Linux ends a process that wants over 65,530."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """Drops compiled programs after a module where there are many."""
+    yield
+    maps = pathlib.Path("/proc/self/maps")
+    if maps.exists() and maps.read_text().count("\n") > MANY_MAPS:
+        jax.clear_caches()
 
 
 @pytest.fixture(scope="module")

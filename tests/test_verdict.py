@@ -240,7 +240,8 @@ def test_limits_are_printed():
 # --- the negative control -----------------------------------------------------------------------------------------
 
 PAIRS = [(name, opponent) for name, entry in losses.DISCRIMINATOR.items() for opponent in entry.opponents]
-REST = {"least_squares": 0.5}  # the constant output that the optimal discriminator gives at q = p; 0 for the others
+# The constant output that the optimal discriminator gives at q = p; 0 for the others.
+REST = {"least_squares": 0.5, "double_sigmoid": -50.0}
 U = (np.arange(1000) + 0.5) / 1000
 MODE = 0.4 * stats.norm.ppf(U)
 
