@@ -34,9 +34,7 @@ lab.define_flags("interpolation", num_seeds=32, num_steps=2_000)
 
 def main() -> None:
     """Trains, prints and draws."""
-    (target,) = cli.target_list([flags.FLAGS.target], None, None, flag="target")
-    if target.dim != 1:
-        raise ValueError(f"--target={target.name}: must be 1-D")
+    (target,) = lab.targets_1d([flags.FLAGS.target], "target")
     dims = lab.integers("dims", ["2", "8"])
     workdir = cli.workdir(flags.FLAGS.workdir, "interpolation", flags.FLAGS.overwrite)
     sweep = lab.sweep([target], jgen1d.grid(gan.preset("robust"), latent_dim=dims))

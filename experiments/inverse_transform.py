@@ -35,18 +35,16 @@ from jgen1d.methods import gan
 KOLMOGOROV_95 = 1.3581
 """P(√n·KS ≤ this) → 95 % (Kolmogorov 1933)."""
 
-_ONE_D = [name for name, target in jgen1d.TARGETS.items() if target.dim == 1]
-flags.DEFINE_list("targets", _ONE_D, "1-D targets, separated by commas")
+flags.DEFINE_list(
+    "targets", [name for name, one in jgen1d.TARGETS.items() if one.dim == 1], "1-D targets, separated by commas"
+)
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 10_000, "numbers drawn with each seed", lower_bound=2)
 lab.define_flags("inverse_transform")
 
 
 def main() -> None:
     """Draws, trains, prints and plots."""
-    targets = cli.target_list(lab.value("targets", ["normal", "bimodal"]), None, None)
-    for target in targets:
-        if target.dim != 1:
-            raise ValueError(f"--targets={target.name}: must be 1-D")
+    targets = lab.targets_1d(lab.value("targets", ["normal", "bimodal"]))
     workdir = cli.workdir(flags.FLAGS.workdir, "inverse_transform", flags.FLAGS.overwrite)
     sweep = lab.sweep(targets, [replace(gan.preset("robust"), latent_dim=1)])
     rows, drawn, generators = [], {}, {}
@@ -54,11 +52,10 @@ def main() -> None:
         row, drawn[target.name] = _draw(target)
         learnt, generators[target.name] = _generators(sweep, t)
         rows.append({"target": target.name, "seeds": len(sweep.seeds), **row, **learnt})
+    titles = "Uniform numbers, F⁻¹, and F⁻¹ of the numbers", "G of the median seed and G* = F⁻¹∘Φ"
     figures = {
-        "transform": charts.inverse_transform(panels=drawn, title="Uniform numbers, F⁻¹, and F⁻¹ of the numbers"),
-        "generators": charts.maps(
-            panels=generators, title="G of the median seed and G* = F⁻¹∘Φ", xlabel="z", ylabel="G(z)"
-        ),
+        "transform": charts.inverse_transform(panels=drawn, title=titles[0]),
+        "generators": charts.maps(panels=generators, title=titles[1], xlabel="z", ylabel="G(z)"),
     }
     lab.answer("inverse_transform", workdir, rows, 1, _conclusions(rows), figures)
 

@@ -38,6 +38,15 @@ def value(name: str, quick: Any) -> Any:
     return quick if flags.FLAGS.quick and not flags.FLAGS[name].present else flags.FLAGS[name].value
 
 
+def targets_1d(names: Sequence[str], flag: str = "targets") -> list[jgen1d.Target]:
+    """The targets of these names. Raises ValueError where there is none, or it is not 1-D."""
+    found = cli.target_list(names, None, None, flag)
+    for target in found:
+        if target.dim != 1:
+            raise ValueError(f"--{flag}={target.name}: must be 1-D")
+    return found
+
+
 def preset(name: str) -> gan.Config:
     """The GAN's preset of that name. Raises ValueError where there is none."""
     try:

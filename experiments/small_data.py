@@ -33,9 +33,7 @@ lab.define_flags("small_data", num_seeds=4, num_steps=2_000)
 
 def main() -> None:
     """Trains, prints and draws."""
-    (truth,) = cli.target_list([flags.FLAGS.target], None, None, flag="target")
-    if truth.dim != 1:
-        raise ValueError(f"--target={truth.name}: must be 1-D")
+    (truth,) = lab.targets_1d([flags.FLAGS.target], "target")
     base, sizes = lab.preset(flags.FLAGS.preset), lab.integers("sizes", ["32", "0"], at_least=0)
     workdir = cli.workdir(flags.FLAGS.workdir, "small_data", flags.FLAGS.overwrite)
     known = metrics.reference(truth, NUM_POINTS)
