@@ -39,6 +39,8 @@ def main() -> None:
     """Trains, prints and draws."""
     learnt = cli.target_list(lab.value("targets", ["bimodal"]), None, None)
     presets = lab.value("presets", ["textbook"])
+    places = [(preset, name) for preset in presets for name in LOSSES]
+    whole = [_with(lab.preset(preset), name) for preset, name in places]
     workdir = cli.workdir(flags.FLAGS.workdir, "double_sigmoid", flags.FLAGS.overwrite)
     alone = replace(
         gan.preset("textbook"),
@@ -51,8 +53,7 @@ def main() -> None:
     )
     still = lab.sweep([DATA], [_with(alone, name) for name in LOSSES])
     gaps, panels = _discriminators(still)
-    places = [(preset, name) for preset in presets for name in LOSSES]
-    sweep = lab.sweep(learnt, [_with(lab.preset(preset), name) for preset, name in places])
+    sweep = lab.sweep(learnt, whole)
     table = sweep.table([preset for preset, _ in places]).rows
     rows: list[dict[str, Any]] = [
         {"target": DATA.name, "preset": "G stands still", "loss": name, "seeds": len(still.seeds)}
