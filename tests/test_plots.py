@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from jgen1d import charts, plots
+from jgen1d import plots
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -332,14 +332,3 @@ def test_threads_do_not_meet(tmp_path):
 def test_pyplot_is_not_imported():
     code = "import sys, jgen1d.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-W", "error::ImportWarning", "-c", code], check=False).returncode == 0
-
-
-def test_rates_have_a_dot_and_an_interval_for_every_row():
-    row = {"share": 0.5, "low": 0.4, "high": 0.7}
-    figure = charts.rates(panels={"a": {"x": row, "y": row | {"share": 0.6}}, "b": {"y": row}}, xlabel="", title="")
-    first, second = figure.axes
-    assert [label.get_text() for label in first.get_yticklabels()] == ["x", "y"]
-    assert list(first.lines[0].get_xdata()) == [0.5, 0.6]
-    assert list(second.lines[0].get_ydata()) == [1]
-    (segment,) = second.collections[0].get_segments()
-    np.testing.assert_allclose(segment[:, 0], [0.4, 0.7])
