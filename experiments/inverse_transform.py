@@ -81,7 +81,8 @@ def _draw(target: jgen1d.Target) -> tuple[dict[str, Any], dict[str, np.ndarray]]
     levels = np.linspace(0.001, 0.999, 800)
     x = np.asarray(target.quantile(levels))
     picture = {"u": np.ravel(once[0][0]), "x": np.ravel(once[0][1]), "levels": levels, "map": x}
-    return row, picture | {"density": np.exp(np.asarray(target.log_prob(x[:, None])))}
+    grid = np.linspace(x.min(), x.max(), 800)[:, None]
+    return row, picture | {"density": np.exp(np.asarray(target.log_prob(grid)))}
 
 
 def _generators(sweep: jgen1d.Sweep, t: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

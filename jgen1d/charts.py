@@ -116,8 +116,8 @@ def inverse_transform(*, panels: Panels, title: str) -> Figure:
     """How F⁻¹ makes samples of uniform numbers, three panels in a row per target.
 
     Args:
-      panels: target -> `u` f[n] and `x` f[n], uniform numbers and F⁻¹ of them; `levels` f[m], `map` f[m] and
-        `density` f[m], F⁻¹ and the density there.
+      panels: target -> `u` f[n] and `x` f[n], uniform numbers and F⁻¹ of them; `levels` f[m] and `map`
+        f[m], F⁻¹ of them, rising; `density` f[k], at equal steps from the first to the last of `map`.
       title: of the figure.
     """
     figure, axes = axes_for(title, 3 * len(panels), 3, (3.6, 2.3), {})
@@ -128,7 +128,7 @@ def inverse_transform(*, panels: Panels, title: str) -> Figure:
             ax.stairs(bars, edges, fill=True, color=BLUE, alpha=0.5)
         left.axhline(1, linestyle="--", color=REAL)
         middle.plot(drawn["levels"], x, color=REAL)
-        right.plot(x, drawn["density"], "--", color=REAL)
+        right.plot(np.linspace(x[0], x[-1], np.size(drawn["density"])), drawn["density"], "--", color=REAL)
         finish(left, target, "u", "density")
         finish(middle, "F⁻¹", "u", "x (data units)")
         finish(right, "F⁻¹(u) (dashed: exact)", "x (data units)", "density")
