@@ -52,7 +52,8 @@ def main() -> None:
     for name in _SCRIPTS.value:
         began = time.monotonic()
         command = [sys.executable, str(FOLDER / f"{name}.py"), f"--workdir={workdir / name}", "--overwrite"]
-        subprocess.run(command + ["--quick"] * _QUICK.value, check=True)
+        if code := subprocess.run(command + ["--quick"] * _QUICK.value).returncode:
+            sys.exit(code)  # the script has said why
         results.write_json(workdir / name / "seconds.json", time.monotonic() - began)
     page = workdir if _QUICK.value else FOLDER
     sections = [_section(workdir, page, name) for name in PICTURES if (workdir / name / "seconds.json").exists()]

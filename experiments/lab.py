@@ -107,7 +107,7 @@ def answer(
     """Prints rows and conclusions, and writes them and the figures to the workdir.
 
     Args:
-      script: its name, for the file of the table.
+      script: its name.
       workdir: None for nowhere.
       rows: dicts with the same names; values are names, numbers, `results.rate`s and `results.spread`s.
       num_labels: how many of them, the first, say what was run.

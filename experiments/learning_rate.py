@@ -6,8 +6,7 @@
 Trains a GAN with all pairs of --num_rates learning rates from 1e-5 to 1e-1, all in one program, and maps the share of
 seeds with each verdict over the plane. The table has, for each ratio of the generator's to the discriminator's rate,
 the rates at which half of the seeds or more have the same verdict: as the geometric mean of both, from the least to the
-greatest. The workdir receives `learning_rate.png`,
-`config.json` and `summary.json`.
+greatest. The workdir receives `learning_rate.png`, `config.json` and `summary.json`.
 """
 
 from typing import Any

@@ -88,10 +88,11 @@ def _conclusion(rows: list[dict[str, Any]], target: str) -> str:
     nearest = min(rows, key=lambda row: abs(np.log(max(lab.median(row["estimate/W1"]), 1e-12))))
     furthest = max(rows, key=lambda row: abs(np.log(max(lab.median(row["estimate/W1"]), 1e-12))))
     best = max(rows, key=lambda row: row["GAN converged"]["share"])
+    often = f"most often with {best['critic']}, in {results.cell(best['GAN converged'])} of seeds"
     return (
         f"The critic's loss is nearest to W1 with {nearest['critic']}, {lab.median(nearest['estimate/W1']):.2f} times "
         f"it, and furthest with {furthest['critic']}, {lab.median(furthest['estimate/W1']):.2g} times; on {target} "
-        f"whole GANs converge most often with {best['critic']}, in {results.cell(best['GAN converged'])} of seeds."
+        f"whole GANs converge {often if best['GAN converged']['count'] else 'with none of them'}."
     )
 
 

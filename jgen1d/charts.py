@@ -106,8 +106,8 @@ def maps(
 def lines(*, x: ArrayLike, curves: Curves, xlabel: str, ylabel: str, title: str) -> Figure:
     """Functions in one panel: label -> f[m] at x, f[m]."""
     figure, (ax,) = axes_for(title, 1, 1, (5.5, 3.6), {})
-    for (label, values), color in zip(curves.items(), PALETTE, strict=False):
-        ax.plot(x, finite_or_nan(values), color=color, label=label)
+    for number, (label, values) in enumerate(curves.items()):
+        ax.plot(x, finite_or_nan(values), color=PALETTE[number % len(PALETTE)], label=label)
     finish(ax, "", xlabel, ylabel)
     return figure
 
