@@ -122,7 +122,9 @@ def _dense(in_dim: int, out_dim: int, widths: tuple[int, ...], *, activation: st
         raise ValueError(f"plain networks have no {', '.join(options)}")
     module = _Dense((*widths, out_dim), nets.ACTIVATIONS[activation])
     return nets.Net(
-        lambda key: module.init(key, jnp.zeros((1, in_dim))), lambda params, x, condition=None: module.apply(params, x)
+        lambda key: module.init(key, jnp.zeros((1, in_dim))),
+        lambda params, x, condition=None: module.apply(params, x),
+        lambda params, x, condition=None: (module.apply(params, x), {}),
     )
 
 

@@ -33,6 +33,7 @@ PICTURES: dict[str, str | None] = {
     "wasserstein": "critics",
     "actor_critic": None,
     "double_sigmoid": "discriminators",
+    "mode_coverage_2d": "samples",
 }
 """By the name of the script, the picture that the page shows, where there is one."""
 WIDTH = 900

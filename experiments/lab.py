@@ -20,7 +20,7 @@ from jgen1d.methods import gan
 QUICK_SEEDS, QUICK_STEPS = 3, 40
 
 
-def define_flags(script: str, num_seeds: int = 64, num_steps: int = 5_000) -> None:
+def define_flags(script: str, num_seeds: int | None = 64, num_steps: int | None = 5_000) -> None:
     """Makes the flags that every script of the laboratory has, with the defaults of this one."""
     own = {"module_name": sys.argv[0]}
     integer = functools.partial(flags.DEFINE_integer, lower_bound=1, **own)

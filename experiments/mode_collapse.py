@@ -32,7 +32,7 @@ METHODS = {
     "packing 4": replace(_TEXTBOOK, packing=4),
     "r1": replace(_TEXTBOOK, r1=0.1),
     "unrolled": replace(_TEXTBOOK, unrolled_steps=5),
-    "minibatch": replace(_TEXTBOOK, minibatch_features=5),
+    "minibatch": replace(_TEXTBOOK, minibatch_features=2),
     "wasserstein": replace(
         _TEXTBOOK, discriminator_loss="wasserstein", generator_loss="wasserstein", gradient_penalty=1.0, critic_steps=5
     ),

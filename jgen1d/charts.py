@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 from numpy.typing import ArrayLike
 
 from jgen1d.plots import BLUE, PALETTE, REAL, Curves, Panels, axes_for, finish, finite_or_nan
@@ -85,7 +85,9 @@ def over_axis(*, panels: Curves, x: ArrayLike, xlabel: str, ylabel: str, title: 
         ax.set(xscale="log", yscale="log", xticks=places)
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_locator(NullLocator())
+        ax.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
         ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter("{x:g}")
         finish(ax, heading, xlabel, "" if number else ylabel)
     return figure
 

@@ -19,6 +19,7 @@ def net(config: Config) -> nets.Net:
         config.dim * config.packing, 1, config.widths_d,
         activation=config.activation, initializer=config.initializer, num_classes=config.num_classes,
         spectral_norm=config.spectral_norm, minibatch_features=config.minibatch_features,
+        maxout_pieces=config.maxout_pieces,
     )  # fmt: skip
 
 

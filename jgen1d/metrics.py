@@ -245,6 +245,7 @@ def evaluate(samples: jax.Array, target: Target, reference: Reference) -> dict[s
         scalars |= {
             "mode_mass": mass,
             "modes_covered": jnp.sum(covered(mass, modes)).astype(float),
+            "modes_hit": jnp.sum(hit(samples, modes)).astype(float),
             "high_quality": jnp.sum(mass),
             "mode_tv": mode_tv(mass, modes),
             "reverse_kl": reverse_kl(mass, modes),

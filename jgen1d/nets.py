@@ -6,6 +6,7 @@ axis last.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import operator
 from collections.abc import Callable
@@ -47,6 +48,11 @@ def _zeros(key: Key, size: int, fan_in: ArrayLike) -> jax.Array:
     return jnp.zeros((size,))
 
 
+def _small_normal(key: Key, size: int, fan_in: ArrayLike) -> jax.Array:
+    del fan_in
+    return 0.02 * jax.random.normal(key, (size,))
+
+
 def _uniform(key: Key, size: int, fan_in: ArrayLike) -> jax.Array:
     return jax.random.uniform(key, (size,), minval=-1, maxval=1) / jnp.sqrt(jnp.asarray(fan_in, float))
 
@@ -54,6 +60,7 @@ def _uniform(key: Key, size: int, fan_in: ArrayLike) -> jax.Array:
 INITIALIZERS: dict[str, Initializer] = {
     "he_normal": Initializer(_he_normal, _zeros),
     "default": Initializer(_uniform, _uniform),
+    "small_normal": Initializer(_small_normal, _zeros),
 }
 
 
@@ -62,10 +69,14 @@ class Net(NamedTuple):
 
     One with classes takes labels i32[n], too: `apply(params, x, condition)`; without them, or where one is negative, it
     is told nothing.
+
+    `train(params, x) -> (f32[n, out_dim], seen)` is for training where there is batch normalisation: the rows are
+    normalised by their own moments, and `params | seen` has these in the running ones that `apply` takes.
     """
 
     init: Callable[[Key], PyTree]
     apply: Callable[..., jax.Array]
+    train: Callable[..., tuple[jax.Array, PyTree]]
 
 
 class Padded:
@@ -111,6 +122,8 @@ def mlp(
     spectral_norm: bool = False,
     num_classes: int = 0,
     minibatch_features: int = 0,
+    batch_norm: bool = False,
+    maxout_pieces: int = 0,
 ) -> Net:
     """A multi-layer perceptron with a linear last layer.
 
@@ -120,16 +133,26 @@ def mlp(
       widths: units of each hidden layer; empty for an affine map.
       activation: a name in `ACTIVATIONS`.
       initializer: a name in `INITIALIZERS`: `he_normal` (He et al. 2015) with zero biases; `default` is what PyTorch
-        does, U(±1/√in) for weights and biases.
+        does, U(±1/√in) for weights and biases; `small_normal` N(0, 0.02²) with zero biases (Radford et al. 2015).
       spectral_norm: divide every weight matrix by its largest singular value (Miyato et al. 2018), which makes the
         network 1-Lipschitz where its activations are.
       num_classes: of the labels that it takes beside the input, one-hot, into its first layer.
       minibatch_features: how many features of the last layer's input tell how near a row is to the others (minibatch
         discrimination, Salimans et al. 2016).
+      batch_norm: normalise every hidden unit over the rows before its activation (Ioffe & Szegedy 2015).
+      maxout_pieces: a hidden unit is the largest of this many affine maps, in place of an activation (Goodfellow et al.
+        2013, Maxout networks); 0 for the activation.
     """
     parts = (ACTIVATIONS[activation], INITIALIZERS[initializer], spectral_norm, num_classes, minibatch_features)
-    module = _MLP(in_dim, out_dim, widths, *parts)
-    return Net(lambda key: module.init(key, jnp.zeros((1, operator.index(in_dim)))), module.apply)
+    return _net(_MLP(in_dim, out_dim, widths, *parts, batch_norm, maxout_pieces))
+
+
+def _net(module: _MLP) -> Net:
+    return Net(
+        lambda key: module.init(key, jnp.zeros((1, operator.index(module.in_dim)))),
+        module.apply,
+        functools.partial(module.apply, mutable=["batch_stats"]),
+    )
 
 
 class _MLP(nn.Module):
@@ -145,18 +168,26 @@ class _MLP(nn.Module):
     spectral_norm: bool
     num_classes: int = 0
     minibatch_features: int = 0
+    batch_norm: bool = False
+    maxout_pieces: int = 0
 
     @nn.compact
     def __call__(self, x: jax.Array, condition: jax.Array | None = None) -> jax.Array:
         # Flax numbers the draws in this order: the last layer comes first, for its number must not depend on the depth.
         out = self._layer("out", self._last_width(), self.out_dim)
-        hidden = [self._layer(i, *sizes) for i, sizes in enumerate(itertools.pairwise((self.in_dim, *self.widths)))]
+        pieces = [f"_{piece}" for piece in range(self.maxout_pieces)] or [""]
+        hidden = [
+            [self._layer(f"{i}{piece}", *sizes) for piece in pieces]
+            for i, sizes in enumerate(itertools.pairwise((self.in_dim, *self.widths)))
+        ]
         if self.num_classes:
-            first, *others = [*hidden, out]
-            *hidden, out = [(first[0], first[1] + self._class_bias(condition)), *others]
+            first, *others = [*hidden, [out]]
+            class_bias = self._class_bias(condition)
+            *hidden, (out,) = [[(kernel, bias + class_bias) for kernel, bias in first], *others]
         h = _mask(x.T, self.in_dim)
-        for (kernel, bias), width in zip(hidden, self.widths, strict=True):
-            units = self.activation(kernel.T @ h + bias)
+        for i, (layers, width) in enumerate(zip(hidden, self.widths, strict=True)):
+            each = [self._affine(f"norm_{i}{piece}", *layer, h) for piece, layer in zip(pieces, layers, strict=True)]
+            units = functools.reduce(jnp.maximum, each) if self.maxout_pieces else self.activation(*each)
             h = jnp.where(width.active > 0, units, h) if isinstance(width, Padded) and width.optional else units
         kernel, bias = out
         output = kernel.T @ h + bias
@@ -172,6 +203,17 @@ class _MLP(nn.Module):
         kernel = self._kernel("class", self.num_classes, units)
         return 0.0 if condition is None else kernel.T @ jax.nn.one_hot(condition, self.num_classes, axis=0)
 
+    def _affine(self, name: str, kernel: jax.Array, bias: jax.Array | float, h: jax.Array) -> jax.Array:
+        """kernel.T @ h + bias, the product normalised over the rows where there is batch normalisation."""
+        units = kernel.T @ h
+        if self.batch_norm:
+            training = self.is_mutable_collection("batch_stats") and not self.is_initializing()
+            units = nn.BatchNorm(
+                use_running_average=not training, momentum=0.95, use_bias=False, use_fast_variance=False, axis=0,
+                param_dtype=units.dtype, name=name,
+            )(units)  # fmt: skip
+        return units + bias
+
     def _closeness(self, h: jax.Array) -> jax.Array:
         """How near each of n rows is to all, f32[minibatch_features, n] in (0, 1], from f32[units, n].
 
@@ -180,8 +222,11 @@ class _MLP(nn.Module):
         """
         kernel = self._kernel("closeness", self._last_width(), self.minibatch_features * CLOSENESS_DIM)
         places = (kernel.T @ h).reshape(self.minibatch_features, CLOSENESS_DIM, -1)
-        distances = jnp.sum(jnp.abs(places[:, :, :, None] - places[:, :, None, :]), axis=1)
-        return jnp.mean(jnp.exp(-distances), axis=2)
+
+        def of_one(feature: jax.Array) -> jax.Array:
+            return jnp.mean(jnp.exp(-sum(jnp.abs(x[:, None] - x[None]) for x in feature)), axis=1)
+
+        return jax.lax.map(of_one, places)  # all at once are twice as slow on CPU: n² distances leave the cache
 
     def _last_width(self) -> Size:
         """The units that lead to the last layer."""
@@ -242,8 +287,8 @@ def masked_mlp(
     References:
       Germain et al. 2015, MADE: masked autoencoder for distribution estimation, section 4.
     """
-    module = _MaskedMLP(in_dim, in_dim * outputs, widths, ACTIVATIONS[activation], INITIALIZERS[initializer], False)
-    return Net(lambda key: module.init(key, jnp.zeros((1, in_dim))), module.apply)
+    parts = (ACTIVATIONS[activation], INITIALIZERS[initializer], False)
+    return _net(_MaskedMLP(in_dim, in_dim * outputs, widths, *parts))
 
 
 class _MaskedMLP(_MLP):
@@ -296,8 +341,7 @@ def transformer(
     """
     parts = (ACTIVATIONS[activation], INITIALIZERS[initializer], False)
     sizes = {"embedding_dim": embedding_dim, "num_heads": num_heads}
-    module = _Transformer(in_dim, in_dim * outputs, widths, *parts, **sizes)
-    return Net(lambda key: module.init(key, jnp.zeros((1, in_dim))), module.apply)
+    return _net(_Transformer(in_dim, in_dim * outputs, widths, *parts, **sizes))
 
 
 class _Transformer(_MLP):

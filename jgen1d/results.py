@@ -148,8 +148,10 @@ def align(lines: Sequence[Sequence[str]], num_labels: int) -> str:
 
 
 def cell(value: Any) -> str:
-    """What a table shows of a `rate`, a `spread`, a number, a name or None."""
+    """What a table shows of a `rate`, a `spread`, a `mean`, a number, a name or None."""
     if isinstance(value, Mapping):
+        if "mean" in value:
+            return f"{value['mean']:.3g} ± {value['standard_error']:.2g}"
         return _percent(value) if "share" in value else _spread(value)
     if value is None:
         return "–"
@@ -174,6 +176,15 @@ def spread(values: ArrayLike) -> dict[str, float] | None:
         return None
     low, median, high = np.percentile(array, [5, 50, 95])
     return {"median": float(median), "p05": float(low), "p95": float(high)}
+
+
+def mean(values: ArrayLike) -> dict[str, float] | None:
+    """Mean of the finite ones of f[n], and its standard error, as papers report trials; None for fewer than two."""
+    array = np.asarray(values, np.float64)
+    array = array[np.isfinite(array)]
+    if array.size < 2:
+        return None
+    return {"mean": float(array.mean()), "standard_error": float(array.std(ddof=1) / np.sqrt(array.size))}
 
 
 def median_index(values: ArrayLike) -> int:

@@ -67,6 +67,7 @@ OPTIONS = {
     "penalties": {"r1": 0.1, "r2": 0.1, "ema_decay": 0.9, "max_grad_norm": 0.1},
     "noise": {"instance_noise": 0.5, "anneal_noise": True, "latent": "uniform", "activation": "tanh"},
     "packing": {"packing": 2, "critic_steps": 2, "optimizer": "optimistic_adam", "activation": "silu"},
+    "pacgan": {"packing": 2, "batch_norm": True, "maxout_pieces": 3, "updates": "simultaneous", "critic_steps": 2},
 }
 
 
@@ -138,6 +139,28 @@ def test_packing_shows_the_discriminator_several_samples():
     state, _, _, config = one_step(packing=3)
     assert state.params_d["params"]["kernel_0"].shape[0] == 3
     assert gan.num_minibatches(config.replace(critic_steps=4)) == 12
+
+
+def test_simultaneous_updates_move_the_generator_against_the_discriminator_before_its_own():
+    _, together, info, _ = one_step(updates="simultaneous")
+    _, _, info_at_rest, _ = one_step(learning_rate_d=0.0)
+    _, in_turn, info_in_turn, _ = one_step()
+    for name in ("loss_g", "grad_norm_g"):
+        np.testing.assert_array_equal(info[name], info_at_rest[name])
+        assert abs(info[name] - info_in_turn[name]) > 1e-3
+    for name, weights in together.params_d["params"].items():
+        np.testing.assert_array_equal(weights, in_turn.params_d["params"][name])
+
+
+def test_batch_normalisation_samples_by_the_running_moments_of_training():
+    state, after, _, config = one_step(batch_norm=True)
+    moments = after.params_g["batch_stats"]["norm_0"]
+    z = gan.latents(jax.random.split(jax.random.key(2))[0], BATCH, config)  # as step draws them
+    units = np.float64(z) @ np.float64(state.params_g["params"]["kernel_0"])
+    np.testing.assert_allclose(moments["mean"], 0.05 * units.mean(0), atol=1e-6)
+    np.testing.assert_allclose(moments["var"], 0.95 + 0.05 * units.var(0), rtol=1e-5)
+    together = gan.generate(after, z, config)
+    np.testing.assert_allclose(gan.generate(after, z[:3], config), together[:3], rtol=1e-5, atol=1e-6)
 
 
 def test_unrolled_generator_follows_the_slope_through_the_discriminators_answer():
@@ -245,6 +268,7 @@ def test_presets_are_what_they_are_called():
     assert shape["textbook"] == shape["dcgan_like"] == (5, (15, 15), (25, 25))
     assert shape["playground"] == (10, (16,), (32,))
     assert shape["one_d"] == (1, (15, 15), (25, 25))
+    assert shape["pacgan"] == (2, (400,) * 4, (200,) * 3)
     assert gan.preset("robust") == gan.Config()
     assert (gan.preset("dcgan_like").learning_rate_g, gan.preset("dcgan_like").beta1_d) == (2e-4, 0.5)
 

@@ -507,7 +507,9 @@ def test_half_collapsed_sampler():
 @pytest.mark.parametrize(("num_right", "covered"), [(0, 1), (1, 1), (49, 1), (50, 2), (250, 2)])
 def test_mode_is_covered_by_a_fifth_of_its_mass_and_hit_by_one_sample(num_right, covered):
     sets = bimodal_sets(num_right)
-    assert (evaluate("bimodal", sets)["modes_covered"] == covered).all()
+    values = evaluate("bimodal", sets)
+    assert (values["modes_covered"] == covered).all()
+    assert (values["modes_hit"] == 1 + (num_right > 0)).all()
     found = hit(jnp.asarray(sets[0], dtype=float), jax.tree.map(jnp.asarray, TARGETS["bimodal"].modes))
     np.testing.assert_array_equal(found, [True, num_right > 0])
 
@@ -535,7 +537,7 @@ def test_shrunken_variance_raises_high_quality_above_a_perfect_samplers(name):
 
 EVERYWHERE = {"w1", "w1_over_std", "w1_over_floor", "std_ratio", "energy", "mean_error", "std_error"}
 IN_1D = {"mean", "std", "ks", "js"}
-OF_MODES = {"mode_mass", "modes_covered", "high_quality", "mode_tv", "reverse_kl"}
+OF_MODES = {"mode_mass", "modes_covered", "modes_hit", "high_quality", "mode_tv", "reverse_kl"}
 
 
 @each_target

@@ -23,6 +23,7 @@ ACTIVATIONS = {
 INITIALIZERS = {
     "he_normal": (lambda fan_in: math.sqrt(2 / fan_in), lambda fan_in: 0.0),
     "default": (lambda fan_in: math.sqrt(1 / (3 * fan_in)), lambda fan_in: math.sqrt(1 / (3 * fan_in))),
+    "small_normal": (lambda fan_in: 0.02, lambda fan_in: 0.0),
 }
 IN, WIDTHS, OUT = 3, (7, 5), 2
 
@@ -31,7 +32,7 @@ IN, WIDTHS, OUT = 3, (7, 5), 2
 def network(widths=WIDTHS, **options):
     """A network, its functions compiled."""
     net = nets.mlp(IN, OUT, widths, **options)
-    return nets.Net(net.init, jax.jit(net.apply))
+    return net._replace(apply=jax.jit(net.apply))
 
 
 def parameters(seed, widths=WIDTHS):
@@ -483,3 +484,53 @@ def test_minibatch_features_are_mean_closeness_to_all_rows():
     plain = nets.mlp(2, 1, (5,), activation="tanh").init(jax.random.key(0))
     for name, weights in plain["params"].items():
         np.testing.assert_array_equal(weights, params["params"][name])
+
+
+def test_maxout_units_are_the_largest_of_affine_maps():
+    net = nets.mlp(2, 1, (4, 3), maxout_pieces=3, initializer="default")
+    params = net.init(jax.random.key(0))
+    layers = {name: np.float64(value) for name, value in params["params"].items()}
+    h = x = np.random.default_rng(1).normal(size=(6, 2))
+    for i in range(2):
+        pieces = [h @ layers[f"kernel_{i}_{p}"] + layers[f"bias_{i}_{p}"][:, 0] for p in range(3)]
+        h = np.max(pieces, axis=0)
+        assert {int(k) for k in np.unique(np.argmax(pieces, axis=0))} == {0, 1, 2}
+    want = h @ layers["kernel_out"] + layers["bias_out"][:, 0]
+    np.testing.assert_allclose(net.apply(params, jnp.asarray(x, jnp.float32)), want, rtol=1e-5, atol=1e-5)
+
+
+def test_batch_normalisation_is_by_the_rows_in_training_and_by_running_moments_after_it():
+    net = nets.mlp(2, 1, (4,), activation="tanh", batch_norm=True)
+    params = net.init(jax.random.key(0))
+    layers = {name: np.float64(value) for name, value in params["params"].items() if name != "norm_0"}
+    layers["bias_0"] = np.linspace(-1, 1, 4)[:, None]
+    gain = np.linspace(0.5, 2, 4)
+    params["params"] |= {"bias_0": jnp.asarray(layers["bias_0"], float), "norm_0": {"scale": jnp.asarray(gain, float)}}
+    x = np.random.default_rng(1).normal(3, 2, size=(50, 2))
+    mean, var = (moment(x @ layers["kernel_0"], axis=0) for moment in (np.mean, np.var))
+
+    def normalised_by(mean, var):
+        units = (x @ layers["kernel_0"] - mean) / np.sqrt(var) * gain + layers["bias_0"][:, 0]
+        return np.tanh(units) @ layers["kernel_out"] + layers["bias_out"][:, 0]
+
+    rows = jnp.asarray(x, jnp.float32)
+    out, seen = net.train(params, rows)
+    np.testing.assert_allclose(out, normalised_by(mean, var), atol=1e-4)
+    np.testing.assert_allclose(net.apply(params, rows), normalised_by(0, 1), atol=1e-4)
+    want = normalised_by(0.05 * mean, 0.95 + 0.05 * var)
+    np.testing.assert_allclose(net.apply(params | seen, rows), want, atol=1e-4)
+
+
+@pytest.mark.parametrize("options", [{"batch_norm": True}, {"maxout_pieces": 3}], ids=["batch_norm", "maxout"])
+def test_a_padded_network_trains_as_the_unpadded_one(options):
+    rows = np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32)
+
+    def trained(width):
+        net = nets.mlp(3, 1, (width, 4), **options)
+        params = net.init(jax.random.key(0))
+        gradients = jax.grad(lambda params: jnp.mean(net.train(params, rows)[0] ** 2))(params)
+        params = optax.apply_updates(params, optax.tree.scale(-0.1, gradients))
+        return net.train(params, rows)[0]
+
+    own, padded = jax.jit(lambda: [trained(width) for width in (5, nets.Padded(8, jnp.array(5)))])()
+    np.testing.assert_allclose(own, padded, rtol=1e-5, atol=1e-6)

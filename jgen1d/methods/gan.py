@@ -33,6 +33,10 @@ class Config:
     activation: str = static(default="relu", choices=nets.ACTIVATIONS, help="of every hidden layer")
     initializer: str = static(default="he_normal", choices=nets.INITIALIZERS, help="of the weight matrices")
     spectral_norm: bool = static(default=False, help="spectral normalisation of the discriminator")
+    batch_norm: bool = static(default=False, help="batch normalisation of the generator's hidden layers")
+    maxout_pieces: int = static(
+        default=0, at_least=0, help="affine maps whose maximum a hidden unit of D is; 0: it has the activation"
+    )
     generator_loss: str = static(
         default="non_saturating", choices=losses.GENERATOR, selectable=True, help="the generator's loss"
     )
@@ -49,6 +53,9 @@ class Config:
         default=0, at_least=0, help="features by which the discriminator compares the points of a minibatch"
     )
     packing: int = static(default=1, at_least=1, help="samples that the discriminator sees at a time (PacGAN)")
+    updates: str = static(
+        default="alternating", choices=("alternating", "simultaneous"), help="G answers D after or before its update"
+    )
     optimizer: str = static(default="adam", choices=("adam", "optimistic_adam"), help="of both players")
     schedule: str = static(
         default="cosine", choices=("constant", "cosine"), help="of both learning rates, over num_steps"
@@ -140,7 +147,7 @@ def step(
     def critic_only(player: tuple[PyTree, PyTree], inputs: tuple[Key, jax.Array, Any]) -> tuple[tuple, None]:
         key, real, labels = inputs
         key_latents, key_d = jax.random.split(key)
-        fake = generator.apply(state.params_g, latents(key_latents, len(real), config), labels)
+        fake, _ = generator.train(state.params_g, latents(key_latents, len(real), config), labels)
         player, _, _ = critic.update(key_d, player, real, fake, labels, state.step, config)
         return player, None
 
@@ -155,13 +162,14 @@ def step(
     key_latents, key_d = jax.random.split(key)
     real, labels = jax.tree.map(lambda rows: rows[-1], (real, labels))
     z = latents(key_latents, len(real), config)
-    fake, pull_back = jax.vjp(lambda params: generator.apply(params, z, labels), state.params_g)
-    (params_d, opt_d), info, noise = critic.update(key_d, player, real, fake, labels, state.step, config)
+    fake, pull_back, seen = jax.vjp(lambda params: generator.train(params, z, labels), state.params_g, has_aux=True)
+    updated, info, noise = critic.update(key_d, player, real, fake, labels, state.step, config)
+    opponent = updated if config.updates == "alternating" else player
 
     def loss_of(fake: jax.Array) -> jax.Array:
-        params = params_d
+        params = opponent[0]
         if config.unrolled_steps:
-            params = critic.unroll(key_unroll, (params_d, opt_d), real, fake, labels, state.step, config)
+            params = critic.unroll(key_unroll, opponent, real, fake, labels, state.step, config)
         return losses.entry(losses.GENERATOR, config.generator_loss).loss(
             critic.net(config).apply(params, critic.pack(fake + noise, config), labels)
         )
@@ -169,12 +177,12 @@ def step(
     loss_g, gradient = jax.value_and_grad(loss_of)(fake)
     (gradients,) = pull_back(gradient)
     updates, opt_g = _optimizer(state.step, config).update(gradients, state.opt_g)
-    params_g = optax.apply_updates(state.params_g, updates)
+    params_g = optax.apply_updates(state.params_g, updates) | seen
     average_g = state.average_g
     if config.ema_decay is not None:
         average_g = optax.incremental_update(params_g, average_g, 1 - config.ema_decay)
     info |= {"loss_g": loss_g, "grad_norm_g": optax.tree.norm(gradients)}
-    return State(params_g, params_d, opt_g, opt_d, average_g, state.step + 1), info
+    return State(params_g, updated[0], opt_g, updated[1], average_g, state.step + 1), info
 
 
 def sample(key: Key, state: State, num_samples: int, config: Config, condition: jax.Array | None = None) -> jax.Array:
@@ -236,6 +244,7 @@ def _generator(config: Config) -> nets.Net:
     return nets.mlp(
         config.latent_dim, config.dim, config.widths_g,
         activation=config.activation, initializer=config.initializer, num_classes=config.num_classes,
+        batch_norm=config.batch_norm,
     )  # fmt: skip
 
 
@@ -255,6 +264,16 @@ PRESETS: dict[str, Config] = {
     "one_d": Config(**_TEXTBOOK | {"latent_dim": 1, "discriminator_loss": "half_log"}),
     "dcgan_like": Config(
         **_TEXTBOOK | {"learning_rate_g": 2e-4, "learning_rate_d": 2e-4, "beta1_g": 0.5, "beta1_d": 0.5}
+    ),
+    "pacgan": Config(  # of their 2-D data, but for the packing (Lin et al. 2018, section 4.1, and their code)
+        **_PLAIN | {"learning_rate_g": 1e-4, "learning_rate_d": 1e-4, "beta1_g": 0.8, "beta1_d": 0.8},
+        latent_dim=2,
+        widths_g=(400,) * 4,
+        widths_d=(200,) * 3,
+        batch_norm=True,
+        maxout_pieces=5,
+        initializer="small_normal",
+        updates="simultaneous",
     ),
 }
 
