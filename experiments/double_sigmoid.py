@@ -32,7 +32,7 @@ DATA = targets.normal(0.5, 1.0, name="N(0.5, 1)")
 
 flags.DEFINE_list("targets", ["bimodal", "mixture"], "what whole GANs learn, separated by commas")
 flags.DEFINE_list("presets", ["textbook", "robust"], "of the whole GANs, separated by commas")
-lab.define_flags("double_sigmoid", num_steps=2_000)
+lab.define_flags("double_sigmoid", num_steps=3_000)
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ WAYS = {"straight": jgen1d.lerp, "arc": jgen1d.slerp}
 
 flags.DEFINE_string("target", "bimodal", "what to learn, in 1-D")
 flags.DEFINE_list("dims", ["2", "8", "32", "128", "512"], "dimensions of the latent, separated by commas")
-lab.define_flags("interpolation", num_seeds=32, num_steps=2_000)
+lab.define_flags("interpolation", num_seeds=32, num_steps=3_000)
 
 
 def main() -> None:

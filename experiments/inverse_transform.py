@@ -39,7 +39,7 @@ flags.DEFINE_list(
     "targets", [name for name, one in jgen1d.TARGETS.items() if one.dim == 1], "1-D targets, separated by commas"
 )
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 10_000, "numbers drawn with each seed", lower_bound=2)
-lab.define_flags("inverse_transform", num_steps=2_000)
+lab.define_flags("inverse_transform", num_steps=3_000)
 
 
 def main() -> None:

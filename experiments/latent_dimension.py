@@ -22,7 +22,7 @@ from jgen1d.methods import gan
 
 flags.DEFINE_list("targets", ["bimodal", "mixture"], "what to learn, separated by commas")
 flags.DEFINE_list("dims", ["1", "2", "4", "8", "16", "32", "64"], "dimensions of the latent, separated by commas")
-lab.define_flags("latent_dimension", num_steps=2_000)
+lab.define_flags("latent_dimension", num_steps=3_000)
 
 
 def main() -> None:

@@ -5,11 +5,12 @@
 
 Exactly, first: the data are N(0, 1), the generator is z + μ, and the discriminator is the best there is. The saturating
 loss then has the gradient of 2·JS, which vanishes with the distance; the non-saturating one that of KL(q‖p) − 2·JS,
-which grows with it. Then trained: the robust GAN with either loss, against discriminators that make 1, 3 or 10 updates
-for each of the generator's. The table has, for each, as median [5 %, 95 %] over seeds, the norm of G's gradient in the
-first tenth of the run and the step from which on W1/σ of the history is at most 0.05 (of the seeds that get there), and
-the share of seeds converged with its Wilson 95 % interval. The workdir receives `exact.png`, `distance.png`,
-`config.json` and `summary.json`.
+which grows with it. Then trained: the robust GAN without R1, which would tame D, and without weight averaging, which
+would set the pace, with either loss, against discriminators that make 1, 3 or 10 updates for each of the generator's.
+The table has, for each, as median [5 %, 95 %] over seeds, the norm of G's gradient in the first tenth of the run and
+the step from which on W1/σ of the history is at most 0.05 (of the seeds that get there), and the share of seeds
+converged with its Wilson 95 % interval. The workdir receives `exact.png`, `distance.png`, `config.json` and
+`summary.json`.
 """
 
 import itertools
@@ -41,7 +42,7 @@ def main() -> None:
     workdir = cli.workdir(flags.FLAGS.workdir, "saturating", flags.FLAGS.overwrite)
     steps = CRITIC_STEPS[:1] if flags.FLAGS.quick else CRITIC_STEPS
     places = list(itertools.product(steps, LOSSES))
-    base = gan.preset("robust")
+    base = replace(gan.preset("robust"), r1=None, ema_decay=None)
     sweep = lab.sweep([target], [replace(base, critic_steps=k, generator_loss=loss) for k, loss in places])
     rows = [_row(sweep, c, k, loss) for c, (k, loss) in enumerate(places)]
     exact = {name: _exact_gradients(losses.GENERATOR[name].loss) for name in LOSSES}

@@ -28,7 +28,7 @@ flags.DEFINE_string("target", "mixture", "what to learn, in 1-D")
 flags.DEFINE_string("preset", "robust", "of the GAN")
 flags.DEFINE_list("sizes", ["32", "128", "512", "2048", "8192", "0"], "of the training sample, separated by commas")
 flags.DEFINE_integer("num_samples", 16, "training samples of each size", lower_bound=1)
-lab.define_flags("small_data", num_seeds=4, num_steps=2_000)
+lab.define_flags("small_data", num_seeds=4, num_steps=3_000)
 
 
 def main() -> None:
