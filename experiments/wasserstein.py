@@ -36,7 +36,7 @@ BOUNDS = {
 }
 
 flags.DEFINE_string("target", "bimodal", "what whole GANs learn")
-lab.define_flags("wasserstein", num_steps=2_000)
+lab.define_flags("wasserstein", num_seeds=32, num_steps=2_000)
 
 
 def main() -> None:
@@ -46,7 +46,8 @@ def main() -> None:
     bounds = dict(list(BOUNDS.items())[2:4]) if flags.FLAGS.quick else BOUNDS
     alone = replace(BASE, latent_dim=1, widths_g=(), widths_d=(32, 32), learning_rate_g=0.0, schedule="cosine")
     still = lab.sweep([targets.normal(MEAN, STD)], [replace(alone, **bound) for bound in bounds.values()])
-    whole = lab.sweep([target], [replace(BASE, **bound, critic_steps=5) for bound in bounds.values()])
+    playing = replace(BASE, standardize=True, schedule="cosine", learning_rate_g=3e-3, learning_rate_d=3e-3)
+    whole = lab.sweep([target], [replace(playing, **bound, critic_steps=5) for bound in bounds.values()])
     rows, panels = [], {}
     for c, name in enumerate(bounds):
         found = [_critic(still.result(0, c, s)) for s in range(len(still.seeds))]

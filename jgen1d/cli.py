@@ -21,7 +21,7 @@ from absl import app, flags, logging
 
 from jgen1d import data, results, targets, train
 from jgen1d.checkpoint import Checkpoints, Interrupted, saved_identity
-from jgen1d.core import Config, Method, nearest, replace, unknown, validate, with_shape
+from jgen1d.core import Config, Method, nearest, parse, replace, unknown, validate, with_shape
 from jgen1d.methods import METHODS
 from jgen1d.targets import Target
 
@@ -255,20 +255,10 @@ def _preset(method: Method, name: str) -> Config:
 
 
 def _value(field: dataclasses.Field, text: str) -> Any:
-    """A flag's text as a value of the field: widths are written 15-15, an absent term none."""
-    is_static = field.metadata.get("static")
     try:
-        if not is_static:
-            return None if text.lower() == "none" else float(text)
-        if isinstance(field.default, bool):
-            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-        if isinstance(field.default, tuple):
-            return tuple(int(part) for part in text.split("-")) if text else ()
-        return int(text) if isinstance(field.default, int) else text
-    except (ValueError, KeyError):
-        kinds = {bool: "true or false", tuple: "widths such as 32-32", int: "an integer"}
-        kind = kinds[type(field.default)] if is_static else "a number"
-        raise ValueError(f"--{field.name}={text}: must be {kind}") from None
+        return parse(field, text)
+    except ValueError as error:
+        raise ValueError(f"--{error}") from None
 
 
 def target_list(names: Sequence[str], path: str | None, column: str | None, flag: str = "targets") -> list[Target]:

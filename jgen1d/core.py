@@ -241,6 +241,27 @@ def show(value: Any) -> Any:
     return value.item() if isinstance(value, jax.Array | np.generic) else value
 
 
+def parse(field: dataclasses.Field, text: str) -> Any:
+    """The value of a config's field that `show` writes so; an absent term is written none.
+
+    Raises:
+      ValueError: in one line, with the field, the text and what is allowed.
+    """
+    is_static = field.metadata.get("static")
+    try:
+        if not is_static:
+            return None if text.lower() == "none" else float(text)
+        if isinstance(field.default, bool):
+            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+        if isinstance(field.default, tuple):
+            return tuple(int(part) for part in text.split("-")) if text else ()
+        return int(text) if isinstance(field.default, int) else text
+    except (ValueError, KeyError):
+        kinds = {bool: "true or false", tuple: "widths such as 32-32", int: "an integer"}
+        kind = kinds[type(field.default)] if is_static else "a number"
+        raise ValueError(f"{field.name}={text}: must be {kind}") from None
+
+
 def validate(config: Config) -> None:
     """Checks every field of a config against what its declaration allows.
 

@@ -69,6 +69,25 @@ def scipy_oracle(law, low, high, scale):
     return Oracle(law.pdf, law.logpdf, law.cdf, law.ppf, np.linspace(low, high, 400), scale, np.zeros(0))
 
 
+class TwoTriangles:
+    """Half of the mass on (0, 2), half on (5, 6), nothing between."""
+
+    left, right = stats.triang(c=0.5, loc=0, scale=2), stats.triang(c=0.25, loc=5, scale=1)
+
+    def pdf(self, x):
+        return (self.left.pdf(x) + self.right.pdf(x)) / 2
+
+    def logpdf(self, x):
+        with np.errstate(divide="ignore"):
+            return np.log(self.pdf(x))
+
+    def cdf(self, x):
+        return (self.left.cdf(x) + self.right.cdf(x)) / 2
+
+    def ppf(self, u):
+        return np.where(u <= 0.5, self.left.ppf(np.minimum(2 * u, 1)), self.right.ppf(np.maximum(2 * u - 1, 0)))
+
+
 MIXTURES = {
     "normal": ([1.0], [4.0], [0.5]),
     "bimodal": ([0.5, 0.5], [2.0, 6.0], [0.4, 0.4]),
@@ -88,6 +107,14 @@ CASES: dict[str, tuple[Target, Oracle]] = {
     "uniform": (TARGETS["uniform"], scipy_oracle(stats.uniform(2, 4), 2, 6, 4.0)),
     "uniform(-3, -1)": (targets.uniform(-3, -1), scipy_oracle(stats.uniform(-3, 2), -3, -1, 2.0)),
     "exponential": (TARGETS["exponential"], scipy_oracle(stats.expon(scale=2), 0, 80, 2.0)),
+    "triangle": (
+        targets.piecewise_linear([-1, 0, 2], [0, 5, 0]),
+        scipy_oracle(stats.triang(c=1 / 3, loc=-1, scale=3), -1, 2, 1.0),
+    ),
+    "two triangles": (
+        targets.piecewise_linear([0, 1, 2, 5, 5.25, 6], [0, 1, 0, 0, 2, 0]),
+        scipy_oracle(TwoTriangles(), 0, 399 / 60, 1.0),  # cells that end at the knots
+    ),
     "exponential(20)": (targets.exponential(20), scipy_oracle(stats.expon(scale=0.05), 0, 2, 0.05)),
 }
 each_case = pytest.mark.parametrize("case", CASES)
@@ -506,6 +533,7 @@ LANES = {
     "mixture": (targets.mixture([1, 3], [0, 5], [1, 0.5]), targets.mixture([1, 1], [-2, 2], 0.1)),
     "uniform": (targets.uniform(0, 1), targets.uniform(-3, 5)),
     "exponential": (targets.exponential(1), targets.exponential(3)),
+    "piecewise_linear": (targets.piecewise_linear([0, 1, 3], [1, 2, 0]), targets.piecewise_linear([0, 2, 3], [0, 1, 1])),
 }
 PLANAR_LANES = {
     "disk": (targets.disk(10, 1), targets.disk(1, 0.2)),
@@ -603,6 +631,10 @@ ERRORS = {
     "exponential with rate 0": (lambda: targets.exponential(0), "rate must be positive and finite, not 0"),
     "exponential with rate -1": (lambda: targets.exponential(-1), "rate must be positive and finite, not -1"),
     "exponential with rate inf": (lambda: targets.exponential(math.inf), "rate must be positive and finite, not inf"),
+    "piecewise linear in one point": (lambda: targets.piecewise_linear([1], [1]), "k ≥ 2"),
+    "piecewise linear backwards": (lambda: targets.piecewise_linear([1, 0], [1, 1]), "finite and rise"),
+    "piecewise linear below zero": (lambda: targets.piecewise_linear([0, 1], [1, -1]), "at least 0"),
+    "piecewise linear and empty": (lambda: targets.piecewise_linear([0, 1], [0, 0]), "one of them more"),
     "disk without radius": (lambda: targets.disk(0), "radius must be positive and finite, not 0"),
     "disk without noise": (lambda: targets.disk(1, 0), "noise must be positive and finite, not 0"),
     "empirical of two columns": (lambda: targets.empirical([[1, 2], [3, 4]]), r"\[n\] or \[n, 1\], not \[2, 2\]"),

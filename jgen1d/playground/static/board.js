@@ -1,0 +1,78 @@
+// When plots are drawn: with the newest data only, when the browser is ready, and only where they can be seen.
+
+import { captions, FIGURES } from "./figures.js";
+import { CONFIG } from "./look.js";
+
+const REDUCED_INTERVAL = 500;
+
+export const reducedMotion = window.matchMedia("(prefers-reduced-motion: reduce)");
+
+export class Board {
+  /** @param {() => object} model gives what the figures show; `configured` in it is null before there is anything */
+  constructor(model) {
+    this.model = model;
+    this.cards = Object.keys(FIGURES).map((name) => ({
+      name,
+      card: document.getElementById(`card-${name}`),
+      plot: document.getElementById(`plot-${name}`),
+      caption: document.getElementById(`${name}-caption`),
+      visible: false,
+      stale: true,
+    }));
+    this.waiting = false;
+    this.nextAt = 0;
+    const observer = new IntersectionObserver((entries) => this.see(entries), { rootMargin: "150px" });
+    for (const { card } of this.cards) observer.observe(card);
+    document.addEventListener("themechange", () => this.refresh());
+  }
+
+  see(entries) {
+    for (const { target, isIntersecting } of entries) {
+      this.cards.find(({ card }) => card === target).visible = isIntersecting;
+    }
+    this.request();
+  }
+
+  refresh() {
+    for (const card of this.cards) card.stale = true;
+    this.request();
+  }
+
+  request() {
+    if (this.waiting) return;
+    this.waiting = true;
+    requestAnimationFrame((now) => this.tick(now));
+  }
+
+  tick(now) {
+    if (now < this.nextAt) {
+      // setTimeout rather than a chain of animation frames, which would keep the processor awake.
+      setTimeout(() => requestAnimationFrame((later) => this.tick(later)), this.nextAt - now);
+      return;
+    }
+    this.waiting = false;
+    const began = performance.now();
+    this.draw();
+    const took = performance.now() - began;
+    // Half of the time stays free for the controls, however slow the machine.
+    this.nextAt = now + Math.max(2 * took, reducedMotion.matches ? REDUCED_INTERVAL : 0);
+  }
+
+  draw() {
+    const model = this.model();
+    if (!model.configured) return;
+    const texts = captions(model);
+    let drawn = false;
+    for (const item of this.cards) {
+      if (!item.stale) continue;
+      const figure = FIGURES[item.name](model);
+      item.card.hidden = figure === null;
+      if (figure === null || !item.visible) continue;
+      if (item.caption && item.caption.textContent !== texts[item.name]) item.caption.textContent = texts[item.name];
+      Plotly.react(item.plot, figure.data, figure.layout, CONFIG);
+      item.stale = false;
+      drawn = true;
+    }
+    if (drawn && model.frame) document.body.dataset.frames = Number(document.body.dataset.frames) + 1;
+  }
+}

@@ -1,0 +1,163 @@
+// The settings' form: built from the schema, shows a settings object and reports every change to it.
+
+import { Drawing } from "./draw.js";
+import { makeField, whenTyped } from "./fields.js";
+import { baseValues, methodNames, presetNames, words } from "./settings.js";
+import { Upload } from "./upload.js";
+
+const NUMBERS = ["batch_size", "num_steps", "seed"];
+
+const byId = (id) => document.getElementById(id);
+
+/** What a teacher reaches for first; the other hyper-parameters are in the collapsed list. */
+function isMain({ name, kind }) {
+  return kind === "widths" || name === "latent_dim" || name.startsWith("learning_rate") || /(^|_)loss$/.test(name);
+}
+
+export class Controls {
+  /**
+   * @param {object} schema the server's
+   * @param {object} settings the first ones
+   * @param {(settings: object) => void} onChange called with new settings, whenever the user changes them
+   * @param {(message: object) => void} send for uploads
+   */
+  constructor(schema, settings, onChange, send) {
+    this.schema = schema;
+    this.onChange = onChange;
+    this.setters = {};
+    this.shownMethod = null;
+    this.fillSelects();
+    this.drawing = new Drawing(byId("drawn"), byId("drawn-clear"), schema.drawing, (drawn) => this.update({ drawn }));
+    this.upload = new Upload(schema.limits.upload_bytes, send, (text) => this.showError("data", text));
+    this.connect();
+    this.show(settings);
+  }
+
+  fillSelects() {
+    const { targets, methods, limits } = this.schema;
+    for (const name of targets) byId("target").add(new Option(words(name), name));
+    byId("target").add(new Option("My data…", "data"));
+    byId("target").add(new Option("Draw my own", "drawn"));
+    const { first, others } = methodNames(this.schema);
+    for (const name of first) byId("method").add(new Option(methods[name].label, name));
+    if (others.length) {
+      const group = Object.assign(document.createElement("optgroup"), { label: "More models" });
+      group.append(...others.map((name) => new Option(methods[name].label, name)));
+      byId("method").append(group);
+    }
+    const sizes = [...limits.dataset_sizes].sort((one, other) => (one || Infinity) - (other || Infinity));
+    for (const size of sizes) byId("dataset_size").add(new Option(size || "unlimited", size));
+    for (const name of ["batch_size", "num_steps"]) [byId(name).min, byId(name).max] = limits[name];
+    byId("lanes-label").textContent = `${limits.lanes.at(-1)} seeds at once`;
+  }
+
+  connect() {
+    byId("settings").addEventListener("submit", (event) => event.preventDefault());
+    byId("target").addEventListener("change", (event) => this.chooseTarget(event.target.value));
+    byId("method").addEventListener("change", (event) => {
+      const method = event.target.value;
+      this.update({ method, preset: presetNames(this.schema, method)[0], fields: {} });
+    });
+    byId("preset").addEventListener("change", (event) => this.update({ preset: event.target.value, fields: {} }));
+    byId("dataset_size").addEventListener("change", (event) => this.update({ dataset_size: Number(event.target.value) }));
+    byId("lanes").addEventListener("change", (event) => {
+      this.update({ lanes: event.target.checked ? this.schema.limits.lanes.at(-1) : 1 });
+    });
+    for (const name of NUMBERS) this.setters[name] = whenTyped(byId(name), (value) => this.changeNumber(name, value));
+  }
+
+  chooseTarget(target) {
+    const change = { target };
+    if (target === "drawn") change.drawn = this.settings.drawn ?? this.drawing.heights;
+    if (target === "data" && !this.settings.data) {
+      // Nothing to train on yet: the old target stays until a file has arrived.
+      this.showTarget("data");
+      byId("data").focus();
+      return;
+    }
+    this.update(change);
+  }
+
+  changeNumber(name, value) {
+    if (/^\d+$/.test(value)) this.update({ [name]: Number(value) });
+    else this.showError(name, "Enter a whole number.");
+  }
+
+  changeField(name, value) {
+    const { method, preset, fields } = this.settings;
+    const changed = { ...fields, [name]: value };
+    if (value === baseValues(this.schema, method, preset)[name]) delete changed[name];
+    this.update({ fields: changed });
+  }
+
+  update(change) {
+    const settings = { ...this.settings, ...change };
+    this.show(settings);
+    this.onChange(settings);
+  }
+
+  /** Shows settings without reporting them. What is being typed stays as it is. */
+  show(settings) {
+    this.settings = settings;
+    byId("method").value = settings.method;
+    if (this.shownMethod !== settings.method) this.buildMethod(settings.method);
+    byId("preset").value = settings.preset;
+    this.showTarget(settings.target);
+    const size = byId("dataset_size");
+    if (![...size.options].some((option) => Number(option.value) === settings.dataset_size)) {
+      size.add(new Option(settings.dataset_size, settings.dataset_size));
+    }
+    size.value = settings.dataset_size;
+    byId("lanes").checked = settings.lanes > 1;
+    if (settings.drawn) this.drawing.show(settings.drawn);
+    const values = { ...baseValues(this.schema, settings.method, settings.preset), ...settings.fields };
+    for (const name of NUMBERS) values[name] = settings[name];
+    for (const [name, value] of Object.entries(values)) {
+      const input = byId(`field-${name}`) ?? byId(name);
+      if (input && input !== document.activeElement) this.setters[name]?.(value);
+    }
+  }
+
+  showTarget(target) {
+    byId("target").value = target;
+    byId("upload").hidden = target !== "data";
+    byId("drawing").hidden = target !== "drawn";
+    if (target === "drawn") this.drawing.paint();
+  }
+
+  buildMethod(method) {
+    this.shownMethod = method;
+    byId("preset").replaceChildren(...presetNames(this.schema, method).map((name) => new Option(words(name), name)));
+    this.setters = Object.fromEntries(NUMBERS.map((name) => [name, this.setters[name]]));
+    const places = { true: byId("main-fields"), false: byId("more-fields") };
+    Object.values(places).forEach((place) => place.replaceChildren());
+    for (const field of this.schema.methods[method].fields) {
+      const main = isMain(field);
+      const { node, set } = makeField(field, !main, (value) => this.changeField(field.name, value));
+      places[main].append(node);
+      this.setters[field.name] = set;
+    }
+    byId("more").hidden = !places.false.hasChildNodes();
+  }
+
+  showError(name, message) {
+    const error = byId(`error-${name}`) ?? byId("error-general");
+    const input = byId(`field-${name}`) ?? (name && byId(name));
+    error.textContent = message;
+    error.hidden = false;
+    if (!input) return;
+    input.setAttribute("aria-invalid", "true");
+    const described = new Set((input.getAttribute("aria-describedby") ?? "").split(" ").filter(Boolean));
+    input.setAttribute("aria-describedby", [...described.add(error.id)].join(" "));
+    const details = input.closest("details");
+    if (details) details.open = true;
+  }
+
+  clearErrors() {
+    for (const error of document.querySelectorAll(".error:not([hidden])")) {
+      error.hidden = true;
+      const input = document.querySelector(`[aria-invalid][aria-describedby~="${error.id}"]`);
+      input?.removeAttribute("aria-invalid");
+    }
+  }
+}

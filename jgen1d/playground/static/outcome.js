@@ -1,0 +1,121 @@
+// The status line, the verdict with its numbers, and the 32 seeds side by side.
+
+import { words } from "./settings.js";
+
+const ONE_SECOND = 1000;
+const LETTERS = {
+  converged: "C", false_equilibrium: "F", mode_collapse: "M", oscillating: "O", not_converged: "N", diverged: "D",
+};
+
+const byId = (id) => document.getElementById(id);
+const short = (value, digits = 3) => (Number.isFinite(value) ? String(Number(value.toPrecision(digits))) : "–");
+
+/** Text only where it differs: screen readers and the browser's layout are left in peace. */
+function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+export class Outcome {
+  constructor(schema, onLane) {
+    this.schema = schema;
+    this.onLane = onLane;
+    this.spokenAt = -ONE_SECOND;
+  }
+
+  /** The status line; a burst of changes ends with the newest after at most a second. */
+  say(text) {
+    this.text = text;
+    if (this.timer) return;
+    const wait = Math.max(0, this.spokenAt + ONE_SECOND - performance.now());
+    this.timer = setTimeout(() => {
+      this.timer = null;
+      this.spokenAt = performance.now();
+      write(byId("status"), this.text);
+    }, wait);
+  }
+
+  status(state, message, frame, losses) {
+    const divergedAt = frame?.diverged_at ?? -1;
+    const states = {
+      idle: "Ready", compiling: "Compiling…", running: "Running", stopping: "Stopping…", finished: "Finished",
+      diverged: divergedAt >= 0 ? `Diverged at step ${divergedAt}` : "Diverged",
+    };
+    const parts = [states[state] ?? state];
+    if (frame) {
+      parts.push(`epoch ${frame.epoch}`, `step ${frame.step}`);
+      for (const name of losses) {
+        const value = frame.latest?.[name];
+        if (value !== undefined) parts.push(`${words(name).toLowerCase()} ${short(value)}`);
+      }
+      if (state === "running") parts.push(`${Math.round(frame.steps_per_second)} steps/s`);
+      if (state !== "diverged" && divergedAt >= 0) parts.push(`diverged at step ${divergedAt}`);
+    }
+    if (message) parts.push(message);
+    this.say(parts.join(" · "));
+  }
+
+  clear() {
+    this.verdict("", "Press Start, or Space, to train.");
+    for (const name of ["w1", "floor", "modes"]) write(byId(`metric-${name}`), "–");
+    byId("lane-panel").hidden = true;
+  }
+
+  verdict(name, text) {
+    const node = byId("verdict");
+    node.dataset.verdictColour = name;
+    write(node, name ? words(name) : "Not started");
+    write(byId("verdict-text"), text);
+  }
+
+  show(frame) {
+    const { verdict, metrics } = frame;
+    if (verdict) this.verdict(verdict, this.schema.verdicts[verdict] ?? "");
+    if (metrics) {
+      write(byId("metric-w1"), short(metrics.w1_over_std));
+      write(byId("metric-floor"), Number.isFinite(metrics.w1_over_floor) ? `${short(metrics.w1_over_floor)} ×` : "–");
+      const { modes_covered: covered, num_modes: modes } = metrics;
+      write(byId("metric-modes"), modes ? `${covered} of ${modes}` : "–");
+    }
+    byId("lane-panel").hidden = !frame.lanes_verdict;
+    if (frame.lanes_verdict) this.lanes(frame);
+  }
+
+  lanes({ lanes_verdict: names, lanes_w1: distances, lane }) {
+    this.shares(names);
+    const place = byId("lane-buttons");
+    if (place.children.length !== names.length) {
+      place.replaceChildren(...names.map((_, number) => {
+        const button = Object.assign(document.createElement("button"), { type: "button" });
+        button.dataset.lane = number;
+        button.addEventListener("click", () => this.onLane(number));
+        return button;
+      }));
+    }
+    names.forEach((name, number) => {
+      const button = place.children[number];
+      const label = `Seed ${number + 1}: ${words(name).toLowerCase()}, W1/σ ${short(distances?.[number])}`;
+      button.dataset.verdictColour = name;
+      write(button, LETTERS[name] ?? "?");
+      if (button.title !== label) {
+        button.title = label;
+        button.setAttribute("aria-label", label);
+      }
+      button.setAttribute("aria-pressed", number === lane);
+    });
+  }
+
+  shares(names) {
+    const counts = new Map();
+    for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+    const known = Object.keys(LETTERS).filter((name) => counts.has(name));
+    const spans = known.map((name) => {
+      const span = document.createElement("span");
+      span.textContent = `${LETTERS[name]} · ${words(name)} ${counts.get(name)}`;
+      span.title = `${words(name)}: ${counts.get(name)} of ${names.length}`;
+      span.dataset.verdictColour = name;
+      span.style.flex = `${counts.get(name)} 1 0`;
+      return span;
+    });
+    byId("lane-shares").replaceChildren(...spans);
+  }
+}

@@ -1,0 +1,45 @@
+// The settings in the address: `#method=gan&target=bimodal&r1=none`. Fields stand beside the settings, by their names.
+
+import { complete, defaultSettings } from "./settings.js";
+
+const NUMBERS = ["batch_size", "dataset_size", "seed", "num_steps", "lanes"];
+const TEXTS = ["method", "preset", "target", "data"];
+const DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+/** A drawing's heights are whole numbers up to this, so that each of them is one character of the link. */
+export const TALLEST = DIGITS.length - 1;
+
+/** Heights on any scale as whole numbers from 0 to TALLEST. */
+export function wholeHeights(heights) {
+  const top = Math.max(...heights);
+  const whole = heights.every((height) => Number.isInteger(height)) && top <= TALLEST;
+  return whole || !(top > 0) ? [...heights] : heights.map((height) => Math.round((height / top) * TALLEST));
+}
+
+export function toHash(schema, settings) {
+  const plain = defaultSettings(schema);
+  const query = new URLSearchParams({ method: settings.method, preset: settings.preset, target: settings.target });
+  if (settings.target === "data" && settings.data) query.set("data", settings.data);
+  if (settings.target === "drawn" && settings.drawn) {
+    query.set("drawn", wholeHeights(settings.drawn).map((height) => DIGITS[height]).join(""));
+  }
+  for (const name of NUMBERS) {
+    if (settings[name] !== plain[name]) query.set(name, settings[name]);
+  }
+  for (const [name, value] of Object.entries(settings.fields)) query.set(name, value);
+  return `#${query}`;
+}
+
+export function fromHash(schema, hash) {
+  const partial = { fields: {} };
+  for (const [name, value] of new URLSearchParams(hash.replace(/^#/, ""))) {
+    if (TEXTS.includes(name)) partial[name] = value;
+    else if (NUMBERS.includes(name)) {
+      if (/^\d+$/.test(value)) partial[name] = Number(value);
+    } else if (name === "drawn") {
+      const heights = [...value].map((digit) => DIGITS.indexOf(digit));
+      if (heights.length === schema.drawing.count && heights.every((height) => height >= 0)) partial.drawn = heights;
+    } else partial.fields[name] = value;
+  }
+  return complete(schema, partial);
+}
