@@ -11,6 +11,7 @@ arcs; and *traversal*, the range of G as one coordinate goes from −3 to 3 whil
 of the data and on average over coordinates. The workdir receives `interpolation.png`, `config.json` and `summary.json`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -48,38 +49,37 @@ def main() -> None:
             for name, way in WAYS.items()
         }
         curves[f"d = {dim}"] = {"x": t, "learnt": norms["straight"], "optimal": norms["arc"]}
-        found = [_scores(sweep.result(0, c, s), start, end, known) for s in range(len(sweep.seeds))]
+        runs = [sweep.result(0, c, s) for s in range(len(sweep.seeds))]
+        score = _scorer(runs[0], start, end, known)
+        found = [jax.device_get(score(run.state)) for run in runs]
         row: dict[str, Any] = {"latent_dim": dim, "seeds": len(found)}
         row |= {f"norm half-way, {name}": float(values[10]) for name, values in norms.items()}
-        rows.append(row | {name: results.spread([scores[name] for scores in found]) for name in found[0]})
-    figure = charts.maps(
-        panels=curves,
-        xlabel="t",
-        ylabel="mean norm / √d",
-        title="Norms along paths between latents",
-        labels=("straight", "arc"),
-    )
+        names = ["W1/σ of latents", *(f"W1/σ half-way, {name}" for name in WAYS), "traversal"]
+        rows.append(row | {name: results.spread([scores[name] for scores in found]) for name in names})
+    title, labels = "Norms along paths between latents", ("straight", "arc")
+    figure = charts.maps(panels=curves, xlabel="t", ylabel="mean norm / √d", title=title, labels=labels)
     lab.answer("interpolation", workdir, rows, 1, [_conclusion(rows)], {"interpolation": figure})
 
 
-def _scores(run: jgen1d.Result, start: jax.Array, end: jax.Array, known: metrics.Reference) -> dict[str, float]:
-    """What one generator makes of latents, of the middles of paths, and of coordinates that vary alone."""
-    std = float(run.target.std[0])
-
-    def generate(z: jax.Array) -> jax.Array:
-        return run.shift[None] + run.scale[None] * gan.generate(run.state, z, run.config)
-
-    scores = {"W1/σ of latents": float(metrics.w1(generate(start), known.points)) / std}
-    for name, way in WAYS.items():
-        scores[f"W1/σ half-way, {name}"] = float(metrics.w1(generate(way(start, end, 0.5)), known.points)) / std
-    dim = start.shape[1]
+def _scorer(run: jgen1d.Result, start: jax.Array, end: jax.Array, known: metrics.Reference) -> Callable:
+    """Of a generator's state: what it makes of latents, of the middles of paths, and of coordinates that vary alone."""
+    std, dim = float(run.target.std[0]), start.shape[1]
     coordinates = np.unique(np.linspace(0, dim - 1, min(dim, NUM_TRAVERSALS)).astype(int))
     levels = jnp.linspace(-3, 3, 61)
-    ranges = []
-    for coordinate in coordinates:
-        outputs = generate(jnp.tile(start[:1], (len(levels), 1)).at[:, coordinate].set(levels))
-        ranges.append(float(jnp.max(outputs) - jnp.min(outputs)) / std)
-    return scores | {"traversal": float(np.mean(ranges))}
+    lines = jnp.stack([jnp.tile(start[:1], (len(levels), 1)).at[:, c].set(levels) for c in coordinates])
+
+    @jax.jit
+    def score(state: gan.State) -> dict[str, jax.Array]:
+        def generate(z: jax.Array) -> jax.Array:
+            return run.shift[None] + run.scale[None] * gan.generate(state, z, run.config)
+
+        scores = {"W1/σ of latents": metrics.w1(generate(start), known.points) / std}
+        for name, way in WAYS.items():
+            scores[f"W1/σ half-way, {name}"] = metrics.w1(generate(way(start, end, 0.5)), known.points) / std
+        outputs = generate(lines.reshape(-1, dim)).reshape(len(coordinates), -1)
+        return scores | {"traversal": jnp.mean(jnp.ptp(outputs, axis=1)) / std}
+
+    return score
 
 
 def _conclusion(rows: list[dict[str, Any]]) -> str:

@@ -4,10 +4,9 @@
     python experiments/inverse_transform.py --targets=exponential --num_samples=1000
 
 If U is uniform on (0, 1), then F⁻¹(U) has the distribution function F. For every 1-D target, --num_samples such numbers
-are drawn with each seed. *KS below 95 %*: the share of seeds whose Kolmogorov–Smirnov distance is below the value that
-exact samples stay below in 95 % of cases (Kolmogorov's limit, 1.358/√n); W1/floor compares with the expected distance
-of exact samples. *Same seed, same bits* draws twice with each seed; *next seed, other numbers* compares it with the
-next one.
+are drawn with each seed. *KS below 95 %*: the share of seeds whose Kolmogorov–Smirnov distance is below what exact
+samples stay below in 95 % of cases (Kolmogorov's limit, 1.358/√n); W1/floor compares with the expected distance of
+exact samples. *Same seed, same bits* draws twice with each seed; *next seed, other numbers* compares it with the next.
 
 A GAN whose latent z ~ N(0, 1) has one dimension learns such a map as well: G* = F⁻¹∘Φ is the only rising generator with
 the right law, and its mirror image the only falling one. *monotone* is the share of seeds whose G rises or falls all
@@ -34,10 +33,9 @@ from jgen1d.methods import gan
 
 KOLMOGOROV_95 = 1.3581
 """P(√n·KS ≤ this) → 95 % (Kolmogorov 1933)."""
+NAMES = [name for name, target in jgen1d.TARGETS.items() if target.dim == 1]
 
-flags.DEFINE_list(
-    "targets", [name for name, one in jgen1d.TARGETS.items() if one.dim == 1], "1-D targets, separated by commas"
-)
+flags.DEFINE_list("targets", NAMES, "1-D targets, separated by commas")
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 10_000, "numbers drawn with each seed", lower_bound=2)
 lab.define_flags("inverse_transform", num_steps=3_000)
 
@@ -49,18 +47,18 @@ def main() -> None:
     sweep = lab.sweep(targets, [replace(gan.preset("robust"), latent_dim=1)])
     rows, drawn, generators = [], {}, {}
     for t, target in enumerate(targets):
-        row, drawn[target.name] = _draw(target)
+        row, drawn[target.name] = _draw(target, t)
         learnt, generators[target.name] = _generators(sweep, t)
         rows.append({"target": target.name, "seeds": len(sweep.seeds), **row, **learnt})
-    titles = "Uniform numbers, F⁻¹, and F⁻¹ of the numbers", "G of the median seed and G* = F⁻¹∘Φ"
+    title = "G of the median seed and G* = F⁻¹∘Φ"
     figures = {
-        "transform": charts.inverse_transform(panels=drawn, title=titles[0]),
-        "generators": charts.maps(panels=generators, title=titles[1], xlabel="z", ylabel="G(z)"),
+        "transform": charts.inverse_transform(panels=drawn, title="Uniform numbers, F⁻¹, and F⁻¹ of the numbers"),
+        "generators": charts.maps(panels=generators, title=title, xlabel="z", ylabel="G(z)"),
     }
     lab.answer("inverse_transform", workdir, rows, 1, _conclusions(rows), figures)
 
 
-def _draw(target: jgen1d.Target) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _draw(target: jgen1d.Target, number: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What came of inverse transform sampling, as columns, and what one seed drew, for the picture."""
     shape = (_NUM_SAMPLES.value, 1)
     known = metrics.reference(target, shape[0])
@@ -71,7 +69,8 @@ def _draw(target: jgen1d.Target) -> tuple[dict[str, Any], dict[str, np.ndarray]]
         x = target.quantile(u)
         return u, x, metrics.ks(x, target), metrics.w1(x, known.points) / known.floor
 
-    once, again = ([draw(jax.random.key(seed)) for seed in lab.seeds()] for _ in range(2))
+    keys = [jax.random.fold_in(jax.random.key(seed), number) for seed in lab.seeds()]  # other numbers for each target
+    once, again = ([draw(key) for key in keys] for _ in range(2))
     row = {
         "KS below 95 %": results.rate([ks <= KOLMOGOROV_95 / math.sqrt(shape[0]) for _, _, ks, _ in once]),
         "W1/floor": results.spread([distance for *_, distance in once]),
@@ -80,9 +79,9 @@ def _draw(target: jgen1d.Target) -> tuple[dict[str, Any], dict[str, np.ndarray]]
     }
     levels = np.linspace(0.001, 0.999, 800)
     x = np.asarray(target.quantile(levels))
-    picture = {"u": np.ravel(once[0][0]), "x": np.ravel(once[0][1]), "levels": levels, "map": x}
-    grid = np.linspace(x.min(), x.max(), 800)[:, None]
-    return row, picture | {"density": np.exp(np.asarray(target.log_prob(grid)))}
+    density = np.exp(np.asarray(target.log_prob(np.linspace(x.min(), x.max(), 800)[:, None])))
+    u, drawn = map(np.ravel, once[0][:2])
+    return row, {"u": u, "x": drawn, "levels": levels, "map": x, "density": density}
 
 
 def _generators(sweep: jgen1d.Sweep, t: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -110,8 +109,8 @@ def _conclusions(rows: list[dict[str, Any]]) -> list[str]:
     hits, total = (sum(row["KS below 95 %"]["count"] for row in rows), sum(row["seeds"] for row in rows))
     share = results.rate(np.arange(total) < hits)
     exact = "as exact samples would" if share["low"] <= 0.95 <= share["high"] else "unlike exact samples"
-    same = all(row["same seed, same bits"]["share"] == 1 for row in rows)
-    other = all(row["next seed, other numbers"]["share"] == 1 for row in rows)
+    names = ("same seed, same bits", "next seed, other numbers")
+    same, other = (all(row[name]["share"] == 1 for row in rows) for name in names)
     near, far = (f(rows, key=lambda row: row["G − G*"]["median"]) for f in (min, max))
     return [
         f"F⁻¹(U) stays below the 95 % value of the KS distance in {results.cell(share)} of {total} draws, {exact}.",

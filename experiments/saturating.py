@@ -8,7 +8,7 @@ loss then has the gradient of 2·JS, which vanishes with the distance; the non-s
 which grows with it. Then trained: the robust GAN without R1, which would tame D, and without weight averaging, which
 would set the pace, with either loss, against discriminators that make 1, 3 or 10 updates for each of the generator's.
 The table has, for each, as median [5 %, 95 %] over seeds, the norm of G's gradient in the first tenth of the run and
-the step from which on W1/σ of the history is at most 0.05 (of the seeds that get there), and the share of seeds
+the first step at which W1/σ of the history is at most 0.05 (of the seeds that get there), and the share of seeds
 converged with its Wilson 95 % interval. The workdir receives `exact.png`, `distance.png`, `config.json` and
 `summary.json`.
 """
@@ -80,8 +80,7 @@ def _exact_gradients(loss: Any) -> np.ndarray:
 def _row(sweep: jgen1d.Sweep, c: int, critic_steps: int, loss: str) -> dict[str, Any]:
     early = sweep.history["grad_norm_g"][0, c][:, : max(1, len(sweep.steps) // 10)].mean(axis=1)
     there = sweep.history["w1_over_std"][0, c] <= sweep.thresholds.w1_over_std
-    stays = np.flip(np.logical_and.accumulate(np.flip(there, axis=1), axis=1), axis=1)
-    arrived = [float(sweep.steps[row.argmax()]) for row in stays if row.any()]
+    arrived = [float(sweep.steps[row.argmax()]) for row in there if row.any()]
     return {
         "critic_steps": critic_steps, "loss": loss, "seeds": len(sweep.seeds),
         "G's gradient, first tenth": results.spread(early), "steps until W1/σ ≤ 0.05": results.spread(arrived),
@@ -98,8 +97,8 @@ def _conclusions(exact: dict[str, np.ndarray], rows: list[dict[str, Any]]) -> li
     for saturating, other in zip(rows[::2], rows[1::2], strict=True):
         norms = [lab.median(row["G's gradient, first tenth"]) for row in (saturating, other)]
         sentences.append(
-            f"With {saturating['critic_steps']} updates of D per G's: early gradients {norms[0]:.2g} "
-            f"(saturating) and {norms[1]:.2g}, converged {results.cell(saturating['converged'])} and "
+            f"D's updates per G's {saturating['critic_steps']}: early gradients {norms[0]:.2g} "
+            f"(saturating) and {norms[1]:.2g} (non-saturating), converged {results.cell(saturating['converged'])} and "
             f"{results.cell(other['converged'])}."
         )
     return sentences

@@ -25,7 +25,7 @@ from absl import flags
 from jax.scipy.special import ndtri
 
 import jgen1d
-from jgen1d import cli, paths, results, samplers, theory, train
+from jgen1d import cli, paths, results, theory, train, travel
 from jgen1d.methods import diffusion, flow_matching
 
 NUM_LINES = 24  # an even number: no line on the border of two modes of equal weight
@@ -55,16 +55,15 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     drawn = {}
     for name, method in {"diffusion": diffusion.METHOD, "flow_matching": flow_matching.METHOD}.items():
-        config = method.Config().replace(sampler="ode") if name == "diffusion" else method.Config()
-        sweep = jgen1d.sweep(method, [target], [config], range(num_seeds), num_steps)
+        sweep = jgen1d.sweep(method, [target], [method.Config()], range(num_seeds), num_steps)
         runs = [sweep.result(0, 0, seed) for seed in range(num_seeds)]
-        progress, alpha, sigma = _clock(name, runs[0].config)
-        exact = _exact(target, u, alpha, sigma)
-        learnt = np.stack([_learnt(name, run, ndtri(u)) for run in runs])
+        stops = travel.clock(runs[0].config)
+        exact = travel.exact_lines(target, u, stops.alpha, stops.sigma)
+        learnt = np.stack([travel.learnt_lines(run.state, ndtri(u), run.config) for run in runs])
         distance = np.abs(learnt - exact[None])
         ends, way = distance[:, -1].mean(1), distance.mean((1, 2))
         rows.append({"method": name, "at_the_end": results.spread(ends), "on_the_way": results.spread(way)})
-        drawn[name] = (progress, learnt[results.median_index(ends)], exact)
+        drawn[name] = (stops.progress, learnt[results.median_index(ends)], exact)
     conclusion = _conclusion(target.name, rows)
     if _FORMAT.value == "json":
         print(results.Table(rows).to_json(conclusion=conclusion))
@@ -75,41 +74,6 @@ def main() -> None:
     if workdir:
         _write(workdir, target, drawn)
         print(f"written to {workdir}", file=sys.stderr)
-
-
-def _clock(name: str, config: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How far the way is at each stop, from 0 to 1, and how much data and noise there is; f32[stops] each."""
-    if name == "flow_matching":
-        t = jnp.linspace(0, 1, config.num_integration_steps + 1)
-        path = paths.FLOWS[config.path]
-        progress = t
-    else:
-        path = paths.SCHEDULES[config.noise_schedule]
-        t = samplers.time_grid(path, config.spacing, config.num_sampling_steps + 1)
-        progress = 1 - t
-    return np.asarray(progress), np.asarray(path.alpha(t)), np.asarray(path.sigma(t))
-
-
-def _exact(target: jgen1d.Target, u: jax.Array, alpha: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """The quantiles at each stop, f32[stops, lines], in training units."""
-    shift, scale = train.units(target, standardize=True)
-
-    def at(rates: tuple[jax.Array, jax.Array]) -> jax.Array:
-        return theory.noised_quantile(target, u, *rates, shift=shift, scale=scale)
-
-    return np.asarray(jax.lax.map(at, (jnp.asarray(alpha), jnp.asarray(sigma))))
-
-
-def _learnt(name: str, run: jgen1d.Result, noise: jax.Array) -> np.ndarray:
-    """Where a model carries the points, f32[stops, lines], in training units."""
-    x = noise[:, None]
-    if name == "flow_matching":
-        way = flow_matching.transport(run.state, x, run.config)[1]
-    else:
-        way = samplers.generate(
-            jax.random.key(0), lambda x, t: diffusion.estimate(run.state, x, t, run.config).noise, x, run.config
-        )[1]
-    return np.asarray(jnp.concatenate([x[None], way]))[:, :, 0]
 
 
 def _langevin(target: jgen1d.Target) -> np.ndarray:
@@ -147,9 +111,7 @@ def _write(workdir: Path, target: jgen1d.Target, drawn: dict[str, tuple[np.ndarr
     results.write_json(workdir / "config.json", {"flags": cli.given(), **results.environment()})
     t = np.linspace(0, 1, NUM_TIMES)
     path = paths.SCHEDULES[diffusion.Config().noise_schedule]
-    spread = _exact(
-        target, jnp.array(LEVELS), np.asarray(path.alpha(jnp.array(t))), np.asarray(path.sigma(jnp.array(t)))
-    )
+    spread = travel.exact_lines(target, jnp.array(LEVELS), path.alpha(jnp.array(t)), path.sigma(jnp.array(t)))
     title = f"From noise to data: {target.name}, in standard deviations of the data"
     figure = plots.trajectories(
         forward=(t, spread, LEVELS), learnt=drawn, chains=_langevin(target), step_size=LANGEVIN_STEP, title=title

@@ -435,9 +435,7 @@ def piecewise_linear(knots: npt.ArrayLike, heights: npt.ArrayLike, *, name: str 
     cdf = np.concatenate([[0], np.cumsum(widths * (h[1:] + h[:-1]) / 2)])
     # Moments by Simpson's rule on every piece, which is exact for cubics.
     middle, between = (x[1:] + x[:-1]) / 2, (h[1:] + h[:-1]) / 2
-    first, second = (
-        widths @ (h[:-1] * x[:-1] ** n + 4 * between * middle**n + h[1:] * x[1:] ** n) / 6 for n in (1, 2)
-    )
+    first, second = (widths @ (h[:-1] * x[:-1] ** n + 4 * between * middle**n + h[1:] * x[1:] ** n) / 6 for n in (1, 2))
     params = PiecewiseLinearParams(*map(_as_leaf, (x, h, cdf / cdf[-1])))
     std = np.sqrt(second - first**2)
     return Target(params, _as_leaf([first]), _as_leaf([std]), _no_modes(1), PIECEWISE_LINEAR, 1, name)

@@ -533,7 +533,10 @@ LANES = {
     "mixture": (targets.mixture([1, 3], [0, 5], [1, 0.5]), targets.mixture([1, 1], [-2, 2], 0.1)),
     "uniform": (targets.uniform(0, 1), targets.uniform(-3, 5)),
     "exponential": (targets.exponential(1), targets.exponential(3)),
-    "piecewise_linear": (targets.piecewise_linear([0, 1, 3], [1, 2, 0]), targets.piecewise_linear([0, 2, 3], [0, 1, 1])),
+    "piecewise_linear": (
+        targets.piecewise_linear([0, 1, 3], [1, 2, 0]),
+        targets.piecewise_linear([0, 2, 3], [0, 1, 1]),
+    ),
 }
 PLANAR_LANES = {
     "disk": (targets.disk(10, 1), targets.disk(1, 0.2)),

@@ -4,6 +4,8 @@ import { captions, FIGURES } from "./figures.js";
 import { CONFIG } from "./look.js";
 
 const REDUCED_INTERVAL = 500;
+/** Milliseconds of drawing in one go; plots that do not fit take their turn in the next one. */
+const BUDGET = 30;
 
 export const reducedMotion = window.matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -21,6 +23,8 @@ export class Board {
     }));
     this.waiting = false;
     this.nextAt = 0;
+    this.turn = 0;
+    this.counted = null;
     const observer = new IntersectionObserver((entries) => this.see(entries), { rootMargin: "150px" });
     for (const { card } of this.cards) observer.observe(card);
     document.addEventListener("themechange", () => this.refresh());
@@ -52,27 +56,40 @@ export class Board {
     }
     this.waiting = false;
     const began = performance.now();
-    this.draw();
+    this.draw(reducedMotion.matches ? Infinity : began + BUDGET);
     const took = performance.now() - began;
-    // Half of the time stays free for the controls, however slow the machine.
-    this.nextAt = now + Math.max(2 * took, reducedMotion.matches ? REDUCED_INTERVAL : 0);
+    // A third of the time stays free for the controls, however slow the machine.
+    this.nextAt = now + Math.max(1.5 * took, reducedMotion.matches ? REDUCED_INTERVAL : 0);
   }
 
-  draw() {
+  /** Draws all plots, also those out of sight. */
+  drawAll() {
+    this.draw(Infinity, true);
+  }
+
+  draw(deadline, everywhere = false) {
     const model = this.model();
     if (!model.configured) return;
+    if (model.frame && model.frame !== this.counted) {
+      this.counted = model.frame;
+      document.body.dataset.frames = Number(document.body.dataset.frames) + 1;
+    }
     const texts = captions(model);
-    let drawn = false;
-    for (const item of this.cards) {
+    // Each time begins where the last one ended, so that no plot falls behind the others.
+    const order = [...this.cards.slice(this.turn), ...this.cards.slice(0, this.turn)];
+    for (const item of order) {
       if (!item.stale) continue;
+      if (performance.now() > deadline) {
+        this.turn = this.cards.indexOf(item);
+        this.request();
+        return;
+      }
       const figure = FIGURES[item.name](model);
       item.card.hidden = figure === null;
-      if (figure === null || !item.visible) continue;
+      if (figure === null || !(item.visible || everywhere)) continue;
       if (item.caption && item.caption.textContent !== texts[item.name]) item.caption.textContent = texts[item.name];
       Plotly.react(item.plot, figure.data, figure.layout, CONFIG);
       item.stale = false;
-      drawn = true;
     }
-    if (drawn && model.frame) document.body.dataset.frames = Number(document.body.dataset.frames) + 1;
   }
 }

@@ -39,10 +39,10 @@ export class Controls {
     byId("target").add(new Option("My data…", "data"));
     byId("target").add(new Option("Draw my own", "drawn"));
     const { first, others } = methodNames(this.schema);
-    for (const name of first) byId("method").add(new Option(methods[name].label, name));
+    for (const name of first) byId("method").add(new Option(words(methods[name].label), name));
     if (others.length) {
       const group = Object.assign(document.createElement("optgroup"), { label: "More models" });
-      group.append(...others.map((name) => new Option(methods[name].label, name)));
+      group.append(...others.map((name) => new Option(words(methods[name].label), name)));
       byId("method").append(group);
     }
     const sizes = [...limits.dataset_sizes].sort((one, other) => (one || Infinity) - (other || Infinity));
@@ -59,7 +59,9 @@ export class Controls {
       this.update({ method, preset: presetNames(this.schema, method)[0], fields: {} });
     });
     byId("preset").addEventListener("change", (event) => this.update({ preset: event.target.value, fields: {} }));
-    byId("dataset_size").addEventListener("change", (event) => this.update({ dataset_size: Number(event.target.value) }));
+    byId("dataset_size").addEventListener("change", (event) => {
+      this.update({ dataset_size: Number(event.target.value) });
+    });
     byId("lanes").addEventListener("change", (event) => {
       this.update({ lanes: event.target.checked ? this.schema.limits.lanes.at(-1) : 1 });
     });
@@ -127,7 +129,8 @@ export class Controls {
 
   buildMethod(method) {
     this.shownMethod = method;
-    byId("preset").replaceChildren(...presetNames(this.schema, method).map((name) => new Option(words(name), name)));
+    const presets = presetNames(this.schema, method);
+    byId("preset").replaceChildren(...presets.map((name) => new Option(name.replaceAll("_", " "), name)));
     this.setters = Object.fromEntries(NUMBERS.map((name) => [name, this.setters[name]]));
     const places = { true: byId("main-fields"), false: byId("more-fields") };
     Object.values(places).forEach((place) => place.replaceChildren());

@@ -122,7 +122,9 @@ export function makeField(field, showHelp, report) {
     : element("label", { htmlFor: id, textContent: words(field.name) });
   const suffix = field.optional ? " (“none” switches it off)" : "";
   const help = element("p", {
-    id: `help-${field.name}`, className: showHelp ? "help" : "visually-hidden", textContent: (field.help ?? "") + suffix,
+    id: `help-${field.name}`,
+    className: showHelp ? "help" : "visually-hidden",
+    textContent: (field.help ?? "") + suffix,
   });
   label.title = field.help ?? "";
   const error = element("p", { id: `error-${field.name}`, className: "error", hidden: true });

@@ -51,6 +51,7 @@ export class History {
         if (name === "step") continue;
         columns.push(name);
         curves.step.forEach((step, index) => {
+          if (step === null) return;
           if (!rows.has(step)) rows.set(step, { step });
           rows.get(step)[name] = values[index];
         });

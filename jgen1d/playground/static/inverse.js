@@ -85,7 +85,8 @@ export class InverseDemo {
     const down = u * Math.min(2 - 2 * progress, 1);
     const path = line("", [edges[0], across, across], [u, u, down], second, { width: 1.5, hoverinfo: "skip" });
     const point = {
-      type: "scatter", mode: "markers", x: [across], y: [down], marker: { color: second, size: 9 }, hoverinfo: "x", name: "x",
+      type: "scatter", mode: "markers", name: "x", x: [across], y: [down], marker: { color: second, size: 9 },
+      hoverinfo: "x",
     };
     const size = (edges.at(-1) - edges[0]) / 30;
     const pile = {
@@ -100,7 +101,7 @@ export class InverseDemo {
       axis("u = F(x)", { range: [-0.02, 1.03], domain: [0.4, 1], nticks: 4 }),
       {
         yaxis2: axis("", { domain: [0, 0.32], range: [0, top], showticklabels: false }),
-        showlegend: false, hovermode: "closest", margin: { l: 44, r: 10, t: 8, b: 36 },
+        showlegend: false, hovermode: "closest", margin: { l: 50, r: 12, t: 8, b: 36, autoexpand: false },
       },
     ), CONFIG);
   }

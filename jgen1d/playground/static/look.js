@@ -22,18 +22,21 @@ export function axis(title, extra = {}) {
   const { grid, muted } = colours();
   return {
     title: { text: title, standoff: 6, font: { size: 12 } },
-    gridcolor: grid, linecolor: muted, zeroline: false, automargin: true, nticks: 7, ...extra,
+    gridcolor: grid, linecolor: muted, zeroline: false, nticks: 7, ...extra,
   };
 }
 
 export function layout(x, y, extra = {}) {
   const { text, surface, grid } = colours();
   return {
-    margin: { l: 44, r: 10, t: 26, b: 36 },
+    // Fixed margins: measuring the labels at every redraw would make it slower.
+    margin: { l: 50, r: 12, t: 24, b: 36, autoexpand: false },
     font: { family: "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif", size: 11, color: text },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     hoverlabel: { bgcolor: surface, bordercolor: grid, font: { color: text } },
-    legend: { orientation: "h", x: 0, y: 1.01, xanchor: "left", yanchor: "bottom", font: { size: 11 } },
+    legend: {
+      orientation: "h", x: 0, y: 1.01, xanchor: "left", yanchor: "bottom", font: { size: 11 }, traceorder: "normal",
+    },
     // Dragging would get in the way of scrolling on a phone; pointing at a curve still reads its values.
     dragmode: false, hovermode: "x", showlegend: true, bargap: 0,
     xaxis: x, yaxis: y, ...extra,

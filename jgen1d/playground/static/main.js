@@ -8,24 +8,29 @@ import { connectKeys } from "./keys.js";
 import { Outcome } from "./outcome.js";
 import { Paths } from "./paths.js";
 import { Phenomena } from "./phenomena.js";
-import { complete } from "./settings.js";
+import { baseValues, complete } from "./settings.js";
 import { Connection, throttled } from "./socket.js";
 import { connectTakeaway, showSource } from "./takeaway.js";
 import { fromHash, toHash } from "./url.js";
 
 const CONFIGURE_INTERVAL = 200;
-const BUSY = ["compiling", "running", "stopping"];
+const PROBABILITIES = ["log", "half_log", "double_sigmoid"];
+const RESTING = ["idle", "finished", "diverged"];
 
 const byId = (id) => document.getElementById(id);
 const page = document.body.dataset;
 
-const schema = await (await fetch("/schema.json")).json();
+const schema = await fetch("/schema.json").then((answer) => answer.json()).catch((error) => {
+  byId("status").textContent = "The server does not answer. Start it, then reload this page.";
+  throw error;
+});
 const history = new History();
 let settings = fromHash(schema, location.hash);
 let configured = null;
 let frame = null;
 let state = "idle";
 let stateMessage = "";
+let training = false; // Or asked to: compiling alone does not tell, since new settings compile as well.
 
 window.playground = {
   get settings() { return settings; },
@@ -34,8 +39,14 @@ window.playground = {
 
 const adversarial = () => Boolean(schema.methods[settings.method].adversarial);
 
+/** Without a sigmoid, D's output is a critic's score and not a probability. */
+function isCritic() {
+  const { method, preset, fields } = configured?.settings ?? settings;
+  return !PROBABILITIES.includes({ ...baseValues(schema, method, preset), ...fields }.discriminator_loss);
+}
+
 const connection = new Connection(receive, connectionChanged);
-const board = new Board(() => ({ configured, frame, history, adversarial: adversarial() }));
+const board = new Board(() => ({ configured, frame, history, adversarial: adversarial(), critic: isCritic() }));
 const outcome = new Outcome(schema, (lane) => connection.send({ type: "lane", lane }));
 const inverse = new InverseDemo();
 const paths = new Paths(connection);
@@ -63,12 +74,13 @@ function apply(changed) {
 function command(message) {
   configure.flush();
   connection.send(message);
+  if (["start", "stop", "reset", "step"].includes(message.type)) training = message.type === "start";
+  showButtons();
 }
 
 function showButtons() {
   const { open } = connection;
-  const busy = BUSY.includes(state);
-  byId("start").textContent = busy ? "Stop" : "Start";
+  byId("start").textContent = training ? "Stop" : "Start";
   for (const id of ["start", "step", "reset"]) byId(id).disabled = !open;
   byId("show-paths").disabled = !open;
   for (const id of ["step-d", "step-g"]) {
@@ -77,7 +89,7 @@ function showButtons() {
   }
 }
 
-function connectionChanged(open) {
+function connectionChanged(open, reason) {
   page.connected = open;
   byId("connection").hidden = open;
   if (open) {
@@ -85,8 +97,9 @@ function connectionChanged(open) {
     connection.send({ type: "configure", settings });
     if (byId("slow").checked) connection.send({ type: "slow", on: true });
   } else {
-    byId("connection-text").textContent = "The connection to the server is closed.";
-    setState("idle", "not connected");
+    byId("connection-text").textContent = `The connection to the server is closed${reason ? `: ${reason}` : ""}.`;
+    setState("idle");
+    outcome.say("Not connected");
   }
   showButtons();
 }
@@ -95,6 +108,8 @@ function setState(newState, message = "") {
   state = newState;
   stateMessage = message;
   page.state = state;
+  if (state === "running") training = true;
+  if (RESTING.includes(state)) training = false;
   outcome.status(state, stateMessage, frame, configured?.losses ?? []);
   showButtons();
 }
@@ -147,12 +162,12 @@ function takeFrame(message) {
   frame = { ...message, latest };
   Object.assign(page, { step: frame.step, epoch: frame.epoch, verdict: frame.verdict ?? "" });
   outcome.show(frame);
-  if (frame.state && frame.state !== state) setState(frame.state);
-  else outcome.status(state, stateMessage, frame, configured?.losses ?? []);
+  // Its state may be older than the last status: only status messages count.
+  outcome.status(state, stateMessage, frame, configured?.losses ?? []);
   board.refresh();
 }
 
-byId("start").addEventListener("click", () => command({ type: BUSY.includes(state) ? "stop" : "start" }));
+byId("start").addEventListener("click", () => command({ type: training ? "stop" : "start" }));
 byId("reset").addEventListener("click", () => command({ type: "reset" }));
 for (const [id, players] of Object.entries({ step: "both", "step-d": "d", "step-g": "g" })) {
   byId(id).addEventListener("click", () => command({ type: "step", players }));
@@ -166,6 +181,6 @@ window.addEventListener("hashchange", () => {
 });
 
 connectKeys();
-connectTakeaway(window.playground);
+connectTakeaway(window.playground, board);
 window.history.replaceState(null, "", toHash(schema, settings));
 connection.connect();

@@ -1,6 +1,6 @@
 // The status line, the verdict with its numbers, and the 32 seeds side by side.
 
-import { words } from "./settings.js";
+import { lossName, words } from "./settings.js";
 
 const ONE_SECOND = 1000;
 const LETTERS = {
@@ -37,20 +37,23 @@ export class Outcome {
   status(state, message, frame, losses) {
     const divergedAt = frame?.diverged_at ?? -1;
     const states = {
-      idle: "Ready", compiling: "Compiling…", running: "Running", stopping: "Stopping…", finished: "Finished",
+      idle: frame?.step ? "Paused" : "Ready",
+      compiling: "Compiling…",
+      running: "Running",
+      stopping: "Stopping…",
+      finished: "Finished",
       diverged: divergedAt >= 0 ? `Diverged at step ${divergedAt}` : "Diverged",
     };
-    const parts = [states[state] ?? state];
+    const parts = [message ? words(message) : states[state] ?? state];
     if (frame) {
       parts.push(`epoch ${frame.epoch}`, `step ${frame.step}`);
       for (const name of losses) {
         const value = frame.latest?.[name];
-        if (value !== undefined) parts.push(`${words(name).toLowerCase()} ${short(value)}`);
+        if (value !== undefined) parts.push(`${lossName(name)} ${short(value)}`);
       }
-      if (state === "running") parts.push(`${Math.round(frame.steps_per_second)} steps/s`);
+      if (state === "running" && frame.steps_per_second) parts.push(`${Math.round(frame.steps_per_second)} steps/s`);
       if (state !== "diverged" && divergedAt >= 0) parts.push(`diverged at step ${divergedAt}`);
     }
-    if (message) parts.push(message);
     this.say(parts.join(" · "));
   }
 

@@ -42,8 +42,8 @@ export class Paths {
     byId("plot-paths").hidden = false;
     byId("show-paths").textContent = "Update paths";
     byId("paths-caption").textContent = message.kind === "score"
-      ? "Left: paths. Right: the score, which points to where data are denser, at the slider's time."
-      : "Left: paths. Right: the velocity that moves the samples, at the slider's time.";
+      ? "The paths, and the score at the slider's time: it points to where data are denser."
+      : "The paths, and the velocity at the slider's time: it moves the samples.";
     this.draw();
   }
 
@@ -65,7 +65,7 @@ export class Paths {
 
     const faint = { width: 1, opacity: 0.4, hoverinfo: "skip" };
     const traces = [line("samples' paths", ...joined(t, samples), learnt, faint)];
-    if (exact) traces.push(line("exact paths", ...joined(t, exact), data, { ...faint, dash: "dot" }));
+    if (exact) traces.push(line("exact paths", ...joined(t, exact), data, { ...faint, opacity: 0.7, dash: "dot" }));
     traces.push({
       type: "scatter", mode: "markers", name: "samples at this time", x: samples.map(() => t[now]),
       y: samples.map((path) => path[now]), marker: { color: second, size: 5 }, hoverinfo: "y",
@@ -86,7 +86,7 @@ export class Paths {
       {
         xaxis2: axis("x, standardised", { anchor: "y2", range: [grid[0], grid.at(-1)], ...domains[2] }),
         yaxis2: axis(kind, { anchor: "x2", ...domains[3] }),
-        shapes, hovermode: "closest", margin: { l: 48, r: 14, t: narrow ? 64 : 30, b: 40 },
+        shapes, hovermode: "closest", margin: { l: 50, r: 14, t: narrow ? 112 : 30, b: 40, autoexpand: false },
       },
     ), CONFIG);
   }

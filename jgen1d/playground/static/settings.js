@@ -63,3 +63,7 @@ export function words(name) {
   const text = name.replace(/_([gd])$/, (_, player) => ` ${player.toUpperCase()}`).replaceAll("_", " ");
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
+
+export function lossName(name) {
+  return { loss_g: "loss of G", loss_d: "loss of D" }[name] ?? name.replaceAll("_", " ");
+}

@@ -3,7 +3,7 @@
 export class Connection {
   /**
    * @param {(message: object) => void} onMessage every message of the server
-   * @param {(open: boolean) => void} onChange when it opens or closes
+   * @param {(open: boolean, reason?: string) => void} onChange when it opens or closes
    */
   constructor(onMessage, onChange) {
     this.onMessage = onMessage;
@@ -20,8 +20,8 @@ export class Connection {
     const socket = new WebSocket(`${scheme}://${location.host}/ws`);
     this.socket = socket;
     socket.addEventListener("open", () => this.onChange(true));
-    socket.addEventListener("close", () => {
-      if (socket === this.socket) this.onChange(false);
+    socket.addEventListener("close", (event) => {
+      if (socket === this.socket) this.onChange(false, event.reason);
     });
     socket.addEventListener("message", (event) => this.onMessage(JSON.parse(event.data)));
   }

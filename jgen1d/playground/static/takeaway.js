@@ -6,6 +6,7 @@ const WIDTH = 620;
 const HEIGHT = 360;
 const GAP = 16;
 const TITLE = 34;
+const HEADING = 30;
 const COLUMNS = 3;
 
 const byId = (id) => document.getElementById(id);
@@ -40,21 +41,24 @@ function loaded(url) {
 }
 
 async function picture() {
-  const cards = [...document.querySelectorAll(".plots figure")].filter((card) => card.querySelector(".js-plotly-plot .main-svg"));
-  const shown = cards.filter((card) => !card.hidden && !card.querySelector(".plot").hidden);
+  const cards = [...document.querySelectorAll(".plots figure")];
+  const shown = cards.filter((card) => !card.hidden && card.querySelector(".plot:not([hidden]) .main-svg"));
   const { surface, text } = colours();
   const canvas = document.createElement("canvas");
   const columns = Math.min(COLUMNS, shown.length);
   canvas.width = columns * (WIDTH + GAP) + GAP;
-  canvas.height = Math.ceil(shown.length / columns) * (HEIGHT + TITLE + GAP) + GAP;
+  canvas.height = Math.ceil(shown.length / columns) * (HEIGHT + TITLE + GAP) + GAP + HEADING;
   const pen = canvas.getContext("2d");
   pen.fillStyle = surface;
   pen.fillRect(0, 0, canvas.width, canvas.height);
   pen.fillStyle = text;
   pen.font = "600 20px system-ui, sans-serif";
+  const chosen = ["method", "preset", "target"].map((id) => byId(id).selectedOptions[0].textContent);
+  const heading = [...chosen, `step ${document.body.dataset.step}`, byId("verdict").textContent].join(" · ");
+  pen.fillText(heading, GAP + 6, GAP + 18);
   for (const [index, card] of shown.entries()) {
     const left = GAP + (index % columns) * (WIDTH + GAP);
-    const top = GAP + Math.floor(index / columns) * (HEIGHT + TITLE + GAP);
+    const top = GAP + HEADING + Math.floor(index / columns) * (HEIGHT + TITLE + GAP);
     const url = await Plotly.toImage(card.querySelector(".plot"), { format: "png", width: WIDTH, height: HEIGHT });
     pen.fillText(card.querySelector("h3").textContent, left + 6, top + 22);
     pen.drawImage(await loaded(url), left, top + TITLE);
@@ -62,11 +66,17 @@ async function picture() {
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }
 
-/** @param {{settings: object, history: import("./history.js").History}} playground what is exported */
-export function connectTakeaway(playground) {
+/**
+ * @param {{settings: object, history: import("./history.js").History}} playground what is exported
+ * @param {import("./board.js").Board} board whose plots are in the picture
+ */
+export function connectTakeaway(playground, board) {
   byId("copy-command").addEventListener("click", () => copy("command"));
   byId("copy-python").addEventListener("click", () => copy("python"));
-  byId("export-picture").addEventListener("click", async () => download(await picture(), "jgen1d.png"));
+  byId("export-picture").addEventListener("click", async () => {
+    board.drawAll();
+    download(await picture(), "jgen1d.png");
+  });
   byId("export-history").addEventListener("click", () => {
     const text = JSON.stringify({ settings: playground.settings, history: playground.history });
     download(new Blob([text], { type: "application/json" }), "jgen1d-history.json");

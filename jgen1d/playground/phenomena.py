@@ -1,0 +1,78 @@
+"""What can be shown in under 20 seconds, and what cures it; and what the verdicts mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_SETTINGS: dict[str, Any] = {
+    "method": "gan", "preset": "textbook", "fields": {}, "target": "bimodal", "drawn": None, "data": None,
+    "batch_size": 256, "dataset_size": 0, "seed": 0, "num_steps": 5_000, "lanes": 1,
+}  # fmt: skip
+
+
+def _with(fields: dict[str, str], **settings: Any) -> dict[str, Any]:
+    return {**_SETTINGS, **settings, "fields": fields}
+
+
+VERDICTS = {
+    "converged": "The samples are as near to the data as asked (W1/σ at most 0.05), every mode is covered, and the "
+    "losses are at their optimum.",
+    "false_equilibrium": "The losses are at their optimum, yet the samples are far from the data. A loss of log 2 is "
+    "necessary, not sufficient: a discriminator that answers ½ everywhere has it for any generator.",
+    "mode_collapse": "Some modes of the data get less than a fifth of the samples that they should have; or, of data "
+    "without modes, the samples spread less than half as wide.",
+    "oscillating": "The losses swing instead of settling: the players chase each other.",
+    "not_converged": "The samples are not yet as near to the data as asked (W1/σ at most 0.05).",
+    "diverged": "A number became infinite or undefined; the run was stopped at that step.",
+}
+"""What the verdicts mean, in a sentence or two."""
+_GREEDY = {"r1": "none", "critic_steps": "10"}
+_RESTLESS = {"r1": "none", "schedule": "constant", "beta1_g": "0.9", "beta1_d": "0.9"}
+_DOUBLE = {"discriminator_loss": "double_sigmoid", "generator_loss": "double_sigmoid"}
+
+PHENOMENA: list[dict[str, Any]] = [
+    {
+        "id": "mode_collapse",
+        "label": "Mode collapse",
+        "text": "The discriminator learns ten times as often as the generator, which flees to one of the two modes.",
+        "settings": _with(_GREEDY, preset="robust", num_steps=2_000),
+        "cure": {"label": "R1 cures it", "settings": _with({"critic_steps": "10"}, preset="robust", num_steps=2_000)},
+    },
+    {
+        "id": "false_equilibrium",
+        "label": "False equilibrium",
+        "text": "The textbook recipe: both losses settle at their optimum, and the samples are nowhere near the data.",
+        "settings": _with({}),
+        "cure": {"label": "The robust recipe cures it", "settings": _with({}, preset="robust")},
+    },
+    {
+        "id": "oscillation",
+        "label": "Oscillation",
+        "text": "With momentum and no penalty the generator circles around the data, and the losses swing for ever.",
+        "settings": _with(_RESTLESS, preset="robust", target="normal", seed=1, num_steps=2_000),
+        "cure": {
+            "label": "R1 cures it",
+            "settings": _with(_RESTLESS | {"r1": "1.0"}, preset="robust", target="normal", seed=1, num_steps=2_000),
+        },
+    },
+    {
+        "id": "dead_discriminator",
+        "label": "Dead discriminator",
+        "text": "One step of the discriminator was far too large: its units are dead, it answers ½ everywhere, and the "
+        "generator learns nothing more. The losses look perfect.",
+        "settings": _with({"r1": "none", "learning_rate_d": "0.3"}, preset="robust", num_steps=2_000),
+        "cure": {"label": "A small step cures it", "settings": _with({"r1": "none"}, preset="robust", num_steps=2_000)},
+    },
+    {
+        "id": "double_sigmoid",
+        "label": "Double sigmoid",
+        "text": "A bug of many tutorials: the loss applies a sigmoid to what is a probability already. The losses "
+        "settle at their optimum all the same, but the discriminator is blind wherever there are too many samples.",
+        "settings": _with(_DOUBLE, preset="robust", target="mixture", num_steps=3_000),
+        "cure": {
+            "label": "The right loss cures it",
+            "settings": _with({}, preset="robust", target="mixture", num_steps=3_000),
+        },
+    },
+]
+"""Each is shown by its settings alone, and was chosen among few seeds to show it; their order is the page's."""

@@ -1,0 +1,323 @@
+"""What a page asks for: a run's settings as JSON, checked, and written as a command and as Python."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+import shlex
+import tempfile
+import zlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jgen1d import core, data, targets, train, travel
+from jgen1d.core import Config, Method, parse, replace, show, unknown
+from jgen1d.methods import METHODS
+from jgen1d.targets import TARGETS, Target
+
+STEPS_PER_EPOCH = 10
+NAMED = [name for name, target in TARGETS.items() if target.dim == 1]
+DRAWING = {"low": -8.0, "high": 12.0, "count": 81}
+"""The knots of a drawn density: so many, at equal steps from low to high."""
+LANES = (1, 32)
+DATASET_SIZES = (0, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
+LIMITS = {"batch_size": (1, 4_096), "num_steps": (STEPS_PER_EPOCH, 100_000), "seed": (0, 2**31 - 1)}
+MAX_INTEGER, MAX_LAYERS, MAX_UNITS, MAX_ROWS = 512, 6, 256, 65_536
+"""Of any static number, of hidden layers, of the units of each, and of the rows of one step: they bound the memory."""
+HIDDEN = ("dim", "num_steps", "num_classes")
+"""Fields that the page does not set."""
+
+
+class FieldError(ValueError):
+    """A setting that is refused: its name, "" where it is not one alone, and why, in one line."""
+
+    def __init__(self, field: str, message: str):
+        super().__init__(message)
+        self.field = field
+
+
+class Upload(NamedTuple):
+    """A column that a page has sent: its file's and its column's name, for the command, and the distribution."""
+
+    file: str
+    column: str | None
+    target: Target
+
+
+class Experiment(NamedTuple):
+    """Checked settings, and what they stand for.
+
+    Attributes:
+      settings: as JSON.
+      method: what is trained.
+      config: with which hyper-parameters, `dim` and `num_steps` set.
+      truth: what is to be learnt.
+      data: what it is trained on: the same, or the distribution of a finite sample.
+      batch_size: rows of a minibatch, likewise `num_steps`, `seed` and `num_lanes`.
+      num_steps: see above.
+      seed: see above.
+      num_lanes: see above.
+    """
+
+    settings: dict[str, Any]
+    method: Method
+    config: Config
+    truth: Target
+    data: Target
+    batch_size: int
+    num_steps: int
+    seed: int
+    num_lanes: int
+
+    @property
+    def standardize(self) -> bool:
+        """Whether the run trains on (x − mean)/std."""
+        return train.is_standardized(self.config, None)
+
+
+def fields(method: Method) -> list[dataclasses.Field]:
+    """The fields of the method's config that a page sets."""
+    return [field for field in dataclasses.fields(method.Config) if field.name not in HIDDEN]
+
+
+def texts(config: Config, method: Method) -> dict[str, str]:
+    """The values of a config's fields as pages and flags write them."""
+    found = {field.name: show(getattr(config, field.name)) for field in fields(method)}
+    lower = {None: "none", True: "true", False: "false"}
+    return {name: lower[v] if v is None or isinstance(v, bool) else f"{v}" for name, v in found.items()}
+
+
+def presets(method: Method) -> dict[str, Config]:
+    """The method's named configs."""
+    if method.preset is None:
+        return {"default": method.Config()}
+    from jgen1d.methods import gan
+
+    return {name: config for name, config in gan.PRESETS.items() if name != "pacgan"}  # sized for a GPU
+
+
+def resolve(settings: Any, uploads: Mapping[str, Upload]) -> Experiment:
+    """Checks a page's settings.
+
+    Raises:
+      FieldError: for the first one that is wrong.
+    """
+    if not isinstance(settings, dict):
+        raise FieldError("", "settings must be an object")
+    name = settings.get("method")
+    if not isinstance(name, str) or name not in METHODS:
+        raise FieldError("method", f"no method {unknown(str(name), METHODS)}")
+    method, known = METHODS[name], presets(METHODS[name])
+    preset = settings.get("preset") or next(iter(known))
+    if not isinstance(preset, str) or preset not in known:
+        raise FieldError("preset", f"no preset {unknown(str(preset), known)}")
+    numbers = {name: _integer(settings, name, *ends) for name, ends in LIMITS.items()}
+    if numbers["num_steps"] % STEPS_PER_EPOCH:
+        raise FieldError("num_steps", f"must be a multiple of {STEPS_PER_EPOCH}, an epoch's steps")
+    num_lanes = _one_of(settings, "lanes", LANES)
+    size = _one_of(settings, "dataset_size", DATASET_SIZES)
+    truth = _target(settings, uploads)
+    config, changed = _config(settings.get("fields", {}), method, known[preset])
+    if numbers["batch_size"] * method.num_minibatches(config) > MAX_ROWS:
+        raise FieldError("batch_size", f"a step would take more than {MAX_ROWS} rows")
+    try:
+        config = train.prepare(method, truth, config, numbers["num_steps"], numbers["batch_size"], 1)
+    except ValueError as error:
+        raise _at_field(error, method) from None
+    trained_on = truth
+    if size:
+        trained_on = targets.empirical(np.asarray(truth.sample(jax.random.key(0), size)), name=truth.name)
+    kept = {name: settings.get(name) for name in ("target", "drawn", "data")}
+    asked = {"method": name, "preset": preset, "fields": changed, **kept, **numbers}
+    asked |= {"dataset_size": size, "lanes": num_lanes}
+    return Experiment(
+        asked,
+        method,
+        config,
+        truth,
+        trained_on,
+        numbers["batch_size"],
+        numbers["num_steps"],
+        numbers["seed"],
+        num_lanes,
+    )
+
+
+def has_paths(method: Method) -> bool:
+    """Whether the method's samples travel from noise to data."""
+    return method.Config in travel.CONFIGS
+
+
+def read_upload(message: Mapping[str, Any]) -> tuple[str, Upload]:
+    """A column out of a file that a page has sent, and a name for it.
+
+    Raises:
+      FieldError: for whatever `data.read` refuses.
+    """
+    name, column, text = (message.get(key) for key in ("name", "column", "text"))
+    if not isinstance(name, str) or not isinstance(text, str) or not isinstance(column, str | None):
+        raise FieldError("data", "an upload has a name, a text and perhaps a column")
+    name = re.sub(r"[^\w.-]", "_", pathlib.PurePath(name).name)[-60:]
+    if not name.lower().endswith(".csv"):
+        raise FieldError("data", "upload a .csv file")
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, name)
+        path.write_text(text)
+        try:
+            target = data.read(path, column or None)
+        except ValueError as error:
+            raise FieldError("data", str(error).replace(f"{folder}/", "")) from None
+    return f"{zlib.crc32(text.encode()):08x}-{target.name}", Upload(name, column or None, target)
+
+
+def _integer(settings: Mapping[str, Any], name: str, low: int, high: int) -> int:
+    value = settings.get(name)
+    if type(value) is not int or not low <= value <= high:
+        raise FieldError(name, f"must be an integer from {low} to {high}")
+    return value
+
+
+def _one_of(settings: Mapping[str, Any], name: str, allowed: tuple[int, ...]) -> int:
+    value = settings.get(name)
+    if type(value) is not int or value not in allowed:
+        raise FieldError(name, f"must be one of {', '.join(map(str, allowed))}")
+    return value
+
+
+def _target(settings: Mapping[str, Any], uploads: Mapping[str, Upload]) -> Target:
+    name = settings.get("target")
+    if name == "data":
+        if (upload := uploads.get(str(settings.get("data")))) is None:
+            raise FieldError("target", "upload a column of numbers first")
+        return upload.target
+    if name == "drawn":
+        heights = settings.get("drawn")
+        if not isinstance(heights, list) or len(heights) != DRAWING["count"]:
+            raise FieldError("target", f"a drawn density has {DRAWING['count']} heights")
+        if not all(isinstance(height, int | float) and 0 <= height <= 1e6 for height in heights) or not any(heights):
+            raise FieldError("target", "draw a density first: its heights must be at least 0, and not all 0")
+        return targets.piecewise_linear(np.linspace(DRAWING["low"], DRAWING["high"], len(heights)), heights)
+    if name not in NAMED:
+        raise FieldError("target", f"no target {unknown(str(name), [*NAMED, 'data', 'drawn'])}")
+    return TARGETS[name]
+
+
+def _config(asked: Any, method: Method, base: Config) -> tuple[Config, dict[str, str]]:
+    """The preset with the page's changes, and these, without those that change nothing."""
+    declared, usual = {field.name: field for field in fields(method)}, texts(base, method)
+    if not isinstance(asked, dict):
+        raise FieldError("", "fields must be an object")
+    changed = {}
+    for name, text in asked.items():
+        if name not in declared:
+            raise FieldError("", f"no field {unknown(str(name)[:40], declared)}")
+        if not isinstance(text, str) or len(text) > 40:
+            raise FieldError(name, "must be a short text")
+        try:
+            value = parse(declared[name], text.strip())
+            core.validate(replace(method.Config(), **{name: value}))
+        except ValueError as error:
+            raise FieldError(name, str(error).partition(": ")[2] or str(error)) from None
+        sizes = value if isinstance(value, tuple) else ()
+        if len(sizes) > MAX_LAYERS or any(size > MAX_UNITS for size in sizes):
+            raise FieldError(name, f"at most {MAX_LAYERS} layers of at most {MAX_UNITS} units here")
+        if type(value) is int and value > (most := max(MAX_INTEGER, getattr(method.Config(), name))):
+            raise FieldError(name, f"at most {most} here")
+        base = replace(base, **{name: value})
+        if (shown := texts(base, method)[name]) != usual[name]:
+            changed[name] = shown
+    return base, changed
+
+
+def _at_field(error: ValueError, method: Method) -> FieldError:
+    """The error where its message names a field."""
+    name = str(error).partition("=")[0]
+    return FieldError(name if name in {field.name for field in fields(method)} else "", str(error))
+
+
+def as_command(experiment: Experiment, uploads: Mapping[str, Upload]) -> str | None:
+    """The command that trains the same runs; None where there is none."""
+    asked = experiment.settings
+    if asked["dataset_size"] or asked["target"] == "drawn":
+        return None
+    flags = {"method": asked["method"], "preset": asked["preset"], **asked["fields"]}
+    if asked["target"] == "data":
+        upload = uploads[asked["data"]]
+        flags |= {"data": upload.file} | ({} if upload.column is None else {"column": upload.column})
+    else:
+        flags["targets"] = asked["target"]
+    flags |= {"num_seeds": asked["lanes"], "seed": asked["seed"], "num_steps": asked["num_steps"]}
+    flags["batch_size"] = asked["batch_size"]
+    return " ".join(
+        ["python experiments/convergence.py", *(f"--{name}={shlex.quote(str(v))}" for name, v in flags.items())]
+    )
+
+
+def as_python(experiment: Experiment, uploads: Mapping[str, Upload]) -> str:
+    """The same runs in Python."""
+    asked, method = experiment.settings, experiment.settings["method"]
+    changes = ", ".join(f"{name}={getattr(experiment.config, name)!r}" for name in asked["fields"])
+    base = f"{method}.preset({asked['preset']!r})" if experiment.method.preset else f"{method}.Config()"
+    lines = ["import jax", "import jgen1d", f"from jgen1d.methods import {method}", ""]
+    lines.append(f"config = {base}{f'.replace({changes})' if changes else ''}")
+    if asked["target"] == "data":
+        upload = uploads[asked["data"]]
+        lines.append(f"target = jgen1d.data.read({upload.file!r}, column={upload.column!r})")
+    elif asked["target"] == "drawn":
+        step = (DRAWING["high"] - DRAWING["low"]) / (DRAWING["count"] - 1)
+        lines.append(f"knots = [{DRAWING['low']} + {step} * i for i in range({DRAWING['count']})]")
+        lines.append(f"target = jgen1d.targets.piecewise_linear(knots, {asked['drawn']})")
+    else:
+        lines.append(f"target = jgen1d.TARGETS[{asked['target']!r}]")
+    if asked["dataset_size"]:
+        sample = f"target.sample(jax.random.key(0), {asked['dataset_size']})"
+        lines.append(f"target = jgen1d.targets.empirical({sample})  # distances are to this sample")
+    run = f"num_steps={asked['num_steps']}, batch_size={asked['batch_size']}, eval_every={STEPS_PER_EPOCH}"
+    if asked["lanes"] == 1:
+        lines.append(f"result = jgen1d.fit(jax.random.key({asked['seed']}), {method}.METHOD, target, config, {run})")
+        lines.append('print(result.verdict, result.metrics["w1_over_std"])')
+    else:
+        seeds = f"range({asked['seed']}, {asked['seed'] + asked['lanes']})"
+        lines.append(f"sweep = jgen1d.sweep({method}.METHOD, [target], [config], {seeds}, {run})")
+        lines.append("print(sweep.table())")
+    return "\n".join(lines) + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """All that can be set, for the page's controls."""
+    methods = {}
+    order = ["gan", "vae", "diffusion", "flow_matching"]
+    for name in [*order, *(name for name in METHODS if name not in order)]:
+        method, known = METHODS[name], presets(METHODS[name])
+        first = texts(next(iter(known.values())), method)
+        methods[name] = {
+            "label": {"gan": "GAN", "vae": "VAE", "kde": "KDE", "gmm": "GMM"}.get(name, name.replace("_", " ")),
+            "adversarial": method.loss_optimum is not None,
+            "paths": has_paths(method),
+            "presets": list(known),
+            "fields": [_described(field, first[field.name]) for field in fields(method)],
+            "preset_values": {preset: texts(config, method) for preset, config in known.items()},
+        }
+    limits: dict[str, Any] = {name: list(ends) for name, ends in LIMITS.items()}
+    limits |= {"lanes": list(LANES), "dataset_sizes": list(DATASET_SIZES)}
+    return {"targets": NAMED, "drawing": DRAWING, "methods": methods, "limits": limits}
+
+
+def _described(field: dataclasses.Field, default: str) -> dict[str, Any]:
+    metadata = field.metadata
+    found = {"name": field.name, "help": metadata.get("help", ""), "default": default}
+    if choices := metadata.get("choices"):
+        return found | {"kind": "choice", "choices": list(choices)}
+    if not metadata.get("static"):
+        is_rate = field.name.startswith("learning_rate")
+        return found | {"kind": "float", "optional": metadata["optional"], "log": is_rate, **_ends(metadata)}
+    kinds = {bool: "bool", tuple: "widths", int: "int"}
+    return found | {"kind": kinds[type(field.default)], **_ends(metadata)}
+
+
+def _ends(metadata: Mapping[str, Any]) -> dict[str, float]:
+    return {name.replace(" ", "_"): limit for name, limit in metadata.get("bounds", {}).items()}

@@ -1,0 +1,336 @@
+"""The playground without a browser: what it accepts, that it trains what the library trains, and whom it serves."""
+
+import dataclasses
+import json
+import threading
+import time
+
+import jax
+import numpy as np
+import pytest
+
+import jgen1d
+from jgen1d.methods import gan
+from jgen1d.targets import TARGETS
+
+pytest.importorskip("starlette", reason='needs the extra "playground"')
+
+from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.websockets import WebSocketDisconnect
+
+from jgen1d.playground import frames, phenomena, server, settings
+from jgen1d.playground.trainer import Trainer
+
+SETTINGS = {
+    "method": "gan", "preset": "textbook", "fields": {}, "target": "bimodal", "drawn": None, "data": None,
+    "batch_size": 32, "dataset_size": 0, "seed": 3, "num_steps": 30, "lanes": 1,
+}  # fmt: skip
+HOST = "127.0.0.1:8000"
+OWN = {"host": HOST, "origin": f"http://{HOST}"}
+
+
+# --- settings -----------------------------------------------------------------------------------------------------
+
+
+def test_settings_stand_for_a_config_and_are_written_without_what_changes_nothing():
+    fields = {"learning_rate_d": "1e-4", "r1": "none", "widths_g": "8-4", "spectral_norm": "false"}
+    found = settings.resolve(SETTINGS | {"fields": fields}, {})
+    assert found.settings["fields"] == {"learning_rate_d": "0.0001", "widths_g": "8-4"}
+    changed = gan.preset("textbook").replace(learning_rate_d=1e-4, widths_g=(8, 4), dim=1, num_steps=30)
+    assert found.config == changed
+    assert settings.resolve(found.settings, {}).config == changed
+    assert settings.as_command(found, {}) == (
+        "python experiments/convergence.py --method=gan --preset=textbook --learning_rate_d=0.0001 --widths_g=8-4 "
+        "--targets=bimodal --num_seeds=1 --seed=3 --num_steps=30 --batch_size=32"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "message"),
+    [
+        ({"method": "gann"}, "method", "did you mean 'gan'?"),
+        ({"preset": "textbok"}, "preset", "did you mean 'textbook'?"),
+        ({"target": "bimodel"}, "target", "did you mean 'bimodal'?"),
+        ({"target": "ring"}, "target", "no target 'ring'"),
+        ({"target": "data"}, "target", "upload a column"),
+        ({"target": "drawn", "drawn": [1, 2]}, "target", "81 heights"),
+        ({"target": "drawn", "drawn": [0] * 81}, "target", "not all 0"),
+        ({"target": "drawn", "drawn": [float("nan")] * 81}, "target", "at least 0"),
+        ({"batch_size": 0}, "batch_size", "from 1 to 4096"),
+        ({"batch_size": True}, "batch_size", "must be an integer"),
+        ({"num_steps": 15}, "num_steps", "multiple of 10"),
+        ({"num_steps": 10**9}, "num_steps", "from 10 to 100000"),
+        ({"seed": -1}, "seed", "from 0"),
+        ({"lanes": 10**6}, "lanes", "one of 1, 32"),
+        ({"dataset_size": 33}, "dataset_size", "one of 0, 32"),
+        ({"fields": {"learning_rate_g": "-1"}}, "learning_rate_g", "must be at least 0"),
+        ({"fields": {"learning_rate_g": "nan"}}, "learning_rate_g", "finite"),
+        ({"fields": {"learning_rate_g": 1}}, "learning_rate_g", "short text"),
+        ({"fields": {"widths_d": "10000"}}, "widths_d", "at most 6 layers of at most 256 units"),
+        ({"fields": {"latent_dim": "100000"}}, "latent_dim", "at most 512"),
+        ({"fields": {"critic_steps": "500"}, "batch_size": 4096}, "batch_size", "rows"),
+        ({"fields": {"discriminator_loss": "hinge"}}, "generator_loss", "use hinge"),
+        ({"fields": {"num_steps": "5"}}, "", "no field 'num_steps'"),
+        ({"fields": []}, "", "must be an object"),
+    ],
+)
+def test_wrong_settings_are_refused_at_their_field(change, field, message):
+    with pytest.raises(settings.FieldError, match=message.replace("?", r"\?")) as error:
+        settings.resolve(SETTINGS | change, {})
+    assert error.value.field == field
+    assert "\n" not in str(error.value)
+
+
+def test_settings_that_are_no_object_are_refused():
+    with pytest.raises(settings.FieldError, match="object"):
+        settings.resolve([], {})
+
+
+def test_an_upload_is_a_target_and_wrong_ones_name_their_row():
+    text = "id,minutes\n1,54\n2,74.5\n3,62\n"
+    name, upload = settings.read_upload({"name": "../wait times.csv", "column": "minutes", "text": text})
+    assert (upload.file, upload.column, upload.target.name) == ("wait_times.csv", "minutes", "minutes")
+    found = settings.resolve(SETTINGS | {"target": "data", "data": name}, {name: upload})
+    np.testing.assert_array_equal(found.truth.params, [54, 62, 74.5])
+    assert "--data=wait_times.csv --column=minutes" in settings.as_command(found, {name: upload})
+    wrong_ones = {"minuets": {"column": "minuets"}, "lots": {"text": text + "4,lots\n"}, "csv": {"name": "a.exe"}}
+    for message, wrong in (wrong_ones | {"text": {"text": 5}}).items():
+        with pytest.raises(settings.FieldError, match=message) as error:
+            settings.read_upload({"name": "a.csv", "column": "minutes", "text": text} | wrong)
+        assert error.value.field == "data"
+        assert "/" not in str(error.value)
+
+
+def test_schema_has_every_method_and_field_in_plain_json():
+    found = json.loads(json.dumps(frames.plain(settings.schema()), allow_nan=False))
+    assert found["methods"].keys() == jgen1d.METHODS.keys()
+    assert list(found["methods"])[:4] == ["gan", "vae", "diffusion", "flow_matching"]
+    for name, method in found["methods"].items():
+        declared = {field.name for field in dataclasses.fields(jgen1d.METHODS[name].Config)}
+        assert {field["name"] for field in method["fields"]} == declared - {"dim", "num_steps", "num_classes"}
+        for preset, values in method["preset_values"].items():
+            settings.resolve(SETTINGS | {"method": name, "preset": preset, "fields": values}, {})
+
+
+@pytest.mark.parametrize("phenomenon", phenomena.PHENOMENA, ids=lambda one: one["id"])
+def test_phenomena_are_settings(phenomenon):
+    for asked in (phenomenon["settings"], *([phenomenon["cure"]["settings"]] if phenomenon["cure"] else [])):
+        assert settings.resolve(asked, {}).settings == asked
+
+
+# --- the trainer --------------------------------------------------------------------------------------------------
+
+
+class Page:
+    """A trainer and what it has said."""
+
+    def __init__(self):
+        self.messages, self._news = [], threading.Condition()
+        self.trainer = Trainer(self._heard, lambda: None)
+
+    def _heard(self, message):
+        with self._news:
+            self.messages.append(message)
+            self._news.notify_all()
+
+    def ask(self, kind, **command):
+        """Asks, and waits until the trainer rests; returns what it said meanwhile."""
+        seen = len(self.messages)
+        assert self.trainer.ask({"type": kind, **command})
+        resting = ("idle", "finished", "diverged")
+
+        def answered():
+            new = self.messages[seen:]
+            return any(m["type"] == "error" or (m["type"] == "status" and m["state"] in resting) for m in new)
+
+        with self._news:
+            assert self._news.wait_for(answered, timeout=120)
+        return self.messages[seen:]
+
+
+@pytest.fixture(scope="module")
+def page():
+    one = Page()
+    yield one
+    one.trainer.close()
+    assert not any(message["type"] == "error" for message in one.messages), one.messages
+
+
+def test_a_run_on_the_page_is_the_run_of_its_python_code(page):
+    asked = SETTINGS | {"fields": {"learning_rate_d": "0.002"}}
+    (configured,) = [m for m in page.ask("configure", settings=asked) if m["type"] == "configured"]
+    said = page.ask("start")
+    assert said[-1] == {"type": "status", "state": "finished", "message": "finished after 30 steps"}
+    frame = page.trainer.frame
+    code = {}
+    exec(configured["python"].replace("print(", "("), code)
+    result = code["result"]
+    assert frame.content["verdict"] == result.verdict
+    assert frame.content["metrics"]["w1_over_std"] == pytest.approx(result.metrics["w1_over_std"], rel=1e-4)
+    assert [point.step for point in frame.losses] == result.steps.tolist() == [10, 20, 30]
+    for name in ("loss_g", "loss_d", "d_real"):
+        shown = [point.values[name][0] for point in frame.losses]
+        np.testing.assert_allclose(shown, result.history[name], rtol=1e-4)
+    message = frames.Sender().message(frame)
+    assert json.loads(json.dumps(frames.plain(message), allow_nan=False))["losses"]["step"] == [10, 20, 30]
+    assert sum(message["histogram"]) * np.diff(configured["target"]["edges"])[0] <= 1 + 1e-6
+    assert page.ask("start")[-1]["state"] == "finished"
+
+
+def test_learning_rates_change_without_a_reset():
+    page = Page()
+    page.ask("configure", settings=SETTINGS)
+    page.ask("step")
+    assert page.trainer.ask({"type": "configure", "settings": SETTINGS | {"fields": {"learning_rate_g": "0.01"}}})
+    page.ask("step")
+    configured = [message for message in page.messages if message["type"] == "configured"][-1]
+    assert (configured["reset"], configured["command"]) == (False, None)
+    assert configured["python"].startswith("# The page's run was changed at step 10")
+    assert page.trainer.frame.content["step"] == 20
+    page.trainer.close()
+
+
+def test_one_player_steps_alone(page):
+    page.ask("configure", settings=SETTINGS)
+    page.ask("step")
+    before = page.trainer._runs.state
+    for player, still, moved in (("d", "params_g", "params_d"), ("g", "params_d", "params_g")):
+        page.ask("step", players=player)
+        after = page.trainer._runs.state
+        assert all(map(np.array_equal, *(jax.tree.leaves(getattr(state, still)) for state in (before, after))))
+        assert not any(map(np.array_equal, *(jax.tree.leaves(getattr(state, moved)) for state in (before, after))))
+        before = after
+    assert page.trainer.frame.content["step"] == 30
+
+
+def test_lanes_are_seeds_with_bands_and_verdicts(page):
+    page.ask("configure", settings=SETTINGS | {"lanes": 32, "num_steps": 20})
+    page.ask("start")
+    page.ask("lane", lane=7)
+    frame = page.trainer.frame
+    message = frames.plain(frames.Sender().message(frame))
+    assert sum(message["verdicts"].values()) == len(message["lanes_w1"]) == 32
+    assert message["lane"] == 7
+    losses = np.stack([point.values["loss_g"] for point in frame.losses])
+    np.testing.assert_allclose(message["losses"]["loss_g"], losses[:, 7], rtol=1e-4)
+    np.testing.assert_allclose(message["bands"]["loss_g"], np.percentile(losses, (5, 50, 95), axis=1), rtol=1e-4)
+
+
+def test_divergence_is_told_with_its_step(page):
+    asked = {"method": "vae", "preset": "default", "fields": {"learning_rate": "1e30"}}
+    page.ask("configure", settings=SETTINGS | asked)
+    state = page.ask("start")[-1]
+    assert state["state"] == "diverged"
+    assert state["message"] == f"diverged at step {page.trainer.frame.content['diverged_at']}"
+    message = frames.Sender().message(page.trainer.frame)
+    assert json.dumps(frames.plain(message), allow_nan=False)
+
+
+def test_paths_are_learnt_and_exact_lines(page):
+    asked = {"method": "flow_matching", "preset": "default", "fields": {"widths": "4"}}
+    page.ask("configure", settings=SETTINGS | asked)
+    (found,) = [message for message in page.ask("paths") if message["type"] == "paths"]
+    assert found["kind"] == "velocity"
+    assert found["samples"].shape == found["exact"].shape == (60, len(found["t"]))
+    np.testing.assert_allclose(found["samples"][:, 0], found["exact"][:, 0], atol=1e-4)  # all begin as the noise
+    shift, scale = 4.0, float(TARGETS["bimodal"].std[0])
+    levels = (np.arange(60) + 0.5) / 60
+    quantiles = (np.asarray(TARGETS["bimodal"].quantile(levels)) - shift) / scale
+    np.testing.assert_allclose(found["exact"][:, -1], quantiles, atol=1e-3)
+
+
+# --- the server ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def client():
+    with TestClient(server.make_app(frozenset([HOST]), max_sessions=2), base_url=f"http://{HOST}") as one:
+        yield one
+
+
+def test_page_and_its_parts_are_served_with_a_policy(client):
+    parts = {"/": "html", "/schema.json": "json", "/plotly.min.js": "javascript", "/static/main.js": "javascript"}
+    for path, kind in parts.items():
+        answer = client.get(path)
+        assert (answer.status_code, kind in answer.headers["content-type"]) == (200, True), path
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert client.get("/static/../server.py").status_code == 404
+    assert client.get("/static/%2e%2e/server.py").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"host": "evil.example"}, {"host": "127.0.0.1:9999"}, {"host": ""}, {"origin": "http://evil.example"},
+     {"origin": "null"}, {"origin": ""}, {"origin": "http://localhost:8000"}],
+    ids=str,
+)  # fmt: skip
+def test_what_is_not_from_the_page_is_forbidden(client, headers):
+    assert client.get("/", headers=headers).status_code == 403
+    with pytest.raises(WebSocketDenialResponse) as error, client.websocket_connect("/ws", headers=OWN | headers):
+        pass
+    assert error.value.status_code == 403
+
+
+def test_a_socket_without_an_origin_is_forbidden(client):
+    with pytest.raises(WebSocketDenialResponse) as error, client.websocket_connect("/ws", headers={"host": HOST}):
+        pass
+    assert error.value.status_code == 403
+
+
+def test_a_token_opens_the_page_and_its_cookie_the_socket():
+    with TestClient(server.make_app(None, token="secret"), base_url="http://example.org:80") as other:
+        assert other.get("/").status_code == other.get("/?token=wrong").status_code == 403
+        assert other.get("/?token=secret").status_code == 200
+        assert other.get("/schema.json").status_code == 200
+        other.cookies.clear()
+        assert other.get("/schema.json").status_code == 403
+
+
+def trainers():
+    return [thread for thread in threading.enumerate() if thread.name == "trainer"]
+
+
+def test_wrong_messages_are_answered_and_the_trainer_goes_with_its_page(client):
+    others = len(trainers())
+    with client.websocket_connect("/ws", headers=OWN) as socket:
+        for text, message in {
+            "no json": "JSON object", "[1]": "JSON object", '{"type": 3}': "JSON object",
+            '{"type":"start"}': "configure first",
+            '{"type":"fly"}': "no such command", '{"type":"configure","settings":{"method":"x"}}': "no method 'x'",
+        }.items():  # fmt: skip
+            socket.send_text(text)
+            assert message in socket.receive_json()["message"]
+        assert len(trainers()) == others + 1
+    deadline = time.monotonic() + 2
+    while len(trainers()) > others:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_pages_beyond_the_limit_are_turned_away_and_a_place_becomes_free(client):
+    def connect():
+        return client.websocket_connect("/ws", headers=OWN)
+
+    with connect(), connect(), connect() as third, pytest.raises(WebSocketDisconnect) as error:
+        third.receive_json()
+    assert error.value.reason == "2 pages are open already: close one"
+    time.sleep(0.1)
+    with client.websocket_connect("/ws", headers=OWN) as socket:
+        socket.send_text("{}")
+        assert socket.receive_json()["type"] == "error"
+
+
+def test_a_flood_is_held_back_and_answered_in_order(client):
+    with client.websocket_connect("/ws", headers=OWN) as socket:
+        began = time.monotonic()
+        for _ in range(server.BURST + 10):
+            socket.send_text("{}")
+        for _ in range(server.BURST + 10):
+            assert socket.receive_json()["type"] == "error"
+        assert time.monotonic() - began > 9 / server.MESSAGES_PER_SECOND
+
+
+def test_an_upload_that_is_too_large_is_refused(client):
+    with client.websocket_connect("/ws", headers=OWN) as socket:
+        socket.send_text(json.dumps({"type": "upload", "name": "a.csv", "text": "1\n" * 600_000}))
+        assert socket.receive_json()["field"] == "data"
