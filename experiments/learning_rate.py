@@ -23,7 +23,7 @@ LEAST, GREATEST = 1e-5, 1e-1
 flags.DEFINE_string("target", "bimodal", "what to learn")
 flags.DEFINE_string("preset", "textbook", "of the GAN")
 flags.DEFINE_integer("num_rates", 16, "learning rates of each player", lower_bound=2)
-lab.define_flags("learning_rate", num_seeds=16, num_steps=2_000)
+lab.define_flags("learning_rate", num_seeds=16, num_steps=1_000)
 
 
 def main() -> None:

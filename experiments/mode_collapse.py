@@ -41,7 +41,7 @@ METHODS = {
 
 flags.DEFINE_list("targets", ["bimodal", "mixture"], "targets with modes, separated by commas")
 flags.DEFINE_list("methods", list(METHODS), "remedies to compare, separated by commas")
-lab.define_flags("mode_collapse", num_seeds=32)
+lab.define_flags("mode_collapse", num_seeds=32, num_steps=3_000)
 
 
 def main() -> None:

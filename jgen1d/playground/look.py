@@ -12,7 +12,7 @@ import numpy as np
 from jax.scipy.special import ndtri
 
 from jgen1d import metrics, theory, train, travel
-from jgen1d.core import Config, Info, Method, PyTree
+from jgen1d.core import Config, Info, Method, PyTree, State
 from jgen1d.engine import COMPILER_OPTIONS
 from jgen1d.methods import gan
 from jgen1d.targets import Target
@@ -116,9 +116,11 @@ def _shares(samples: jax.Array, scene: Scene) -> jax.Array:
 
 @compiled("method", "standardize")
 def players(
-    method: Method, run: train.Run, truth: Target, scene: Scene, data: Target, config: gan.Config, standardize: bool
-) -> dict[str, dict[str, jax.Array]]:
+    method: Method, runs: PyTree, lane: int, truth: Target, scene: Scene, data: Target, config: gan.Config,
+    standardize: bool,
+) -> dict[str, dict[str, jax.Array]]:  # fmt: skip
     """One GAN's discriminator beside D* = p/(p + q), q from its samples, and its generator beside G* = F⁻¹∘Φ."""
+    run = jax.tree.map(lambda leaf: leaf[lane], runs)
     shift, scale = train.units(data, standardize)
     x = (scene.edges[1:] + scene.edges[:-1]) / 2
     logits = gan.discriminate(run.state, (x[:, None] - shift[None]) / scale[None], config)
@@ -142,14 +144,14 @@ def players(
     return found | {"generator": {"z": z, "x": output, "exact": jnp.where(output[-1] >= output[0], best, best[::-1])}}
 
 
-def paths(run: train.Run, truth: Target, data: Target, config: Config, standardize: bool) -> dict[str, Any]:
+def paths(state: State, data: Target, config: Config, standardize: bool) -> dict[str, Any]:
     """The ways of points from noise to data, learnt and exact, and what carries them, in training units."""
     u = (jnp.arange(NUM_LINES) + 0.5) / NUM_LINES
     stops = travel.clock(config)
-    samples = travel.learnt_lines(run.state, ndtri(u), config)
+    samples = travel.learnt_lines(state, ndtri(u), config)
     exact = travel.exact_lines(data, u, stops.alpha, stops.sigma, standardize)
     grid = np.linspace(-3.5, 3.5, 100)
-    kind, learnt, optimal = travel.fields(data, run.state, jnp.asarray(grid, dtype=float), config, standardize)
+    kind, learnt, optimal = travel.fields(data, state, jnp.asarray(grid, dtype=float), config, standardize)
     return {
         "t": stops.progress, "samples": samples.T, "exact": exact.T, "grid": grid, "kind": kind,
         "learnt": learnt, "optimal": optimal,

@@ -8,12 +8,14 @@ import hmac
 import importlib.util
 import json
 import secrets
+import socket
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -112,22 +114,23 @@ class Session:
 
     def __init__(self, socket: WebSocket):
         self._socket, self._loop = socket, asyncio.get_running_loop()
-        self._messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._wake = asyncio.Event()
+        self._messages: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()  # None stands for the newest frame
+        self._frame_waits = False
         self._sender = frames.Sender()
-        self._trainer = Trainer(
-            lambda message: self._call(self._messages.put_nowait, message), lambda: self._call(lambda: None)
-        )
+        self._trainer = Trainer(lambda message: self._call(self._put, message), lambda: self._call(self._put_frame))
 
     def _call(self, function: Callable[..., None], *args: Any) -> None:
-        """From the trainer's thread: does it in the loop's, and wakes the sender."""
-
-        def there() -> None:
-            function(*args)
-            self._wake.set()
-
+        """From the trainer's thread: does it in the loop's."""
         with contextlib.suppress(RuntimeError):  # the loop has ended before the thread
-            self._loop.call_soon_threadsafe(there)
+            self._loop.call_soon_threadsafe(function, *args)
+
+    def _put(self, message: dict[str, Any]) -> None:
+        self._messages.put_nowait(message)
+
+    def _put_frame(self) -> None:
+        if not self._frame_waits:  # one place for all frames until one is sent: the older ones are dropped
+            self._frame_waits = True
+            self._messages.put_nowait(None)
 
     async def run(self) -> None:
         """Serves the page until it goes."""
@@ -145,11 +148,12 @@ class Session:
 
     async def _send_all(self) -> None:
         while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while not self._messages.empty():
-                await self._send(self._messages.get_nowait())
-            if (frame := self._trainer.frame) is not None and (message := self._sender.message(frame)) is not None:
+            message = await self._messages.get()
+            if message is None:
+                self._frame_waits = False
+                frame = self._trainer.frame
+                message = None if frame is None else self._sender.message(frame)
+            if message is not None:
                 await self._send(message)
 
     async def _send(self, message: dict[str, Any]) -> None:
@@ -174,17 +178,13 @@ class Session:
         except ValueError:
             command = None
         if not isinstance(command, dict) or not isinstance(command.get("type"), str):
-            self._answer({"type": "error", "field": "", "message": "a message is a JSON object with a type"})
+            self._put({"type": "error", "field": "", "message": "a message is a JSON object with a type"})
         elif command["type"] == "upload" and len(str(command.get("text")).encode()) > MAX_UPLOAD:
-            self._answer({"type": "error", "field": "data", "message": f"a file has at most {MAX_UPLOAD:,} bytes here"})
+            self._put({"type": "error", "field": "data", "message": f"a file has at most {MAX_UPLOAD:,} bytes here"})
         elif not self._trainer.ask(command):
-            self._answer({"type": "error", "field": "", "message": "too many commands at once"})
+            self._put({"type": "error", "field": "", "message": "too many commands at once"})
         elif command["type"] == "stop":
-            self._answer({"type": "status", "state": "stopping", "message": "stopping"})
-
-    def _answer(self, message: dict[str, Any]) -> None:
-        self._messages.put_nowait(message)
-        self._wake.set()
+            self._put({"type": "status", "state": "stopping", "message": "stopping"})
 
 
 def make_app(hosts: frozenset[str] | None, token: str | None = None, max_sessions: int = 4) -> Any:
@@ -199,7 +199,7 @@ def make_app(hosts: frozenset[str] | None, token: str | None = None, max_session
     described["limits"]["upload_bytes"] = MAX_UPLOAD
     sessions: set[Session] = set()
 
-    async def socket(websocket: WebSocket) -> None:
+    async def converse(websocket: WebSocket) -> None:
         await websocket.accept()
         if len(sessions) >= max_sessions:
             await websocket.close(1013, f"{max_sessions} pages are open already: close one")
@@ -224,7 +224,7 @@ def make_app(hosts: frozenset[str] | None, token: str | None = None, max_session
 
     routes = [
         Route("/", page), Route("/schema.json", schema), Route("/plotly.min.js", plotly),
-        Mount("/static", StaticFiles(directory=STATIC)), WebSocketRoute("/ws", socket),
+        Mount("/static", StaticFiles(directory=STATIC)), WebSocketRoute("/ws", converse),
     ]  # fmt: skip
     return Guard(Starlette(routes=routes), hosts, token)
 
@@ -236,16 +236,27 @@ def _plotly() -> Path:
     return Path(spec.origin).parent / "package_data" / "plotly.min.js"
 
 
-def serve(host: str, port: int, max_sessions: int) -> None:
-    """Serves until it is interrupted. Addresses other than this machine's own are served with a printed token only."""
-    import uvicorn
-
+def make_server(host: str, port: int, max_sessions: int = 4) -> tuple[uvicorn.Server, str]:
+    """A server, and the address of its page. Addresses but this machine's own are served with a new token only."""
     is_local = host in ("127.0.0.1", "localhost", "::1")
     token = None if is_local else secrets.token_urlsafe(24)
     shown = f"[{host}]" if ":" in host else host
     hosts = frozenset(f"{name}:{port}" for name in (shown, "127.0.0.1", "localhost")) if is_local else None
-    print(f"http://{shown}:{port}/{f'?token={token}' if token else ''}", flush=True)
-    uvicorn.run(
-        make_app(hosts, token, max_sessions), host=host, port=port, log_level="warning",
-        ws_max_size=MAX_MESSAGE, ws_max_queue=8, timeout_graceful_shutdown=1, server_header=False,
+    config = uvicorn.Config(
+        make_app(hosts, token, max_sessions), host=host, port=port, log_level="warning", server_header=False,
+        ws_max_size=MAX_MESSAGE, ws_max_queue=8, timeout_graceful_shutdown=1,
     )  # fmt: skip
+    return uvicorn.Server(config), f"http://{shown}:{port}/{f'?token={token}' if token else ''}"
+
+
+def serve(host: str, port: int, max_sessions: int) -> None:
+    """Serves until it is interrupted. Raises ValueError where the address is taken."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ValueError(f"--host={host} --port={port}: {error.strerror}; choose another --port") from None
+    server, address = make_server(host, port, max_sessions)
+    print(address, flush=True)
+    server.run()

@@ -258,8 +258,8 @@ class Trainer:
         if not settings.has_paths(asked.method):
             raise FieldError("", "these samples do not travel")
         self._tell("compiling", "following samples")
-        run = jax.tree.map(lambda leaf: leaf[self._lane], self._runs)
-        found = look.paths(run, asked.truth, asked.data, asked.config, asked.standardize)
+        state = jax.tree.map(lambda leaf: leaf[self._lane], self._runs.state)
+        found = look.paths(state, asked.data, asked.config, asked.standardize)
         self._send({"type": "paths", **found})
 
     # --- training ---------------------------------------------------------------------------------------------------
@@ -337,12 +337,12 @@ class Trainer:
         seen = look.look(
             asked.method, self._runs, asked.truth, self._scene, asked.data, asked.config, count, asked.standardize
         )
-        one = jax.tree.map(lambda leaf: leaf[self._lane], self._runs)
         drawn = {}
         if isinstance(asked.config, gan.Config):
             drawn = look.players(
-                asked.method, one, asked.truth, self._scene, asked.data, asked.config, asked.standardize
-            )
+                asked.method, self._runs, self._lane, asked.truth, self._scene, asked.data, asked.config,
+                asked.standardize,
+            )  # fmt: skip
         seen, drawn = jax.device_get((seen, drawn))
         if not self._looks or self._looks[-1].step != self._step:
             kept = [name for name in ("mean", "std", "w1_over_std") if name in seen]
