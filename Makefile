@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench gallery clean
+.PHONY: demo test lint bench gallery playground clean
 
 demo: $(STAMP)
 	$(BIN)/python experiments/convergence.py --num_seeds=32 --workdir=runs/demo --overwrite
@@ -23,6 +23,9 @@ bench: $(STAMP)
 
 gallery: $(STAMP)
 	$(BIN)/python experiments/gallery.py
+
+playground: $(STAMP)
+	$(BIN)/python -m jgen1d.playground
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

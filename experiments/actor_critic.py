@@ -18,6 +18,8 @@ differentiating the library's losses, and, as the actor-critic does, from episod
 only signal to the critic, and the critic's slope at the action as the only signal to the actor. The table has the
 largest difference in units of the gradient's norm, as median [5 %, 95 %], and the share of seeds where it is at most
 1e-5. The workdir receives `config.json` and `summary.json`.
+
+Expect (5 s): equal in all seeds, to less than 1e-6 of the norm.
 """
 
 from typing import Any

@@ -11,6 +11,9 @@ First, discriminators are trained against a generator that stands still, G(z) = 
 the root mean square of D − D* over data and samples, for the right loss and the buggy one. Then whole GANs: the share
 of seeds whose losses sit at their optimum and the share that converged, each with its Wilson 95 % interval, W1/floor as
 median [5 %, 95 %]. The workdir receives `discriminators.png`, `config.json` and `summary.json`.
+
+Expect (4 minutes on 2 cores): losses at their optimum in nearly all seeds, buggy or not; W1/floor 155 to 165 instead of
+33 to 46 with the textbook recipe; 5 and 11 instead of 3 with the robust one, of which 59 and 0 % converge, not all.
 """
 
 from typing import Any
@@ -43,14 +46,9 @@ def main() -> None:
     whole = [_with(lab.preset(preset), name) for preset, name in places]
     workdir = cli.workdir(flags.FLAGS.workdir, "double_sigmoid", flags.FLAGS.overwrite)
     alone = replace(
-        gan.preset("textbook"),
-        latent_dim=1,
-        widths_g=(),
-        widths_d=(32, 32),
-        activation="tanh",
-        learning_rate_g=0.0,
+        gan.preset("textbook"), latent_dim=1, widths_g=(), widths_d=(32, 32), activation="tanh", learning_rate_g=0.0,
         schedule="cosine",
-    )
+    )  # fmt: skip
     still = lab.sweep([DATA], [_with(alone, name) for name in LOSSES])
     gaps, panels = _discriminators(still)
     sweep = lab.sweep(learnt, whole)

@@ -7,6 +7,9 @@ Trains GANs on two planes: units of both hidden layers of G and of D; and the ra
 geometric mean stays) and D's updates per update of G. The table has, for each place, the share of seeds converged and
 with all modes covered, each with its Wilson 95 % interval, and modes covered and W1/floor as median [5 %, 95 %]. The
 workdir receives `sizes.png` and `speeds.png`, maps of the verdicts' shares, `config.json` and `summary.json`.
+
+Expect (7 minutes on 2 cores): none converges; false equilibria nearly everywhere, but with 5 updates of D and 4 times
+G's rate or more modes are lost in 84 % of seeds and more, and with 4 units in D's layers in 27 to 64 %.
 """
 
 import itertools

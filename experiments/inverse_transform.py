@@ -1,7 +1,6 @@
 """Does F⁻¹(U) have the law F, what does the seed decide, and does a generator of one latent learn that map?
 
     python experiments/inverse_transform.py
-    python experiments/inverse_transform.py --targets=exponential --num_samples=1000
 
 If U is uniform on (0, 1), then F⁻¹(U) has the distribution function F. For every 1-D target, --num_samples such numbers
 are drawn with each seed. *KS below 95 %*: the share of seeds whose Kolmogorov–Smirnov distance is below what exact
@@ -31,11 +30,10 @@ from jgen1d import charts, cli, metrics, results, theory
 from jgen1d.core import replace
 from jgen1d.methods import gan
 
-KOLMOGOROV_95 = 1.3581
-"""P(√n·KS ≤ this) → 95 % (Kolmogorov 1933)."""
-NAMES = [name for name, target in jgen1d.TARGETS.items() if target.dim == 1]
+SEEDS = ("same seed, same bits", "next seed, other numbers")
+KOLMOGOROV_95 = 1.3581  # P(√n·KS ≤ this) → 95 % (Kolmogorov 1933)
 
-flags.DEFINE_list("targets", NAMES, "1-D targets, separated by commas")
+flags.DEFINE_list("targets", [name for name, x in jgen1d.TARGETS.items() if x.dim == 1], "separated by commas; 1-D")
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 10_000, "numbers drawn with each seed", lower_bound=2)
 lab.define_flags("inverse_transform", num_steps=3_000)
 
@@ -74,8 +72,8 @@ def _draw(target: jgen1d.Target, number: int) -> tuple[dict[str, Any], dict[str,
     row = {
         "KS below 95 %": results.rate([ks <= KOLMOGOROV_95 / math.sqrt(shape[0]) for _, _, ks, _ in once]),
         "W1/floor": results.spread([distance for *_, distance in once]),
-        "same seed, same bits": results.rate([(a[1] == b[1]).all() for a, b in zip(once, again, strict=True)]),
-        "next seed, other numbers": results.rate([(a[1] != b[1]).any() for a, b in itertools.pairwise(once)]),
+        SEEDS[0]: results.rate([(a[1] == b[1]).all() for a, b in zip(once, again, strict=True)]),
+        SEEDS[1]: results.rate([(a[1] != b[1]).any() for a, b in itertools.pairwise(once)]),
     }
     levels = np.linspace(0.001, 0.999, 800)
     x = np.asarray(target.quantile(levels))
@@ -109,8 +107,7 @@ def _conclusions(rows: list[dict[str, Any]]) -> list[str]:
     hits, total = (sum(row["KS below 95 %"]["count"] for row in rows), sum(row["seeds"] for row in rows))
     share = results.rate(np.arange(total) < hits)
     exact = "as exact samples would" if share["low"] <= 0.95 <= share["high"] else "unlike exact samples"
-    names = ("same seed, same bits", "next seed, other numbers")
-    same, other = (all(row[name]["share"] == 1 for row in rows) for name in names)
+    same, other = (all(row[name]["share"] == 1 for row in rows) for name in SEEDS)
     near, far = (f(rows, key=lambda row: row["G − G*"]["median"]) for f in (min, max))
     return [
         f"F⁻¹(U) stays below the 95 % value of the KS distance in {results.cell(share)} of {total} draws, {exact}.",

@@ -2,7 +2,6 @@
 
     python experiments/mode_coverage_2d.py                                    # --protocol=small
     python experiments/mode_coverage_2d.py --protocol=pacgan --workdir=runs/pacgan
-    python experiments/mode_coverage_2d.py --protocol=pacgan --targets=ring --packings=1 --num_seeds=2
 
 `pacgan` is Table 1 of Lin et al. 2018 (PacGAN: the power of two samples in generative adversarial networks), with what
 their code adds: all weights begin as N(0, 0.02²), batch normalisation samples with running moments, and both players
@@ -10,11 +9,11 @@ move at once. Two things differ: data are fresh in every step, where theirs are 
 packing one batch normalisation sees the points of all slots. `small` is a ring of radius 2 and std 0.1 and networks of
 2 × 128 units. --num_steps and --num_seeds are the protocol's where they are not given.
 
-A mode is *hit* when one sample lies within three standard deviations, and *covered* when it holds at least 20 % of its
-expected mass; *high quality* is the share of samples within three standard deviations of a mode, 98.9 % for a perfect
-sampler. Modes hit and high quality are means ± standard errors over seeds, as in the table. The workdir receives
-`samples.png` (of each the seed with the median number of modes hit), `config.json` and `summary.json`. Progress is kept
-there until the run is done: after Ctrl-C, SIGTERM or a crash the same command goes on.
+A mode is *hit* when one sample lies within three standard deviations, *covered* when 20 % of its expected mass does;
+*high quality* is the share of samples within three standard deviations of a mode, 98.9 % for a perfect sampler. Modes
+hit and high quality are means ± standard errors over seeds, as in the table. The workdir receives `samples.png` (the
+seed with the median number of modes hit), `config.json` and `summary.json`. Progress is kept there until the run is
+done: after Ctrl-C, SIGTERM or a crash the same command goes on.
 """
 
 from pathlib import Path
@@ -99,7 +98,7 @@ def _row(sweep: jgen1d.Sweep, t: int, c: int, target: str) -> dict[str, Any]:
     row |= {"seeds": len(sweep.seeds), "modes": num_modes, "modes hit": results.mean(found["modes_hit"])}
     if _PROTOCOL.value == "pacgan":
         known = PUBLISHED.get((target, row["method"]))
-        row["published"] = known and dict(zip(("mean", "standard_error"), known, strict=True))
+        row["published"] = known and {"mean": known[0], "standard_error": known[1]}
     row["high quality (%)"] = results.mean(100 * found["high_quality"])
     row["modes covered"] = results.spread(found["modes_covered"])
     return row | {"all covered": results.rate(found["modes_covered"] == num_modes)}

@@ -9,6 +9,9 @@ points to the *truth* and to the *training sample*, W1/σ of the training sample
 that memorised it would have), and *memorised*: the share of generated points that are closer to their nearest training
 point than a fresh point of the truth is to its own, 50 % for a perfect sampler and more where training points are
 copied. The workdir receives `small_data.png`, `memorised.png`, `config.json` and `summary.json`.
+
+Expect (4 minutes on 2 cores): W1/σ to the truth from 0.19 at 32 points to 0.03 with fresh data, never less than the
+sample's own; memorised 56 % at 32 points and 50 % from 512 on.
 """
 
 from typing import Any
@@ -105,8 +108,9 @@ def _conclusion(rows: list[dict[str, Any]]) -> str:
     nearer = [row["size"] for row in limited if row["to truth"]["median"] < row["sample to truth"]["median"]]
     copied = [f"{row['memorised']['median']:.0%} at {row['size']}" for row in limited]
     return (
-        f"{rows[0]['target']}: the generator is nearer to the truth than the sample that it has seen at sizes "
-        f"{', '.join(map(str, nearer)) or 'none'}; nearer to training points than fresh ones are {', '.join(copied)}."
+        f"{rows[0]['target']}: the generator is nearer to the truth than the sample that it has seen at "
+        f"{', '.join(map(str, nearer)) or 'none'} of the sizes; nearer to training points than fresh ones are "
+        f"{', '.join(copied)}."
     )
 
 

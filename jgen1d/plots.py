@@ -453,7 +453,7 @@ def _samples(
 def finish(ax: Axes, title: str, xlabel: str, ylabel: str) -> None:
     """Gives axes their title, their labels, and a legend above them where something has a label."""
     ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(labelsize=8)
+    ax.tick_params(which="both", labelsize=8)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if named := ax.get_legend_handles_labels()[1]:
         look = {"frameon": False, "fontsize": 8, "borderaxespad": 0, "handlelength": 1.3, "columnspacing": 1.2}
