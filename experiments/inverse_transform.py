@@ -95,11 +95,8 @@ def _generators(sweep: jgen1d.Sweep, t: int) -> tuple[dict[str, Any], dict[str, 
         learnt.append(g if rises else g[::-1])  # z is symmetric: backwards, a falling generator rises
         monotone.append((np.diff(learnt[-1]) >= 0).all())
         gaps.append(np.sqrt(np.mean((learnt[-1] - optimal) ** 2)) / float(target.std[0]))
-    row = {
-        "G's W1/floor": results.spread(sweep.metrics["w1_over_floor"][t, 0]),
-        "G monotone": results.rate(monotone),
-        "G − G*": results.spread(gaps),
-    }
+    floor = results.spread(sweep.metrics["w1_over_floor"][t, 0])
+    row = {"G's W1/floor": floor, "G monotone": results.rate(monotone), "G − G*": results.spread(gaps)}
     return row, {"x": z, "learnt": learnt[results.median_index(gaps)], "optimal": optimal}
 
 
@@ -108,13 +105,13 @@ def _conclusions(rows: list[dict[str, Any]]) -> list[str]:
     share = results.rate(np.arange(total) < hits)
     exact = "as exact samples would" if share["low"] <= 0.95 <= share["high"] else "unlike exact samples"
     same, other = (all(row[name]["share"] == 1 for row in rows) for name in SEEDS)
-    near, far = (f(rows, key=lambda row: row["G − G*"]["median"]) for f in (min, max))
+    near, far = (f((lab.median(row["G − G*"]), row["target"]) for row in rows) for f in (min, max))
     return [
         f"F⁻¹(U) stays below the 95 % value of the KS distance in {results.cell(share)} of {total} draws, {exact}.",
         f"The same seed {'always' if same else 'does not always'} gives the same bits, "
         f"and another seed {'always' if other else 'does not always'} other numbers.",
-        f"The learnt generator is off by {near['G − G*']['median']:.3f} standard deviations on {near['target']}, "
-        f"where it is nearest to G*, and by {far['G − G*']['median']:.3f} on {far['target']}.",
+        f"The learnt generator is off by {near[0]:.3f} standard deviations on {near[1]}, where it is nearest to G*, "
+        f"and by {far[0]:.3f} on {far[1]}.",
     ]
 
 

@@ -6,8 +6,8 @@
 `pacgan` is Table 1 of Lin et al. 2018 (PacGAN: the power of two samples in generative adversarial networks), with what
 their code adds: all weights begin as N(0, 0.02²), batch normalisation samples with running moments, and both players
 move at once. Two things differ: data are fresh in every step, where theirs are 100,000 points seen 400 times; and with
-packing one batch normalisation sees the points of all slots. `small` is a ring of radius 2 and std 0.1 and networks of
-2 × 128 units. --num_steps and --num_seeds are the protocol's where they are not given.
+packing one batch normalisation sees the points of all slots. `small` is a ring of radius 2 and std 0.1, and networks of
+2 × 128 units. Steps and seeds are the protocol's where no flag gives them.
 
 A mode is *hit* when one sample lies within three standard deviations, *covered* when 20 % of its expected mass does;
 *high quality* is the share of samples within three standard deviations of a mode, 98.9 % for a perfect sampler. Modes
@@ -59,15 +59,14 @@ def main() -> None:
     """Trains, prints and draws."""
     config, available, num_seeds, options = PROTOCOLS[_PROTOCOL.value]
     names = flags.FLAGS.targets or list(available)
-    for name in names:
-        if name not in available:
-            raise ValueError(f"--targets: {_PROTOCOL.value} has none called {unknown(name, available)}")
+    for name in sorted(set(names) - set(available)):
+        raise ValueError(f"--targets: {_PROTOCOL.value} has none called {unknown(name, available)}")
     targets = [available[name] for name in names]
     configs = [replace(config, packing=packing) for packing in lab.integers("packings", ["1", "2"])]
-    num_seeds = lab.value("num_seeds", lab.QUICK_SEEDS) or num_seeds
+    first, num_seeds = flags.FLAGS.seed, lab.value("num_seeds", lab.QUICK_SEEDS) or num_seeds
     options = options | {name: flags.FLAGS[name].value for name in ("lanes_per_device", "matmul_precision")}
+    options["seeds"] = range(first, first + num_seeds)
     options["num_steps"] = lab.value("num_steps", lab.QUICK_STEPS) or options["num_steps"]
-    options["seeds"] = range(flags.FLAGS.seed, flags.FLAGS.seed + num_seeds)
     workdir = cli.workdir(flags.FLAGS.workdir, "mode_coverage_2d", flags.FLAGS.overwrite)
     with cli.checkpoints(workdir, targets, configs, flags.FLAGS.overwrite) as checkpoints:
         sweep = lab.sweep(targets, configs, checkpoints=checkpoints, **options)
