@@ -7,6 +7,9 @@ Trains a GAN with all pairs of --num_rates learning rates from 1e-5 to 1e-1, all
 seeds with each verdict over the plane. The table has, for each ratio of the generator's to the discriminator's rate,
 the rates at which half of the seeds or more have the same verdict: as the geometric mean of both, from the least to the
 greatest. The workdir receives `learning_rate.png`, `config.json` and `summary.json`.
+
+Expect (7 minutes on 2 cores): none converges; an island of false equilibria, both rates from about 1e-4 to 1e-2, in a
+sea of lost modes; nowhere do most seeds oscillate.
 """
 
 from typing import Any
