@@ -11,7 +11,12 @@ gradient penalty (Gulrajani et al. 2017); and the library's `robust` preset. A m
 
 The table has, for each (target, method), the share of seeds with all modes covered and with the verdict `converged`,
 each with its Wilson 95 % interval, and modes covered and W1/floor as median [5 %, 95 %]. The workdir receives
-`coverage.png`, `lanes.png` (of the textbook a collapsed and a healthy run), `config.json` and `summary.json`.
+`coverage.png`, `lanes.png` (of the textbook the runs with the fewest and the most modes), `config.json` and
+`summary.json`.
+
+Expect (10 minutes on 2 cores): on these recipes' raw data only `robust` converges, in all seeds. Packing halves the
+textbook's distance or better and loses no modes; R1 alone changes nothing; the unrolled generator loses all modes but
+one in all seeds, which standardised data or the discriminator's rate of its paper, 1e-4, prevent.
 """
 
 from typing import Any
