@@ -41,7 +41,8 @@ def main() -> None:
     (target,) = lab.targets_1d([flags.FLAGS.target], "target")
     dims = lab.integers("dims", ["2", "8"])
     workdir = cli.workdir(flags.FLAGS.workdir, "interpolation", flags.FLAGS.overwrite)
-    sweep = lab.sweep([target], jgen1d.grid(gan.preset("robust"), latent_dim=dims))
+    # Padded to the largest dimension, the others would draw and multiply as many latents as it does.
+    sweep = lab.sweep([target], jgen1d.grid(gan.preset("robust"), latent_dim=dims), padding=False)
     known = metrics.reference(target, NUM_PAIRS)
     rows, curves = [], {}
     t = np.linspace(0, 1, 21)
