@@ -11,6 +11,10 @@ The table has, for each, as median [5 %, 95 %] over seeds, the norm of G's gradi
 the first step at which W1/σ of the history is at most 0.05 (of the seeds that get there), and the share of seeds
 converged with its Wilson 95 % interval. The workdir receives `exact.png`, `distance.png`, `config.json` and
 `summary.json`.
+
+Expect (2 minutes on 2 cores): six standard deviations away the exact gradients are 0.012 and 5.99. Trained, on data
+that overlap from the start, the non-saturating one is 1.5 to 2.4 times the other and gets to 0.05 sooner; but as D makes
+1, 3, 10 updates, 66, 84, 97 % of seeds converge with the saturating loss, 50, 38, 19 % with the non-saturating one.
 """
 
 import itertools
