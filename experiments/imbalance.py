@@ -8,7 +8,7 @@ geometric mean stays) and D's updates per update of G. The table has, for each p
 with all modes covered, each with its Wilson 95 % interval, and modes covered and W1/floor as median [5 %, 95 %]. The
 workdir receives `sizes.png` and `speeds.png`, maps of the verdicts' shares, `config.json` and `summary.json`.
 
-Expect (7 minutes on 2 cores): none converges; false equilibria nearly everywhere, but with 5 updates of D and 4 times
+Expect (13 min on 2 busy cores): none converges; false equilibria nearly everywhere, but with 5 updates of D and 4 times
 G's rate or more modes are lost in 84 % of seeds and more, and with 4 units in D's layers in 27 to 64 %.
 """
 

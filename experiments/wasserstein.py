@@ -11,6 +11,9 @@ what the critic's loss says (of a clipped critic that is W1 times its unknown Li
 sign; and *normalised*, the estimate after dividing f by its steepest slope, W1 at most. Then whole GANs on --target:
 the share of seeds that converged with its Wilson 95 % interval, and W1/floor. The workdir receives `critics.png`,
 `config.json` and `summary.json`.
+
+Expect of critics: estimate/W1 is 1.2 with penalty 1 and 0.9 with penalty 10, but 0.0003, 0.25 and 247 with clipping at
+0.01, 0.1 and 1; all have the right sign on 90 % of the mass or more.
 """
 
 from typing import Any
