@@ -28,7 +28,7 @@ from jgen1d.methods import gan
 flags.DEFINE_string("target", "mixture", "what to learn")
 flags.DEFINE_list("depths", ["1", "2", "3", "4"], "hidden layers of the generator, separated by commas")
 flags.DEFINE_list("widths", ["8", "16", "32", "64"], "units of each, separated by commas")
-lab.define_flags("depth", num_seeds=32, num_steps=3_000)
+lab.define_flags("depth", num_steps=3_000)
 
 
 def main() -> None:

@@ -1,85 +1,110 @@
 """What if the discriminator is much stronger than the generator, or much weaker?
 
     python experiments/imbalance.py
-    python experiments/imbalance.py --target=mixture --preset=robust
+    python experiments/imbalance.py --target=normal --preset=robust
 
-Trains GANs on two planes: units of both hidden layers of G and of D; and the ratio of D's learning rate to G's (their
-geometric mean stays) and D's updates per update of G. The table has, for each place, the share of seeds converged and
-with all modes covered, each with its Wilson 95 % interval, and modes covered and W1/floor as median [5 %, 95 %]. The
-workdir receives `sizes.png` and `speeds.png`, maps of the verdicts' shares, `config.json` and `summary.json`.
-
-Expect (13 min on 2 busy cores): none converges; false equilibria nearly everywhere, but with 5 updates of D and 4 times
-G's rate or more modes are lost in 84 % of seeds and more, and with 4 units in D's layers in 27 to 64 %.
+Trains GANs on standardised data on three planes: units of both hidden layers of G and of D; hidden layers of G and of
+D, of 16 units; and D's updates per update of G with the ratio of D's learning rate to G's (their geometric mean stays).
+The table has, for each place, the share of seeds converged and with all modes covered, each with its Wilson 95 %
+interval, and modes covered and W1/floor as median [5 %, 95 %]. The workdir receives `units.png`, `layers.png` and
+`speeds.png`, maps of the verdicts' shares on which D grows stronger to the right and upwards, `config.json` and
+`summary.json`.
 """
 
 import itertools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import numpy as np
 from absl import flags
 from matplotlib.figure import Figure
 
 import jgen1d
 from experiments import lab
-from jgen1d import charts, cli, verdict
+from jgen1d import charts, cli, results, verdict
 from jgen1d.core import replace
+from jgen1d.methods import gan
 
-WIDTHS = (4, 16, 64)
-RATIOS = (1 / 16, 1 / 4, 1.0, 4.0, 16.0)
-CRITIC_STEPS = (1, 2, 5)
+
+class Plane(NamedTuple):
+    """Two settings and their values, and the GAN at a place; D grows stronger from the first values to the last."""
+
+    row: str
+    rows: tuple[float, ...]
+    column: str
+    columns: tuple[float, ...]
+    balanced: tuple[float, float]
+    config: Callable[[gan.Config, Any, Any], gan.Config]
+
+
+def _units(base: gan.Config, g: int, d: int) -> gan.Config:
+    return replace(base, widths_g=(g,) * 2, widths_d=(d,) * 2)
+
+
+def _layers(base: gan.Config, g: int, d: int) -> gan.Config:
+    return replace(base, widths_g=(16,) * g, widths_d=(16,) * d)
+
+
+def _speeds(base: gan.Config, updates: int, ratio: float) -> gan.Config:
+    root = ratio**0.5
+    rates = {"learning_rate_g": base.learning_rate_g / root, "learning_rate_d": base.learning_rate_d * root}
+    return replace(base, critic_steps=updates, **rates)
+
+
+PLANES = {
+    "units": Plane("units of G", (64, 16, 4), "units of D", (4, 16, 64), (16, 16), _units),
+    "layers": Plane("layers of G", (4, 2, 1), "layers of D", (1, 2, 4), (2, 2), _layers),
+    "speeds": Plane("D's updates", (1, 2, 5), "D's rate / G's", (1 / 16, 1 / 4, 1, 4, 16), (1, 1), _speeds),
+}
 
 flags.DEFINE_string("target", "bimodal", "what to learn")
 flags.DEFINE_string("preset", "textbook", "of the GAN")
+flags.DEFINE_list("planes", list(PLANES), "to map, separated by commas")
 lab.define_flags("imbalance", num_steps=2_000)
 
 
 def main() -> None:
     """Trains, prints and draws."""
     (target,) = cli.target_list([flags.FLAGS.target], None, None, flag="target")
-    base = lab.preset(flags.FLAGS.preset)
+    base = replace(lab.preset(flags.FLAGS.preset), standardize=True)
+    planes = {name: PLANES[name] for name in lab.names("planes", PLANES, quick=["units"])}
     workdir = cli.workdir(flags.FLAGS.workdir, "imbalance", flags.FLAGS.overwrite)
-    widths, ratios, steps = (values[:2] if flags.FLAGS.quick else values for values in (WIDTHS, RATIOS, CRITIC_STEPS))
-    sizes = [{"width of G": g, "width of D": d} for g, d in itertools.product(widths, widths)]
-    speeds = [{"D's updates": k, "D's rate / G's": r} for k, r in itertools.product(steps, ratios)]
-    configs = [replace(base, widths_g=(s["width of G"],) * 2, widths_d=(s["width of D"],) * 2) for s in sizes]
-    for speed in speeds:
-        root = speed["D's rate / G's"] ** 0.5
-        rates = {"learning_rate_g": base.learning_rate_g / root, "learning_rate_d": base.learning_rate_d * root}
-        configs.append(replace(base, critic_steps=speed["D's updates"], **rates))
-    blank = dict.fromkeys([*sizes[0], *speeds[0]])
-    labels: list[dict[str, Any]] = [{**blank, **place} for place in (*sizes, *speeds)]
+    blank = {name: None for plane in planes.values() for name in (plane.row, plane.column)}
+    configs, labels, spans = [], [], {}
+    for name, plane in planes.items():
+        places = list(itertools.product(plane.rows, plane.columns))
+        spans[name] = slice(len(configs), len(configs) + len(places))
+        configs += [plane.config(base, *place) for place in places]
+        labels += [blank | {plane.row: row, plane.column: column} for row, column in places]
     sweep = lab.sweep([target], configs)
-    figures = {
-        "sizes": _map(sweep, slice(len(sizes)), widths, widths, "units of D's layers", "units of G's layers"),
-        "speeds": _map(sweep, slice(len(sizes), None), steps, ratios, "D's learning rate / G's", "D's updates per G's"),
-    }
     rows = lab.rows(sweep, labels)
-    lab.answer("imbalance", workdir, rows, 1 + len(blank), [*_conclusions(rows, len(sizes))], figures)
+    figures = {name: _map(sweep, plane, spans[name]) for name, plane in planes.items()}
+    conclusions = [_conclusion(sweep, plane, spans[name]) for name, plane in planes.items()]
+    lab.answer("imbalance", workdir, rows, 1 + len(blank), conclusions, figures)
 
 
-def _map(sweep: jgen1d.Sweep, chosen: slice, rows: Any, columns: Any, xlabel: str, ylabel: str) -> Figure:
-    shares = {name: (sweep.verdict[0, chosen] == name).mean(axis=1) for name in verdict.VERDICTS}
-    panels = {name: share.reshape(len(rows), len(columns)) for name, share in shares.items() if share.any()}
-    names = ([f"{value:g}" for value in values] for values in (rows, columns))
-    labels = dict(zip(("rows", "columns"), names, strict=True))
+def _map(sweep: jgen1d.Sweep, plane: Plane, span: slice) -> Figure:
+    shares = {name: (sweep.verdict[0, span] == name).mean(axis=1) for name in verdict.VERDICTS}
+    panels = {name: s.reshape(len(plane.rows), len(plane.columns)) for name, s in shares.items() if s.any()}
+    rows, columns = ([f"{value:g}" for value in values] for values in (plane.rows, plane.columns))
     title = f"Verdicts on {sweep.targets[0].name}, {flags.FLAGS.preset}"
-    return charts.heat_maps(panels=panels, **labels, xlabel=xlabel, ylabel=ylabel, unit="share", title=title)
+    labels = {"xlabel": plane.column, "ylabel": plane.row, "unit": "share", "title": title}
+    return charts.heat_maps(panels=panels, rows=rows, columns=columns, **labels)
 
 
-def _conclusions(rows: list[dict[str, Any]], num_sizes: int) -> list[str]:
-    """On each plane, where the distance is least and where it is greatest."""
-    sentences = []
-    for plane in (rows[:num_sizes], rows[num_sizes:]):
-        near, far = (f(plane, key=lambda row: lab.median(row["W1/floor"])) for f in (min, max))
-        (best, least), (worst, most) = ((_place(row), lab.median(row["W1/floor"])) for row in (near, far))
-        sentences.append(
-            f"{near['target']}: W1/floor is least, {least:.1f}, at {best}, and greatest, {most:.1f}, at {worst}."
-        )
-    return sentences
-
-
-def _place(row: dict[str, Any]) -> str:
-    names = [name for name in ("width of G", "width of D", "D's updates", "D's rate / G's") if row[name] is not None]
-    return ", ".join(f"{name} {row[name]:g}" for name in names)
+def _conclusion(sweep: jgen1d.Sweep, plane: Plane, span: slice) -> str:
+    """The distance and the commonest verdict where D is weakest, where it is balanced, and where it is strongest."""
+    places = list(itertools.product(plane.rows, plane.columns))
+    clauses = []
+    for name, place in {"the weakest": places[0], "a balanced": plane.balanced, "the strongest": places[-1]}.items():
+        c = span.start + places.index(place)
+        verdicts, counts = np.unique(sweep.verdict[0, c], return_counts=True)
+        commonest = verdicts[counts.argmax()]
+        share = results.cell(results.rate(sweep.verdict[0, c] == commonest))
+        distance = np.nanmedian(sweep.metrics["w1_over_floor"][0, c])
+        where = f"{plane.row} {place[0]:g}, {plane.column} {place[1]:g}"
+        clauses.append(f"with {name} D ({where}) W1/floor is {distance:.1f} and {commonest} in {share} of seeds")
+    return f"{sweep.targets[0].name}: {'; '.join(clauses)}."
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import functools
 import itertools
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 import jgen1d
 from jgen1d import cli, plots, results
+from jgen1d.core import unknown
 from jgen1d.methods import gan
 
 QUICK_SEEDS, QUICK_STEPS = 3, 40
@@ -61,6 +62,16 @@ def integers(name: str, quick: list[str], at_least: int = 1) -> list[int]:
     if not given or not all(text.strip().isdecimal() and int(text) >= at_least for text in given):
         raise ValueError(f"--{name}={','.join(given)}: must be integers of at least {at_least}, separated by commas")
     return sorted({int(text) for text in given})
+
+
+def names(name: str, known: Iterable[str], quick: list[str]) -> list[str]:
+    """A list flag's values. Raises ValueError, with the nearest name, where one is not known, or there is none."""
+    if not (chosen := value(name, quick)):
+        raise ValueError(f"--{name}: must name some of {', '.join(known)}")
+    for given in chosen:
+        if given not in known:
+            raise ValueError(f"--{name}: none is called {unknown(given, known)}")
+    return chosen
 
 
 def median(spread: Mapping[str, float] | None) -> float:

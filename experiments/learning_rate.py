@@ -3,10 +3,10 @@
     python experiments/learning_rate.py
     python experiments/learning_rate.py --preset=robust --target=mixture --num_rates=8
 
-Trains a GAN with all pairs of --num_rates learning rates from 1e-5 to 1e-1, all in one program, and maps the share of
-seeds with each verdict over the plane. The table has, for each ratio of the generator's to the discriminator's rate,
-the rates at which half of the seeds or more have the same verdict: as the geometric mean of both, from the least to the
-greatest. The workdir receives `learning_rate.png`, `config.json` and `summary.json`.
+Trains a GAN on standardised data with all pairs of --num_rates learning rates from 1e-5 to 1e-1, all in one program,
+and maps the share of seeds with each verdict over the plane. The table has, for each ratio of the generator's to the
+discriminator's rate, the rates at which half of the seeds or more have the same verdict: as the geometric mean of both,
+from the least to the greatest. The workdir receives `learning_rate.png`, `config.json` and `summary.json`.
 
 Expect (7 minutes on 2 cores): none converges; an island of false equilibria, both rates from about 1e-4 to 1e-2, in a
 sea of lost modes; nowhere do most seeds oscillate.
@@ -20,10 +20,11 @@ from absl import flags
 import jgen1d
 from experiments import lab
 from jgen1d import charts, cli, verdict
+from jgen1d.core import replace
 
 LEAST, GREATEST = 1e-5, 1e-1
 
-flags.DEFINE_string("target", "bimodal", "what to learn")
+flags.DEFINE_string("target", "normal", "what to learn")
 flags.DEFINE_string("preset", "textbook", "of the GAN")
 flags.DEFINE_integer("num_rates", 16, "learning rates of each player", lower_bound=2)
 lab.define_flags("learning_rate", num_seeds=16, num_steps=1_000)
@@ -32,7 +33,7 @@ lab.define_flags("learning_rate", num_seeds=16, num_steps=1_000)
 def main() -> None:
     """Trains, prints and draws."""
     (target,) = cli.target_list([flags.FLAGS.target], None, None, flag="target")
-    base = lab.preset(flags.FLAGS.preset)
+    base = replace(lab.preset(flags.FLAGS.preset), standardize=True)
     workdir = cli.workdir(flags.FLAGS.workdir, "learning_rate", flags.FLAGS.overwrite)
     count = lab.value("num_rates", 3)
     rates = np.geomspace(LEAST, GREATEST, count).tolist()
@@ -62,10 +63,10 @@ def _conclusions(shares: dict[str, np.ndarray], rates: np.ndarray) -> list[str]:
     """How much of the plane each verdict takes, and from which rates on."""
     sentences = []
     for name, table in shares.items():
-        g, d = np.nonzero(table >= 0.5)
+        g, d = (rates[index] for index in np.nonzero(table >= 0.5))
         if g.size:
-            where = f"D's rate from {rates[d.min()]:.1e} to {rates[d.max()]:.1e}, G's from {rates[g.min()]:.1e} to "
-            where += f"{rates[g.max()]:.1e}"
+            spans = {"G's rate": g, "D's": d, "G's / D's": g / d}
+            where = ", ".join(f"{of} from {x.min():.1e} to {x.max():.1e}" for of, x in spans.items())
             sentences.append(f"{name} is what most seeds are in {g.size} of {table.size} places: {where}.")
         else:
             sentences.append(f"{name} is nowhere what most seeds are; its share is {table.max():.0%} at most.")

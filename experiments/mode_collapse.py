@@ -27,7 +27,7 @@ from absl import flags
 import jgen1d
 from experiments import lab
 from jgen1d import charts, cli, plots, report
-from jgen1d.core import replace, unknown
+from jgen1d.core import replace
 from jgen1d.methods import gan
 
 _TEXTBOOK = gan.preset("textbook")
@@ -51,10 +51,7 @@ lab.define_flags("mode_collapse", num_seeds=32, num_steps=3_000)
 
 def main() -> None:
     """Trains, prints and draws."""
-    methods = lab.value("methods", ["textbook", "unrolled", "minibatch"])
-    for name in methods:
-        if name not in METHODS:
-            raise ValueError(f"--methods: none is called {unknown(name, METHODS)}")
+    methods = lab.names("methods", METHODS, quick=["textbook", "unrolled", "minibatch"])
     targets = cli.target_list(lab.value("targets", ["bimodal"]), None, None)
     for target in targets:
         if len(target.modes.scales) < 2:
