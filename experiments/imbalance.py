@@ -67,10 +67,12 @@ def main() -> None:
     """Trains, prints and draws."""
     (target,) = cli.target_list([flags.FLAGS.target], None, None, flag="target")
     base = replace(lab.preset(flags.FLAGS.preset), standardize=True)
-    planes = {name: PLANES[name] for name in lab.names("planes", PLANES, quick=["units"])}
+    planes = {name: PLANES[name] for name in lab.names("planes", PLANES, quick=["speeds"])}
     workdir = cli.workdir(flags.FLAGS.workdir, "imbalance", flags.FLAGS.overwrite)
     blank = {name: None for plane in planes.values() for name in (plane.row, plane.column)}
-    configs, labels, spans = [], [], {}
+    configs: list[gan.Config] = []
+    labels: list[dict[str, Any]] = []
+    spans = {}
     for name, plane in planes.items():
         places = list(itertools.product(plane.rows, plane.columns))
         spans[name] = slice(len(configs), len(configs) + len(places))

@@ -1,0 +1,157 @@
+"""The GAN laboratory as a user runs it: every script with --quick, its answers, its pictures, and how it refuses."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+
+from experiments import gallery
+from jgen1d import verdict
+from tests.scripts import run
+
+FIGURES = {
+    "inverse_transform": ["generators", "transform"],
+    "mode_collapse": ["coverage", "lanes"],
+    "depth": ["depth"],
+    "imbalance": ["speeds"],
+    "small_data": ["memorised", "small_data"],
+    "latent_dimension": ["latent_dimension"],
+    "saturating": ["distance", "exact"],
+    "learning_rate": ["learning_rate"],
+    "interpolation": ["interpolation"],
+    "wasserstein": ["critics"],
+    "actor_critic": [],
+    "double_sigmoid": ["discriminators"],
+    "mode_coverage_2d": ["samples"],
+}
+PRINTED = "inverse_transform", "mode_collapse"
+"""The scripts that are run as text; the others as JSON."""
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory):
+    """A function that runs a script once, and returns its rows, sentences and workdir."""
+    known = {}
+
+    def answer(name):
+        if name not in known:
+            workdir = tmp_path_factory.mktemp(name)
+            form = "text" if name in PRINTED else "json"
+            done = run("--quick", f"--workdir={workdir}", f"--format={form}", script=f"{name}.py")
+            assert done.returncode == 0, done.stderr
+            summary = json.loads((workdir / "summary.json").read_text())
+            if form == "json":
+                assert json.loads(done.stdout) == summary
+            else:
+                assert all(sentence in done.stdout for sentence in summary["conclusions"])
+            known[name] = summary["rows"], summary["conclusions"], workdir
+        return known[name]
+
+    return answer
+
+
+def test_every_script_of_the_gallery_is_tested():
+    assert FIGURES.keys() == gallery.PICTURES.keys()
+    assert all(picture in (None, *FIGURES[name]) for name, picture in gallery.PICTURES.items())
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_script_answers_with_rates_sentences_and_pictures(name, answered):
+    rows, conclusions, workdir = answered(name)
+    assert rows
+    assert conclusions
+    assert all(sentence.endswith(".") and "nan" not in sentence.split() for sentence in conclusions)
+    rates = [entry for row in rows for entry in row.values() if isinstance(entry, dict) and "share" in entry]
+    assert rates or name in ("interpolation", "small_data", "learning_rate")
+    for rate in rates:
+        assert 0 <= rate["low"] <= rate["share"] <= rate["high"] <= 1
+    assert json.loads((workdir / "config.json").read_text())["flags"]["quick"] is True
+    assert sorted(path.stem for path in workdir.glob("*.png")) == FIGURES[name]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in workdir.glob("*.png"))
+
+
+def test_mode_collapse_compares_remedies(answered):
+    rows, (sentence,), _ = answered("mode_collapse")
+    assert [(row["target"], row["method"]) for row in rows] == [
+        ("bimodal", name) for name in ("textbook", "unrolled", "minibatch")
+    ]
+    covered = rows[0]["all modes covered"]["count"]
+    assert sentence.startswith(f"bimodal: textbook covers all modes in {covered} of 3 seeds")
+
+
+def test_inverse_transform_sampling_passes_its_own_test(answered):
+    rows, _, _ = answered("inverse_transform")
+    assert [row["target"] for row in rows] == ["normal", "bimodal"]
+    for row in rows:
+        assert row["same seed, same bits"]["share"] == row["next seed, other numbers"]["share"] == 1
+        assert 0.5 < row["W1/floor"]["median"] < 2
+
+
+def test_exact_gradients_add_up_to_that_of_the_divergence(answered):
+    """At the best D they are those of 2·JS and of KL − 2·JS; KL of N(μ, 1) from N(0, 1) has the gradient μ, here 6."""
+    _, (exact, *_), _ = answered("saturating")
+    saturating, other = map(
+        float, re.search(r"saturating gradient is (\S+), the non-saturating one (.+)\.", exact).groups()
+    )
+    assert 0 < saturating < 0.02
+    assert saturating + other == pytest.approx(6, abs=0.01)
+
+
+def test_norms_half_way_are_those_of_chords_and_arcs(answered):
+    rows, _, _ = answered("interpolation")
+    assert [row["latent_dim"] for row in rows] == [2, 8]
+    wide = rows[-1]
+    # E‖(a + b)/2‖ = E‖z‖/√2, and E‖z‖/√d = √(2/d)·Γ((d + 1)/2)/Γ(d/2).
+    norm = math.sqrt(2 / 8) * math.exp(math.lgamma(4.5) - math.lgamma(4))
+    assert wide["norm half-way, straight"] == pytest.approx(norm / math.sqrt(2), rel=0.02)
+    assert wide["norm half-way, arc"] == pytest.approx(norm, rel=0.02)
+
+
+def test_actor_and_critic_have_the_gradients_of_the_players(answered):
+    rows, _, _ = answered("actor_critic")
+    assert [row["equal"]["share"] for row in rows] == [1, 1]
+
+
+def test_learning_rates_fill_the_plane(answered):
+    rows, conclusions, _ = answered("learning_rate")
+    np.testing.assert_allclose([row["G's rate / D's"] for row in rows], [1e-4, 1e-2, 1, 1e2, 1e4], rtol=1e-6)
+    assert {sentence.split()[0] for sentence in conclusions} <= set(verdict.VERDICTS)
+
+
+def test_gallery_is_made_of_what_the_scripts_answer(tmp_path):
+    done = run("--quick", "--scripts=actor_critic,inverse_transform", f"--workdir={tmp_path}", script="gallery.py")
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "README.md").read_text()
+    for name, question in {
+        "actor_critic": "Is a GAN an actor",
+        "inverse_transform": "Does F⁻¹(U) have the law",
+    }.items():
+        assert f"## {question}" in page
+        summary = json.loads((tmp_path / name / "summary.json").read_text())
+        assert all(sentence in page for sentence in summary["conclusions"])
+    assert (tmp_path / "gallery" / "inverse_transform.png").read_bytes().startswith(b"\x89PNG")
+    assert "mode_collapse" not in page
+
+
+@pytest.mark.parametrize(
+    ("script", "flag", "message"),
+    [
+        ("mode_collapse.py", "--methods=unroled", "--methods: none is called 'unroled'; did you mean 'unrolled'?"),
+        ("mode_collapse.py", "--methods=", "--methods: must name some of textbook, "),
+        ("mode_collapse.py", "--targets=uniform", "--targets=uniform: must have several modes"),
+        ("imbalance.py", "--planes=unit", "--planes: none is called 'unit'; did you mean 'units'?"),
+        ("inverse_transform.py", "--targets=ring", "--targets=ring: must be 1-D"),
+        ("depth.py", "--depths=1,x", "--depths=1,x: must be integers of at least 1"),
+        ("small_data.py", "--preset=robst", "--preset: gan has no preset 'robst'; did you mean 'robust'?"),
+        ("mode_coverage_2d.py", "--targets=grid", "--targets: small has none called 'grid'"),
+        ("gallery.py", "--scripts=mode", "--scripts: none is called 'mode'"),
+    ],
+)
+def test_laboratory_refuses_in_one_line(script, flag, message, tmp_path):
+    done = run(flag, f"--workdir={tmp_path / 'new'}", script=script)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "new").exists()
