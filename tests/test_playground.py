@@ -1,10 +1,15 @@
 """The playground without a browser: what it accepts, that it trains what the library trains, and whom it serves."""
 
+import asyncio
+import contextlib
 import dataclasses
 import json
+import re
 import socket
 import threading
 import time
+import urllib.request
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -17,9 +22,11 @@ from jgen1d.targets import TARGETS
 pytest.importorskip("starlette", reason='needs the extra "playground"')
 
 from starlette.testclient import TestClient, WebSocketDenialResponse
+from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed
 from websockets.sync import client
 
+from benchmarks import playground
 from jgen1d.playground import frames, phenomena, server, settings
 from jgen1d.playground.trainer import Trainer
 
@@ -95,12 +102,50 @@ def test_an_upload_is_a_target_and_wrong_ones_name_their_row():
     found = settings.resolve(SETTINGS | {"target": "data", "data": name}, {name: upload})
     np.testing.assert_array_equal(found.truth.params, [54, 62, 74.5])
     assert "--data=wait_times.csv --column=minutes" in settings.as_command(found, {name: upload})
+    again = {"name": "wait_times.csv", "column": "minutes", "text": "minutes\n" + upload.values.replace(",", "\n")}
+    np.testing.assert_array_equal(settings.read_upload(again)[1].target.params, upload.target.params)
     wrong_ones = {"minuets": {"column": "minuets"}, "lots": {"text": text + "4,lots\n"}, "csv": {"name": "a.exe"}}
     for message, wrong in (wrong_ones | {"text": {"text": 5}}).items():
         with pytest.raises(settings.FieldError, match=message) as error:
             settings.read_upload({"name": "a.csv", "column": "minutes", "text": text} | wrong)
         assert error.value.field == "data"
         assert "/" not in str(error.value)
+
+
+def test_a_file_with_too_many_values_has_no_place_in_an_address():
+    text = "\n".join(map(str, range(settings.LINK_VALUES + 1)))
+    assert settings.read_upload({"name": "a.csv", "text": text})[1].values is None
+    assert settings.read_upload({"name": "a.csv", "text": text.rpartition("\n")[0]})[1].values.startswith("0.0,1.0,")
+
+
+SMALL = {"num_steps": 10, "batch_size": 8, "fields": {"widths_g": "3", "widths_d": "3"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "num_lines"),
+    [
+        ({"target": "drawn", "drawn": [0] * 40 + [1] * 41}, 1),
+        ({"target": "data", "dataset_size": 32}, 2),
+        ({"target": "normal", "dataset_size": 64, "lanes": 32}, 35),
+    ],
+    ids=lambda value: value["target"] if isinstance(value, dict) else "",
+)
+def test_python_code_runs_as_it_stands(change, num_lines, tmp_path, monkeypatch, capsys):
+    """With a dataset it also tells the distance to what that was drawn from, a number for each seed."""
+    text = "minutes\n" + "\n".join(map(str, range(40, 100)))
+    (tmp_path / "waits.csv").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    name, upload = settings.read_upload({"name": "waits.csv", "column": "minutes", "text": text})
+    asked = SETTINGS | SMALL | change | {"data": name if change["target"] == "data" else None}
+    found = settings.resolve(asked, {name: upload})
+    exec(settings.as_python(found, {name: upload}), {})
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert len(lines) == num_lines
+    if "dataset_size" in change:
+        numbers = [float(line) for line in lines[-asked["lanes"] :]]
+        assert np.isfinite(numbers).all()
+        assert len(set(numbers)) == asked["lanes"]
+        assert settings.as_command(found, {name: upload}) is None
 
 
 def test_schema_has_every_method_and_field_in_plain_json():
@@ -116,8 +161,9 @@ def test_schema_has_every_method_and_field_in_plain_json():
 
 @pytest.mark.parametrize("phenomenon", phenomena.PHENOMENA, ids=lambda one: one["id"])
 def test_phenomena_are_settings(phenomenon):
-    for asked in (phenomenon["settings"], *([phenomenon["cure"]["settings"]] if phenomenon["cure"] else [])):
+    for asked in (phenomenon["settings"], phenomenon["cure"]["settings"]):
         assert settings.resolve(asked, {}).settings == asked
+    assert phenomenon["shows"] in phenomena.VERDICTS
 
 
 # --- the trainer --------------------------------------------------------------------------------------------------
@@ -179,8 +225,23 @@ def test_a_run_on_the_page_is_the_run_of_its_python_code(page):
     assert page.ask("start")[-1]["state"] == "finished"
 
 
-def test_learning_rates_change_without_a_reset():
+def test_learning_rates_change_without_a_reset_or_a_compilation():
     page = Page()
+    page.ask("configure", settings=SETTINGS)
+    page.ask("step")
+    compiled = []
+
+    def listen(name, *_, **__):
+        if name.endswith("backend_compile_duration"):
+            compiled.append(name)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    page.ask("configure", settings=SETTINGS | {"fields": {"learning_rate_g": "0.01"}})
+    said = page.ask("step")
+    assert not compiled
+    assert "compiling" not in [message.get("state") for message in said]
+    page.ask("configure", settings=SETTINGS | {"fields": {"widths_g": "7"}})  # the listener hears what is compiled
+    assert compiled
     page.ask("configure", settings=SETTINGS)
     page.ask("step")
     page.ask("configure", settings=SETTINGS | {"fields": {"learning_rate_g": "0.01"}})
@@ -306,6 +367,35 @@ def address():
     server.join_trainers()
 
 
+def test_a_place_stays_taken_until_the_trainer_has_ended(address, monkeypatch):
+    """Programs cannot be interrupted while they are compiled: pages that come and go must not pile them up."""
+    at_work, done = threading.Event(), threading.Event()
+
+    def busy(trainer, _):
+        at_work.set()
+        done.wait(60)
+
+    def has_room():
+        with connect(address) as one, contextlib.suppress(ConnectionClosed):
+            one.send("{}")
+            return heard(one)["type"] == "error"
+        return False
+
+    monkeypatch.setattr(Trainer, "_do_configure", busy)
+    with connect(address):
+        with connect(address) as leaving:
+            leaving.send(json.dumps({"type": "configure"}))
+            assert at_work.wait(30)
+        try:
+            assert not has_room()
+        finally:
+            done.set()
+        deadline = time.monotonic() + 30
+        while not has_room():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
 def connect(address):
     return client.connect(f"ws://{address}/ws", origin=f"http://{address}", max_size=None)
 
@@ -385,3 +475,51 @@ def test_a_page_trains_over_the_socket_and_stops_at_once(address):
         connection.send(json.dumps({"type": "stop"}))
         until("status", state="stopping")
         until("status", state="idle", message="stopped")
+
+
+def test_a_flood_of_sockets_and_a_huge_message_leave_it_responsive_and_small():
+    """200 sockets with 100 messages a second each, and a message of 100 MB, beside a page that trains."""
+    with playground.serving("--compilation_cache=") as (shown, process):
+        address = shown.removeprefix("http://")
+
+        def megabytes():
+            return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{process}/status").read_text()).group(1)) / 1024
+
+        def until(connection, kind, reached=lambda message: True):
+            while True:
+                message = json.loads(connection.recv(timeout=60))
+                if message["type"] == kind and reached(message):
+                    return message
+
+        async def flood():
+            with contextlib.suppress(ConnectionClosed, OSError, TimeoutError):
+                async with connect_async(f"ws://{address}/ws", origin=shown, open_timeout=30) as one:
+                    for _ in range(200):
+                        await one.send("{}" * 50)
+                        await asyncio.sleep(0.01)
+
+        async def flood_all():
+            await asyncio.gather(*(flood() for _ in range(200)))
+
+        with connect(address) as connection:
+            asked = SETTINGS | {"num_steps": 100_000, "batch_size": 2_048}
+            connection.send(json.dumps({"type": "configure", "settings": asked}))
+            connection.send(json.dumps({"type": "start"}))
+            step = until(connection, "frame", lambda message: message["step"] > 100)["step"]
+            before = megabytes()
+            flooding = threading.Thread(target=asyncio.run, args=(flood_all(),))
+            flooding.start()
+            num_answers = 0
+            while flooding.is_alive():
+                with urllib.request.urlopen(f"{shown}/schema.json", timeout=10) as answer:
+                    assert answer.status == 200
+                num_answers += 1
+                step = until(connection, "frame", lambda message, last=step: message["step"] > last)["step"]
+            flooding.join()
+            assert num_answers > 1
+            with contextlib.suppress(ConnectionClosed), connect(address) as other:
+                other.send("1" * 100_000_000)
+                heard(other)
+            connection.send(json.dumps({"type": "stop"}))
+            until(connection, "status", lambda message: message["message"] == "stopped")
+            assert megabytes() - before < 100

@@ -12,7 +12,9 @@ from absl import flags
 from jgen1d import cli
 
 _HOST = flags.DEFINE_string("host", "127.0.0.1", "the address to serve at; any but this machine's own needs the token")
-_PORT = flags.DEFINE_integer("port", 8000, "the port to serve at", lower_bound=1, upper_bound=65_535)
+_PORT = flags.DEFINE_integer(
+    "port", 8000, "the port to serve at; 0: one that is free", lower_bound=0, upper_bound=65_535
+)
 _MAX_SESSIONS = flags.DEFINE_integer("max_sessions", 4, "pages that train at once", lower_bound=1)
 
 

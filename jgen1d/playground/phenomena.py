@@ -33,6 +33,7 @@ _DOUBLE = {"discriminator_loss": "double_sigmoid", "generator_loss": "double_sig
 PHENOMENA: list[dict[str, Any]] = [
     {
         "id": "mode_collapse",
+        "shows": "mode_collapse",
         "label": "Mode collapse",
         "text": "The discriminator learns ten times as often as the generator, which flees to one of the two modes.",
         "settings": _with(_GREEDY, preset="robust", num_steps=2_000),
@@ -40,6 +41,7 @@ PHENOMENA: list[dict[str, Any]] = [
     },
     {
         "id": "false_equilibrium",
+        "shows": "false_equilibrium",
         "label": "False equilibrium",
         "text": "The textbook recipe: both losses settle at their optimum, and the samples are nowhere near the data.",
         "settings": _with({}),
@@ -47,6 +49,7 @@ PHENOMENA: list[dict[str, Any]] = [
     },
     {
         "id": "oscillation",
+        "shows": "oscillating",
         "label": "Oscillation",
         "text": "With momentum and no penalty the generator circles around the data, and the losses swing for ever.",
         "settings": _with(_RESTLESS, preset="robust", target="normal", seed=1, num_steps=2_000),
@@ -57,6 +60,7 @@ PHENOMENA: list[dict[str, Any]] = [
     },
     {
         "id": "dead_discriminator",
+        "shows": "false_equilibrium",
         "label": "Dead discriminator",
         "text": "One step of the discriminator was far too large: its units are dead, it answers ½ everywhere, and the "
         "generator learns nothing more. The losses look perfect.",
@@ -65,6 +69,7 @@ PHENOMENA: list[dict[str, Any]] = [
     },
     {
         "id": "double_sigmoid",
+        "shows": "false_equilibrium",
         "label": "Double sigmoid",
         "text": "A bug of many tutorials: the loss applies a sigmoid to what is a probability already. The losses "
         "settle at their optimum all the same, but the discriminator is blind wherever there are too many samples.",
@@ -75,4 +80,5 @@ PHENOMENA: list[dict[str, Any]] = [
         },
     },
 ]
-"""Each is shown by its settings alone, and was chosen among few seeds to show it; their order is the page's."""
+"""Each is shown by its settings alone, which end with the verdict `shows`, and cured by others, which converge; their
+order is the page's. `benchmarks/playground.py` tells in how many seeds they do, and how soon."""

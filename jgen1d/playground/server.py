@@ -134,7 +134,7 @@ class Session:
             self._messages.put_nowait(None)
 
     async def run(self) -> None:
-        """Serves the page until it goes."""
+        """Serves the page until it goes, and its trainer has ended: a program that is being compiled ends first."""
         sending = asyncio.create_task(self._send_all())
         receiving = asyncio.create_task(self._receive_all())
         try:
@@ -146,6 +146,8 @@ class Session:
             await asyncio.gather(sending, receiving, return_exceptions=True)
             with contextlib.suppress(Exception):
                 await self._socket.close()
+            while self._trainer.is_alive:
+                await asyncio.sleep(0.05)
 
     async def _send_all(self) -> None:
         while True:
@@ -258,16 +260,17 @@ def join_trainers() -> None:
 
 
 def serve(host: str, port: int, max_sessions: int) -> None:
-    """Serves until it is interrupted. Raises ValueError where the address is taken."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    """Serves until it is interrupted, with port 0 at one that is free. Raises ValueError where the address is taken."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            listener.bind((host, port))
+            listener.listen()
         except OSError as error:
             raise ValueError(f"--host={host} --port={port}: {error.strerror}; choose another --port") from None
-    server, address = make_server(host, port, max_sessions)
-    print(address, flush=True)
-    try:
-        server.run()
-    finally:
-        join_trainers()
+        server, address = make_server(host, listener.getsockname()[1], max_sessions)
+        print(address, flush=True)
+        try:
+            server.run(sockets=[listener])
+        finally:
+            join_trainers()

@@ -17,6 +17,7 @@ import numpy as np
 from jgen1d import core, data, targets, train, travel
 from jgen1d.core import Config, Method, parse, replace, show, unknown
 from jgen1d.methods import METHODS
+from jgen1d.playground.look import NUM_FINAL_SAMPLES
 from jgen1d.targets import TARGETS, Target
 
 STEPS_PER_EPOCH = 10
@@ -26,6 +27,8 @@ DRAWING = {"low": -8.0, "high": 12.0, "count": 81}
 LANES = (1, 32)
 DATASET_SIZES = (0, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 LIMITS = {"batch_size": (1, 4_096), "num_steps": (STEPS_PER_EPOCH, 100_000), "seed": (0, 2**31 - 1)}
+LINK_VALUES = 1_000
+"""Values of a file that an address holds, at most."""
 MAX_INTEGER, MAX_LAYERS, MAX_UNITS, MAX_ROWS = 512, 6, 256, 65_536
 """Of any static number, of hidden layers, of the units of each, and of the rows of one step: they bound the memory."""
 HIDDEN = ("dim", "num_steps", "num_classes")
@@ -46,6 +49,12 @@ class Upload(NamedTuple):
     file: str
     column: str | None
     target: Target
+
+    @property
+    def values(self) -> str | None:
+        """The numbers for an address, separated by commas, with all their digits; None where they are too many."""
+        values = np.asarray(self.target.params).tolist()
+        return ",".join(f"{np.float32(value)}" for value in values) if len(values) <= LINK_VALUES else None
 
 
 class Experiment(NamedTuple):
@@ -262,28 +271,39 @@ def as_python(experiment: Experiment, uploads: Mapping[str, Upload]) -> str:
     asked, method = experiment.settings, experiment.settings["method"]
     changes = ", ".join(f"{name}={getattr(experiment.config, name)!r}" for name in asked["fields"])
     base = f"{method}.preset({asked['preset']!r})" if experiment.method.preset else f"{method}.Config()"
-    lines = ["import jax", "import jgen1d", f"from jgen1d.methods import {method}", ""]
+    library = "jgen1d.data" if asked["target"] == "data" else "jgen1d"
+    lines = ["import jax", f"import {library}", f"from jgen1d.methods import {method}", ""]
     lines.append(f"config = {base}{f'.replace({changes})' if changes else ''}")
+    name = "truth" if asked["dataset_size"] else "target"
     if asked["target"] == "data":
         upload = uploads[asked["data"]]
-        lines.append(f"target = jgen1d.data.read({upload.file!r}, column={upload.column!r})")
+        lines.append(f"{name} = jgen1d.data.read({upload.file!r}, column={upload.column!r})")
     elif asked["target"] == "drawn":
         step = (DRAWING["high"] - DRAWING["low"]) / (DRAWING["count"] - 1)
         lines.append(f"knots = [{DRAWING['low']} + {step} * i for i in range({DRAWING['count']})]")
-        lines.append(f"target = jgen1d.targets.piecewise_linear(knots, {asked['drawn']})")
+        lines.append(f"{name} = jgen1d.targets.piecewise_linear(knots, {asked['drawn']})")
     else:
-        lines.append(f"target = jgen1d.TARGETS[{asked['target']!r}]")
+        lines.append(f"{name} = jgen1d.TARGETS[{asked['target']!r}]")
     if asked["dataset_size"]:
-        sample = f"target.sample(jax.random.key(0), {asked['dataset_size']})"
-        lines.append(f"target = jgen1d.targets.empirical({sample})  # distances are to this sample")
+        lines.append(f"target = jgen1d.targets.empirical(truth.sample(jax.random.key(0), {asked['dataset_size']}))")
     run = f"num_steps={asked['num_steps']}, batch_size={asked['batch_size']}, eval_every={STEPS_PER_EPOCH}"
     if asked["lanes"] == 1:
         lines.append(f"result = jgen1d.fit(jax.random.key({asked['seed']}), {method}.METHOD, target, config, {run})")
         lines.append('print(result.verdict, result.metrics["w1_over_std"])')
+        results = "[result]"
     else:
         seeds = f"range({asked['seed']}, {asked['seed'] + asked['lanes']})"
         lines.append(f"sweep = jgen1d.sweep({method}.METHOD, [target], [config], {seeds}, {run})")
         lines.append("print(sweep.table())")
+        results = f"[sweep.result(0, 0, number) for number in range({asked['lanes']})]"
+    if asked["dataset_size"]:
+        lines += [
+            "", "# These distances are to the dataset; the page's are to what it was drawn from:",
+            f"points = jgen1d.metrics.reference(truth, {NUM_FINAL_SAMPLES}).points",
+            f"for result in {results}:",
+            f"    samples = result.sample(jax.random.key(1), {NUM_FINAL_SAMPLES})",
+            "    print(jgen1d.metrics.w1(samples, points) / truth.std[0])",
+        ]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 

@@ -219,7 +219,10 @@ class Trainer:
     def _do_upload(self, command: dict[str, Any]) -> None:
         name, upload = settings.read_upload(command)
         self._uploads = dict([*self._uploads.items(), (name, upload)][-3:])  # the memory is bounded
-        self._send({"type": "uploaded", "id": name, "name": upload.target.name, "count": len(upload.target.params)})
+        self._send({
+            "type": "uploaded", "id": name, "name": upload.target.name, "count": len(upload.target.params),
+            "file": upload.file, "column": upload.column, "values": upload.values,
+        })  # fmt: skip
 
     def _do_start(self, _: dict[str, Any]) -> None:
         self._running = self._step < self._asked.num_steps and self._diverged_at < 0

@@ -11,7 +11,7 @@ import { Phenomena } from "./phenomena.js";
 import { baseValues, complete } from "./settings.js";
 import { Connection, throttled } from "./socket.js";
 import { connectTakeaway, showSource } from "./takeaway.js";
-import { fromHash, toHash } from "./url.js";
+import { fileFromHash, fromHash, toHash } from "./url.js";
 
 const CONFIGURE_INTERVAL = 200;
 const PROBABILITIES = ["log", "half_log", "double_sigmoid"];
@@ -26,6 +26,7 @@ const schema = await fetch("/schema.json").then((answer) => answer.json()).catch
 });
 const history = new History();
 let settings = fromHash(schema, location.hash);
+let uploaded = null;
 let configured = null;
 let frame = null;
 let state = "idle";
@@ -50,7 +51,7 @@ const board = new Board(() => ({ configured, frame, history, adversarial: advers
 const outcome = new Outcome(schema, (lane) => connection.send({ type: "lane", lane }));
 const inverse = new InverseDemo();
 const paths = new Paths(connection);
-const configure = throttled(() => connection.send({ type: "configure", settings }), CONFIGURE_INTERVAL);
+const configure = throttled(sendSettings, CONFIGURE_INTERVAL);
 const controls = new Controls(schema, settings, (changed) => {
   phenomena.release();
   apply(changed);
@@ -63,9 +64,28 @@ const phenomena = new Phenomena(schema.phenomena, (wanted) => {
   command({ type: "start" });
 });
 
+/** A file goes first where the server does not have it; its answer sends the settings. */
+function sendSettings() {
+  if (settings.target === "data" && !uploaded && controls.upload.message) controls.upload.sendAgain();
+  else connection.send({ type: "configure", settings });
+}
+
+function showAddress() {
+  window.history.replaceState(null, "", toHash(schema, settings, uploaded));
+}
+
+/** Takes settings, and perhaps a file, from the address. */
+function readAddress() {
+  settings = fromHash(schema, location.hash);
+  const file = fileFromHash(location.hash);
+  if (!file) return;
+  uploaded = null;
+  controls.upload.take(...file);
+}
+
 function apply(changed) {
   settings = changed;
-  window.history.replaceState(null, "", toHash(schema, settings));
+  showAddress();
   configure();
   showButtons();
 }
@@ -94,7 +114,8 @@ function connectionChanged(open, reason) {
   byId("connection").hidden = open;
   if (open) {
     outcome.say("Connected");
-    connection.send({ type: "configure", settings });
+    uploaded = null;
+    sendSettings();
     if (byId("slow").checked) connection.send({ type: "slow", on: true });
   } else {
     byId("connection-text").textContent = `The connection to the server is closed${reason ? `: ${reason}` : ""}.`;
@@ -152,6 +173,7 @@ function takeError({ field, message }) {
 function takeUploaded(message) {
   controls.clearErrors();
   controls.upload.done(message);
+  uploaded = message;
   controls.update({ target: "data", data: message.id });
 }
 
@@ -175,12 +197,13 @@ for (const [id, players] of Object.entries({ step: "both", "step-d": "d", "step-
 byId("slow").addEventListener("change", (event) => command({ type: "slow", on: event.target.checked }));
 byId("reconnect").addEventListener("click", () => connection.connect());
 window.addEventListener("hashchange", () => {
-  settings = fromHash(schema, location.hash);
+  readAddress();
   controls.show(settings);
   apply(settings);
 });
 
 connectKeys();
 connectTakeaway(window.playground, board);
-window.history.replaceState(null, "", toHash(schema, settings));
+readAddress();
+if (!controls.upload.message) showAddress();
 connection.connect();

@@ -88,7 +88,7 @@ export function connectTakeaway(playground, board) {
 
 export function showSource({ command, python }) {
   const texts = {
-    command: [command, "These settings have no command: a drawing or a file lives on this page only."],
+    command: [command, "No command trains these runs: the Python code below does."],
     python: [python, "These settings have no code."],
   };
   for (const [name, [text, missing]] of Object.entries(texts)) {

@@ -1,9 +1,11 @@
-// The settings in the address: `#method=gan&target=bimodal&r1=none`. Fields stand beside the settings, by their names.
+// The settings in the address: `#method=gan&target=bimodal&r1=none`. Fields stand beside the settings, by their names,
+// and a small file's numbers with them.
 
 import { complete, defaultSettings } from "./settings.js";
 
 const NUMBERS = ["batch_size", "dataset_size", "seed", "num_steps", "lanes"];
-const TEXTS = ["method", "preset", "target", "data"];
+const TEXTS = ["method", "preset", "target"];
+const FILE = ["file", "column", "values"];
 const DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 /** A drawing's heights are whole numbers up to this, so that each of them is one character of the link. */
@@ -16,10 +18,13 @@ export function wholeHeights(heights) {
   return whole || !(top > 0) ? [...heights] : heights.map((height) => Math.round((height / top) * TALLEST));
 }
 
-export function toHash(schema, settings) {
+/** @param {object} uploaded the server's message about the file that the settings name, if there is one */
+export function toHash(schema, settings, uploaded) {
   const plain = defaultSettings(schema);
   const query = new URLSearchParams({ method: settings.method, preset: settings.preset, target: settings.target });
-  if (settings.target === "data" && settings.data) query.set("data", settings.data);
+  if (settings.target === "data" && uploaded?.id === settings.data && uploaded?.values) {
+    for (const name of FILE) if (uploaded[name] !== null) query.set(name, uploaded[name]);
+  }
   if (settings.target === "drawn" && settings.drawn) {
     query.set("drawn", wholeHeights(settings.drawn).map((height) => DIGITS[height]).join(""));
   }
@@ -39,7 +44,16 @@ export function fromHash(schema, hash) {
     } else if (name === "drawn") {
       const heights = [...value].map((digit) => DIGITS.indexOf(digit));
       if (heights.length === schema.drawing.count && heights.every((height) => height >= 0)) partial.drawn = heights;
-    } else partial.fields[name] = value;
+    } else if (!FILE.includes(name)) partial.fields[name] = value;
   }
   return complete(schema, partial);
+}
+
+/** The file in an address, as the arguments of `Upload.take`; null where there is none. */
+export function fileFromHash(hash) {
+  const query = new URLSearchParams(hash.replace(/^#/, ""));
+  const values = query.get("values");
+  if (query.get("target") !== "data" || !values) return null;
+  const column = query.get("column");
+  return [query.get("file") ?? "data.csv", column, [...(column ? [column] : []), ...values.split(",")].join("\n")];
 }

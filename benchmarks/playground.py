@@ -1,0 +1,193 @@
+"""How fast does the playground train, draw and stop, and how soon does it show its phenomena? In headless Chromium.
+
+    python benchmarks/playground.py                        # 10 minutes on 2 cores
+    python benchmarks/playground.py --rounds=1 --num_seeds=0
+
+Needs pip install -e ".[dev]" and a Chromium (apt-get install chromium, or CHROMIUM=/path/to/it).
+
+Training: one run on the page and one by `fit`, in turns, each --seconds long; steps/s of both, their ratio, frames/s
+that the page takes, and the milliseconds from a click on Stop until the server's answer, and until training stands
+still.
+Phenomena: the seconds from a click until the verdict that the phenomenon is there to show is on the page for good, with
+programs compiled for the first time (cold) and kept from before (warm); the verdict at the end; and the share of
+--num_seeds seeds, trained by `sweep`, that end with it. Likewise of the cures, which are there to converge.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from absl import flags
+
+import jgen1d
+from jgen1d import cli, results
+from jgen1d.playground import phenomena, settings
+
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "turns of page and fit", lower_bound=1)
+_SECONDS = flags.DEFINE_float("seconds", 10.0, "of each turn", lower_bound=0.5)
+_PRESETS = flags.DEFINE_list("presets", ["textbook", "robust"], "of the GAN, separated by commas")
+_NUM_SEEDS = flags.DEFINE_integer("num_seeds", 32, "of each phenomenon and cure; 0: none", lower_bound=0)
+_PHENOMENA = flags.DEFINE_bool("phenomena", True, "whether to time them")
+
+STOP = """() => new Promise((resolve) => {
+  const began = performance.now(), page = document.body;
+  let answered = null;
+  new MutationObserver((_, observer) => {
+    if (page.dataset.state === "stopping") answered ??= performance.now() - began;
+    if (page.dataset.state !== "idle") return;
+    observer.disconnect();
+    const ended = performance.now() - began;
+    resolve([answered ?? ended, ended]);
+  }).observe(page, { attributes: true, attributeFilter: ["data-state"] });
+  document.getElementById("start").click();
+})"""
+
+
+@contextlib.contextmanager
+def serving(*given: str, cache: str | None = None) -> Iterator[tuple[str, int]]:
+    """The address and the process of a playground as a user starts it."""
+    command = [sys.executable, "-m", "jgen1d.playground", "--port=0", *given]
+    environment = os.environ | ({} if cache is None else {"XDG_CACHE_HOME": cache})
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip().rstrip("/"), process.pid
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+@contextlib.contextmanager
+def browsing() -> Iterator[Any]:
+    """A headless Chromium. Raises ValueError where there is none."""
+    from playwright.sync_api import sync_playwright
+
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        raise ValueError("there is no chromium: apt-get install chromium, or set CHROMIUM=/path/to/it")
+    with sync_playwright() as engine:
+        browser = engine.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def main() -> None:
+    """Measures and prints."""
+    with browsing() as browser, serving() as (address, _):
+        print(f"{'':10} steps/s: page   fit   page/fit             frames/s  stop ms: answered  still")
+        for preset in _PRESETS.value:
+            print(_training(browser, address, preset), flush=True)
+    if not _PHENOMENA.value:
+        return
+    print("\nphenomenon, and its cure    shows             cold s  warm s  at the end          of seeds")
+    with tempfile.TemporaryDirectory() as cache, browsing() as browser:
+        for one in phenomena.PHENOMENA:
+            _phenomenon(browser, cache, one)
+
+
+def _open(browser: Any, address: str, query: str = "") -> Any:
+    page = browser.new_page(viewport={"width": 1600, "height": 1000})
+    page.goto(f"{address}/#{query}")
+    page.wait_for_function("document.body.dataset.state === 'idle' && document.body.dataset.connected === 'true'")
+    page.wait_for_function("window.playground?.history.looks.step?.length > 0")
+    return page
+
+
+def _training(browser: Any, address: str, preset: str) -> str:
+    """A row of what the page does beside what `fit` does."""
+    page = _open(browser, address, f"preset={preset}&num_steps=100000")
+    config, target = jgen1d.methods.gan.preset(preset), jgen1d.TARGETS["bimodal"]
+    key = jax.random.key(0)
+
+    def fit(num_steps: int) -> float:
+        began = time.monotonic()
+        jgen1d.fit(key, jgen1d.METHODS["gan"], target, config, num_steps=num_steps, eval_every=num_steps // 50)
+        return time.monotonic() - began
+
+    fit(500)
+    num_steps = 500 * max(1, round(_SECONDS.value / fit(500)))  # as long as a turn, about
+    fit(num_steps)  # compiles
+    rates, frames, stops = [], [], []
+    for _ in range(_ROUNDS.value):
+        page.click("#reset")
+        page.wait_for_function("document.body.dataset.step === '0'")
+        page.click("#start")
+        page.wait_for_function("Number(document.body.dataset.step) > 100", timeout=120_000)
+        first, began = _counts(page), time.monotonic()
+        time.sleep(_SECONDS.value)
+        last, took = _counts(page), time.monotonic() - began
+        frames.append((last[1] - first[1]) / took)
+        stops.append(page.evaluate(STOP))
+        for _ in range(4):
+            page.click("#start")
+            page.wait_for_function("document.body.dataset.state === 'running'")
+            time.sleep(0.3)
+            stops.append(page.evaluate(STOP))
+        rates.append(((last[0] - first[0]) / took, num_steps / fit(num_steps)))
+    page.close()
+    shown, alone = np.array(rates).T
+    ratio, (answered, still) = shown / alone, np.array(stops).T
+    return (
+        f"{preset:10} {np.median(shown):13.0f} {np.median(alone):5.0f}   {np.median(ratio):.2f} [{ratio.min():.2f}, "
+        f"{ratio.max():.2f}] {np.median(frames):15.1f} {np.median(answered):10.0f} [{answered.max():.0f}]"
+        f" {np.median(still):6.0f} [{still.max():.0f}]"
+    )
+
+
+def _counts(page: Any) -> tuple[int, int]:
+    return tuple(page.evaluate("[Number(document.body.dataset.step), Number(document.body.dataset.frames)]"))
+
+
+def _phenomenon(browser: Any, cache: str, one: dict[str, Any]) -> None:
+    """Prints a row of how soon the page shows it, and one of its cure."""
+    parts = [(f"button[data-phenomenon={one['id']}]", one["label"], one["settings"], one["shows"])]
+    parts.append(("#cure", f"  {one['cure']['label']}", one["cure"]["settings"], "converged"))
+    watched = []
+    for _ in ("cold", "warm"):
+        with serving(cache=cache) as (address, _):
+            page = _open(browser, address)
+            watched.append([_watch(page, button, expected) for button, _, _, expected in parts])
+            page.close()
+    for (_, label, asked, expected), *both in zip(parts, *watched, strict=True):
+        seconds = (f"{shown:7.1f}" if shown is not None else f"{'–':>7}" for shown, _ in both)
+        ends = "/".join(dict.fromkeys(end for _, end in both))
+        share = _share(asked, expected) if _NUM_SEEDS.value else "–"
+        print(f"{label:27.27} {expected:17} {' '.join(seconds)}  {ends:19} {share}", flush=True)
+
+
+def _watch(page: Any, button: str, expected: str) -> tuple[float | None, str]:
+    """Seconds from a click until the verdict is shown for good, None where it is not, and the verdict at the end."""
+    page.click(button)
+    began, since = time.monotonic(), None
+    page.wait_for_function("document.body.dataset.step === '0'", timeout=120_000)
+    while True:
+        data = page.evaluate("({...document.body.dataset})")
+        if data["verdict"] != expected:
+            since = None
+        elif since is None:
+            since = time.monotonic() - began
+        if data["state"] in ("finished", "diverged"):
+            return since, data["verdict"]
+        if time.monotonic() - began > 300:
+            raise ValueError(f"a run has not ended after 300 s: {data}")
+        time.sleep(0.05)
+
+
+def _share(asked: dict[str, Any], expected: str) -> str:
+    run = settings.resolve(asked, {})
+    sweep = jgen1d.sweep(
+        run.method, [run.truth], [run.config], range(_NUM_SEEDS.value), run.num_steps, batch_size=run.batch_size
+    )
+    return results.cell(results.rate(sweep.verdict[0, 0] == expected))
+
+
+if __name__ == "__main__":
+    cli.run(main)
