@@ -96,9 +96,18 @@ def main() -> None:
 def _open(browser: Any, address: str, query: str = "") -> Any:
     page = browser.new_page(viewport={"width": 1600, "height": 1000})
     page.goto(f"{address}/#{query}")
-    page.wait_for_function("document.body.dataset.state === 'idle' && document.body.dataset.connected === 'true'")
-    page.wait_for_function("window.playground?.history.looks.step?.length > 0")
+    _wait(page, "document.body.dataset.state === 'idle' && document.body.dataset.connected === 'true'")
+    _wait(page, "window.playground?.history.looks.step?.length > 0")
     return page
+
+
+def _wait(page: Any, condition: str) -> None:
+    """Until JavaScript is true; playwright's own waiting needs a page that allows `eval`."""
+    deadline = time.monotonic() + 120
+    while not page.evaluate(condition):
+        if time.monotonic() > deadline:
+            raise ValueError(f"the page has not got there after 120 s: {condition}")
+        time.sleep(0.02)
 
 
 def _training(browser: Any, address: str, preset: str) -> str:
@@ -118,9 +127,9 @@ def _training(browser: Any, address: str, preset: str) -> str:
     rates, frames, stops = [], [], []
     for _ in range(_ROUNDS.value):
         page.click("#reset")
-        page.wait_for_function("document.body.dataset.step === '0'")
+        _wait(page, "document.body.dataset.step === '0'")
         page.click("#start")
-        page.wait_for_function("Number(document.body.dataset.step) > 100", timeout=120_000)
+        _wait(page, "Number(document.body.dataset.step) > 100")
         first, began = _counts(page), time.monotonic()
         time.sleep(_SECONDS.value)
         last, took = _counts(page), time.monotonic() - began
@@ -128,7 +137,7 @@ def _training(browser: Any, address: str, preset: str) -> str:
         stops.append(page.evaluate(STOP))
         for _ in range(4):
             page.click("#start")
-            page.wait_for_function("document.body.dataset.state === 'running'")
+            _wait(page, "document.body.dataset.state === 'running'")
             time.sleep(0.3)
             stops.append(page.evaluate(STOP))
         rates.append(((last[0] - first[0]) / took, num_steps / fit(num_steps)))
@@ -167,7 +176,7 @@ def _watch(page: Any, button: str, expected: str) -> tuple[float | None, str]:
     """Seconds from a click until the verdict is shown for good, None where it is not, and the verdict at the end."""
     page.click(button)
     began, since = time.monotonic(), None
-    page.wait_for_function("document.body.dataset.step === '0'", timeout=120_000)
+    _wait(page, "document.body.dataset.step === '0'")
     while True:
         data = page.evaluate("({...document.body.dataset})")
         if data["verdict"] != expected:

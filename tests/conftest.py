@@ -8,6 +8,7 @@ import jax
 import pytest
 
 from tests import scripts
+from tests.served import served
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
@@ -78,3 +79,19 @@ def fill(small_disk):
             filler.write_bytes(bytes(shutil.disk_usage(small_disk).free - free))
 
     return fill
+
+
+@pytest.fixture(scope="module")
+def address():
+    """Of the playground's page."""
+    with served() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium."""
+    from tests import chromium
+
+    with chromium.launched() as one:
+        yield one

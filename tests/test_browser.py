@@ -4,84 +4,18 @@ Screenshots of both widths in both themes are written to `runs/screenshots` for 
 """
 
 import json
-import os
-import shutil
-import socket
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
 import jgen1d
+from tests import chromium
+from tests.chromium import FAST, Visit, wait
 
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytest.importorskip("uvicorn", reason='needs the extra "playground"')
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
+pytestmark = chromium.needed
 
 SCREENSHOTS = Path(__file__).parent.parent / "runs" / "screenshots"
-FAST = "&num_steps=100000&batch_size=64&widths_g=8&widths_d=8"  # small, so that it compiles and trains in seconds
-
-
-@pytest.fixture(scope="module")
-def address():
-    from jgen1d.playground import server
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    one, shown = server.make_server("127.0.0.1", port)
-    thread = threading.Thread(target=one.run, daemon=True)
-    thread.start()
-    while not one.started:
-        time.sleep(0.01)
-    yield shown
-    one.should_exit = True
-    thread.join(timeout=10)
-    server.join_trainers()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as engine:
-        one = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield one
-        one.close()
-
-
-class Visit:
-    """A page, what it logged, and whom it asked."""
-
-    def __init__(self, browser, address, hash="", **options):
-        self.page = browser.new_page(**{"viewport": {"width": 1600, "height": 1000}, **options})
-        self.logged, self.asked = [], []
-        self.page.on("console", lambda message: self.logged.append(message.text) if message.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.logged.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(f"{address}#{hash}")
-        self.until(connected="true")
-        self.until(state="idle")
-
-    @property
-    def data(self):
-        return self.page.evaluate("({...document.body.dataset})")
-
-    def until(self, seconds=30, **values):
-        """Until the body's data are these values, or fulfil these conditions."""
-        deadline = time.monotonic() + seconds
-        while True:
-            data = self.data
-            if all(v(data.get(k, "")) if callable(v) else data.get(k) == v for k, v in values.items()):
-                return data
-            assert time.monotonic() < deadline, (values.keys(), data)
-            time.sleep(0.05)
-
-    def settings(self):
-        return self.page.evaluate("window.playground.settings")
-
-    def losses(self):
-        return self.page.evaluate("window.playground.history.losses")
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +57,7 @@ def test_step_is_an_epoch_by_button_and_key(visit):
 
 def test_distance_falls_until_the_end_and_the_verdict_is_said(visit):
     visit.page.fill("#num_steps", "1000")
-    visit.page.press("#num_steps", "Enter")
-    visit.until(state="idle", step="0")
+    visit.anew(lambda: visit.page.press("#num_steps", "Enter"))
     visit.page.click("#start")
     visit.until(state="finished", step="1000")
     distance = visit.page.evaluate("window.playground.history.looks.w1_over_std")
@@ -134,8 +67,7 @@ def test_distance_falls_until_the_end_and_the_verdict_is_said(visit):
 
 
 def test_reset_begins_anew(visit):
-    visit.page.keyboard.press("r")
-    visit.until(state="idle", step="0")
+    visit.anew(lambda: visit.page.keyboard.press("r"))
     assert visit.losses().get("step", []) == []
 
 
@@ -190,12 +122,186 @@ def test_phenomena_load_and_start(visit, number):
     from jgen1d.playground import phenomena
 
     wanted = phenomena.PHENOMENA[number]
-    name = wanted["id"]
-    visit.page.click(f"button[data-phenomenon={name}]")
-    visit.until(step=beyond(0))
-    assert json.loads(json.dumps(visit.settings())) == wanted["settings"]
-    visit.page.keyboard.press("Space")
-    visit.until(state=lambda state: state in ("idle", "finished"))
+    for button, asked in ((f"button[data-phenomenon={wanted['id']}]", wanted), ("#cure", wanted["cure"])):
+        visit.anew(lambda button=button: visit.page.click(button))
+        visit.until(step=beyond(0))
+        assert visit.settings() == asked["settings"]
+        assert visit.page.get_attribute(button, "aria-pressed") == "true"
+        visit.page.keyboard.press("Space")
+        visit.until(state=lambda state: state in ("idle", "finished"))
+    assert wanted["text"] == visit.page.inner_text("#phenomenon-text")
+
+
+@pytest.mark.parametrize("method", jgen1d.METHODS)
+def test_every_model_trains(visit, method):
+    visit.anew(lambda: visit.page.select_option("#method", method))
+    visit.page.click("#step")
+    visit.until(seconds=60, step="10")
+    assert visit.page.is_visible("#card-samples")
+    assert visit.page.is_visible("#card-discriminator") == (method == "gan")
+    assert visit.page.is_visible("#card-paths") == (method in ("diffusion", "flow_matching"))
+    assert visit.losses()["step"] == [10]
+
+
+def test_paths_are_shown_and_scrubbed(visit):
+    visit.anew(lambda: visit.page.select_option("#method", "flow_matching"))
+    visit.page.click("#show-paths")
+    visit.page.wait_for_selector("#show-paths:has-text('Update paths')", timeout=60_000)
+    last = visit.page.inner_text("#paths-value")
+    visit.page.locator("#paths-time").fill("0")
+    assert visit.page.inner_text("#paths-value") == "0.00" != last
+    names = visit.page.evaluate("document.getElementById('plot-paths').data.map((trace) => trace.name)")
+    assert {"samples' paths", "exact paths", "velocity, learnt", "velocity, exact"} <= set(names)
+
+
+def test_slow_motion_takes_single_steps(visit):
+    visit.anew(lambda: visit.page.evaluate(f"location.hash = 'method=gan&preset=robust&target=bimodal{FAST}'"))
+    visit.until(state="idle")
+    visit.page.click("h1")  # letters choose in the list that had the focus
+    visit.page.keyboard.press("m")
+    assert visit.page.is_checked("#slow")
+    visit.page.click("#start")
+    visit.until(step=beyond(2))
+    visit.page.click("#start")
+    stopped = visit.until(state="idle")
+    assert int(stopped["step"]) < 100
+    steps = visit.losses()["step"]
+    assert steps == list(range(1, int(stopped["step"]) + 1))
+    visit.page.click("#slow")
+
+
+def test_many_seeds_train_at_once_and_each_can_be_looked_at(visit):
+    visit.anew(lambda: visit.page.check("#lanes"))
+    visit.page.click("#step")
+    visit.until(seconds=60, step="10")
+    visit.page.wait_for_selector("#lane-buttons button >> nth=31")
+    shares = visit.page.eval_on_selector_all("#lane-shares span", "spans => spans.map((span) => span.title)")
+    assert sum(int(title.split(": ")[1].split(" of ")[0]) for title in shares) == 32
+    visit.page.click("#lane-buttons button >> nth=5")
+    visit.page.wait_for_selector("#lane-buttons button[aria-pressed=true][data-lane='5']")
+    band = visit.page.evaluate("window.playground.history.bands.loss_g")
+    assert len(band) == 3
+    assert band[0][-1] <= band[1][-1] <= band[2][-1]
+    visit.anew(lambda: visit.page.uncheck("#lanes"))
+
+
+def test_an_upload_is_a_target_in_the_address_too(visit, browser, address, tmp_path):
+    path = tmp_path / "waiting times.csv"
+    path.write_text("number,minutes\n" + "".join(f"{i},{40 + i * 0.5}\n" for i in range(60)))
+    visit.page.select_option("#target", "data")
+    visit.page.fill("#data-column", "minutos")
+    visit.page.set_input_files("#data", path)
+    visit.page.wait_for_selector("#error-data:has-text(\"did you mean 'minutes'\")")
+    visit.page.fill("#data-column", "minutes")
+    visit.page.press("#data-column", "Enter")
+    visit.page.wait_for_selector("#data-note:has-text('60 values of “minutes”')")
+    visit.until(state="idle", step="0")
+    assert visit.settings()["target"] == "data"
+    assert "--data=waiting_times.csv --column=minutes" in visit.page.text_content("#command")
+    other = Visit(browser, address, visit.page.url.partition("#")[2])
+    other.page.wait_for_selector("#data-note:has-text('60 values of “minutes”')")
+    wait(other.page, "document.getElementById('python').textContent.includes('waiting_times.csv')")
+    assert other.page.text_content("#command") == visit.page.text_content("#command")
+    assert other.page.url == visit.page.url
+    other.page.close()
+    assert other.logged == []
+
+
+def test_inverse_transform_sampling_drops_points(visit):
+    fallen = "document.getElementById('plot-inverse').data.find((trace) => trace.name === 'fallen').x.length"
+    visit.anew(lambda: visit.page.select_option("#target", "bimodal"))
+    visit.page.locator("#inverse-u").fill("0.25")
+    assert visit.page.inner_text("#inverse-value") == "0.25"
+    visit.page.click("#inverse-many")
+    assert visit.page.evaluate(fallen) == 100
+    visit.page.click("#inverse-one")
+    wait(visit.page, f"{fallen} === 101")
+    visit.page.click("#inverse-clear")
+    assert visit.page.evaluate(fallen) == 0
+
+
+def test_command_and_code_are_copied(visit):
+    visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    for name in ("command", "python"):
+        visit.page.click(f"#copy-{name}")
+        visit.page.wait_for_selector("#copied:has-text('Copied.')")
+        assert visit.page.evaluate("navigator.clipboard.readText()") == visit.page.text_content(f"#{name}")
+        visit.page.evaluate("document.getElementById('copied').textContent = ''")
+
+
+def test_picture_and_history_are_exported(visit, tmp_path):
+    visit.page.click("#step")
+    visit.until(step="10")
+    files = {}
+    for name in ("picture", "history", "csv"):
+        with visit.page.expect_download() as download:
+            visit.page.click(f"#export-{name}")
+        files[name] = tmp_path / download.value.suggested_filename
+        download.value.save_as(files[name])
+    assert files["picture"].read_bytes().startswith(b"\x89PNG")
+    history = json.loads(files["history"].read_text())
+    assert history["settings"] == visit.settings()
+    lines = files["csv"].read_text().splitlines()
+    last = dict(zip(lines[0].split(","), lines[-1].split(","), strict=True))
+    assert last["step"] == "10"
+    assert float(last["loss_g"]) == history["history"]["losses"]["loss_g"][-1]
+
+
+def test_divergence_is_shown_with_its_step(visit):
+    visit.anew(lambda: visit.page.evaluate("location.hash = 'method=vae&target=normal&learning_rate=1e30'"))
+    visit.page.click("#start")
+    visit.until(state="diverged")
+    visit.page.wait_for_selector("#status:has-text('iverged at step')")
+    assert visit.page.inner_text("#verdict") == "Diverged"
+
+
+def test_theme_and_shortcuts_are_switched(visit):
+    theme = visit.page.evaluate("document.documentElement.dataset.theme")
+    visit.page.click("#theme")
+    assert visit.page.evaluate("document.documentElement.dataset.theme") != theme
+    visit.page.click("#theme")
+    visit.anew(lambda: visit.page.select_option("#method", "gan"))
+    visit.page.click("h1")
+    visit.page.uncheck("#shortcuts")
+    visit.page.keyboard.press("s")
+    time.sleep(0.5)
+    assert visit.data["step"] == "0"
+    visit.page.check("#shortcuts")
+
+
+def test_reduced_motion_is_respected(browser, address):
+    visit = Visit(browser, address, "method=gan&target=normal" + FAST, reduced_motion="reduce")
+    visit.page.click("#inverse-one")
+    fallen = "document.getElementById('plot-inverse').data.find((trace) => trace.name === 'fallen').x.length"
+    assert visit.page.evaluate(fallen) == 1  # at once, without its fall
+    visit.page.close()
+
+
+CONTRAST = """() => {
+  const parse = (text) => (text.match(/[\\d.]+/g) ?? []).map(Number);
+  const luminance = ([r, g, b]) => [r, g, b].map((c) => c / 255)
+    .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const background = (node) => {
+    for (let at = node; at; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour.length === 3 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const faint = [];
+  for (const node of document.querySelectorAll("body *")) {
+    const texts = [...node.childNodes].filter((child) => child.nodeType === 3 && child.textContent.trim());
+    if (!texts.length || !node.checkVisibility() || node.closest("svg, :disabled")) continue;
+    const style = getComputedStyle(node);
+    const [one, other] = [luminance(parse(style.color)), luminance(background(node))].sort((a, b) => b - a);
+    const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.66 && style.fontWeight >= 700);
+    const contrast = (one + 0.05) / (other + 0.05);
+    if (contrast < (large ? 3 : 4.5)) faint.push([node.id || node.textContent.trim().slice(0, 30), contrast]);
+  }
+  return faint;
+}"""
+"""The visible texts with less contrast than WCAG 2.2 asks for at level AA (1.4.3); disabled controls are exempt."""
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -210,6 +316,7 @@ def test_both_widths_and_themes_fit_and_are_photographed(browser, address, theme
     visit.page.click("#start")
     visit.until(state="idle")
     assert visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert visit.page.evaluate(CONTRAST) == []
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     visit.page.screenshot(path=SCREENSHOTS / f"{width}-{theme}.png")
     assert visit.logged == []

@@ -5,7 +5,6 @@ import contextlib
 import dataclasses
 import json
 import re
-import socket
 import threading
 import time
 import urllib.request
@@ -18,6 +17,7 @@ import pytest
 import jgen1d
 from jgen1d.methods import gan
 from jgen1d.targets import TARGETS
+from tests.served import served
 
 pytest.importorskip("starlette", reason='needs the extra "playground"')
 
@@ -351,20 +351,8 @@ def test_a_token_opens_the_page_and_its_cookie_the_socket():
 
 @pytest.fixture(scope="module")
 def address():
-    """Of a server as users start it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    one, shown = server.make_server("127.0.0.1", port, max_sessions=2)
-    thread = threading.Thread(target=one.run, daemon=True)
-    thread.start()
-    while not one.started:
-        time.sleep(0.01)
-    yield shown.removeprefix("http://").rstrip("/")
-    one.should_exit = True
-    thread.join(timeout=10)
-    assert not thread.is_alive()
-    server.join_trainers()
+    with served(max_sessions=2) as one:
+        yield one.removeprefix("http://").rstrip("/")
 
 
 def test_a_place_stays_taken_until_the_trainer_has_ended(address, monkeypatch):

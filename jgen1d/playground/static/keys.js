@@ -3,6 +3,10 @@
 const BUTTONS = { " ": "start", s: "step", r: "reset", d: "step-d", g: "step-g", m: "slow" };
 
 export function connectKeys() {
+  // Space starts and stops, and presses the button that has the focus: one that was clicked does not keep it.
+  document.addEventListener("click", (event) => {
+    if (event.detail) event.target.closest("button")?.blur();
+  });
   document.addEventListener("keydown", (event) => {
     const { key, target } = event;
     const name = BUTTONS[key.toLowerCase()];
