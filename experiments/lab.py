@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -30,7 +29,7 @@ def define_flags(script: str, num_seeds: int | None = 64, num_steps: int | None 
     flags.DEFINE_integer("seed", 0, "the first seed", lower_bound=0, **own)
     flags.DEFINE_string("workdir", None, f"where to write; default: runs/{script}-TIME; empty: nowhere", **own)
     flags.DEFINE_bool("overwrite", False, "write into a workdir that is not empty", **own)
-    flags.DEFINE_enum("format", "text", ["text", "json"], "of the results on stdout", **own)
+    flags.DEFINE_enum("format", "text", ["text", "json", "csv"], "of the results on stdout", **own)
     flags.DEFINE_bool("quick", False, f"{QUICK_SEEDS} seeds, {QUICK_STEPS} steps and few configs, if not given", **own)
 
 
@@ -125,8 +124,11 @@ def answer(
       conclusions: sentences.
       figures: by the name of their file.
     """
+    table = results.Table([dict(row) for row in rows])
     if flags.FLAGS.format == "json":
-        print(json.dumps(results.finite({"rows": rows, "conclusions": conclusions}), indent=2, allow_nan=False))
+        print(table.to_json(conclusions=conclusions))
+    elif flags.FLAGS.format == "csv":
+        print(table.to_csv(), end="")
     else:
         lines = [list(rows[0]), *([results.cell(value) for value in row.values()] for row in rows)]
         print(results.align(lines, num_labels), "", *conclusions, sep="\n")

@@ -1,5 +1,7 @@
 """The GAN laboratory as a user runs it: every script with --quick, its answers, its pictures, and how it refuses."""
 
+import csv
+import io
 import json
 import math
 import re
@@ -26,8 +28,8 @@ FIGURES = {
     "double_sigmoid": ["discriminators"],
     "mode_coverage_2d": ["samples"],
 }
-PRINTED = "inverse_transform", "mode_collapse"
-"""The scripts that are run as text; the others as JSON."""
+FORMATS = {"inverse_transform": "text", "mode_collapse": "text", "imbalance": "csv"}
+"""Of what they print, where it is not JSON."""
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +40,17 @@ def answered(tmp_path_factory):
     def answer(name):
         if name not in known:
             workdir = tmp_path_factory.mktemp(name)
-            form = "text" if name in PRINTED else "json"
+            form = FORMATS.get(name, "json")
             done = run("--quick", f"--workdir={workdir}", f"--format={form}", script=f"{name}.py")
             assert done.returncode == 0, done.stderr
             summary = json.loads((workdir / "summary.json").read_text())
             if form == "json":
                 assert json.loads(done.stdout) == summary
-            else:
+            elif form == "text":
                 assert all(sentence in done.stdout for sentence in summary["conclusions"])
+            else:
+                first = next(csv.DictReader(io.StringIO(done.stdout)))
+                assert int(first["converged.count"]) == summary["rows"][0]["converged"]["count"]
             known[name] = summary["rows"], summary["conclusions"], workdir
         return known[name]
 
