@@ -89,7 +89,7 @@ def _map(sweep: jgen1d.Sweep, plane: Plane, span: slice) -> Figure:
     shares = {name: (sweep.verdict[0, span] == name).mean(axis=1) for name in verdict.VERDICTS}
     panels = {name: s.reshape(len(plane.rows), len(plane.columns)) for name, s in shares.items() if s.any()}
     rows, columns = ([f"{value:g}" for value in values] for values in (plane.rows, plane.columns))
-    title = f"Verdicts on {sweep.targets[0].name}, {flags.FLAGS.preset}"
+    title = f"Verdicts on {sweep.targets[0].name}, {flags.FLAGS.preset}: D grows stronger to the right and upwards"
     labels = {"xlabel": plane.column, "ylabel": plane.row, "unit": "share", "title": title}
     return charts.heat_maps(panels=panels, rows=rows, columns=columns, **labels)
 

@@ -80,10 +80,10 @@ def test_script_answers_with_rates_sentences_and_pictures(name, answered):
 def test_mode_collapse_compares_remedies(answered):
     rows, (sentence,), _ = answered("mode_collapse")
     assert [(row["target"], row["method"]) for row in rows] == [
-        ("bimodal", name) for name in ("textbook", "unrolled", "minibatch")
+        ("bimodal", name) for name in ("strong D", "unrolled", "minibatch")
     ]
     covered = rows[0]["all modes covered"]["count"]
-    assert sentence.startswith(f"bimodal: textbook covers all modes in {covered} of 3 seeds")
+    assert sentence.startswith(f"bimodal: strong D covers all modes in {covered} of 3 seeds")
 
 
 def test_inverse_transform_sampling_passes_its_own_test(answered):
@@ -144,7 +144,7 @@ def test_gallery_is_made_of_what_the_scripts_answer(tmp_path):
     ("script", "flag", "message"),
     [
         ("mode_collapse.py", "--methods=unroled", "--methods: none is called 'unroled'; did you mean 'unrolled'?"),
-        ("mode_collapse.py", "--methods=", "--methods: must name some of textbook, "),
+        ("mode_collapse.py", "--methods=", "--methods: must name some of strong D, "),
         ("mode_collapse.py", "--targets=uniform", "--targets=uniform: must have several modes"),
         ("imbalance.py", "--planes=unit", "--planes: none is called 'unit'; did you mean 'units'?"),
         ("inverse_transform.py", "--targets=ring", "--targets=ring: must be 1-D"),
