@@ -7,8 +7,8 @@ Starts from a GAN that loses modes, `strong D`: the textbook's networks on stand
 that is 16 times G's (`imbalance.py` has the map). To it one remedy each is added: packing (Lin et al. 2018), R1
 (Mescheder et al. 2018), a generator that looks 5 updates of the discriminator ahead (Metz et al. 2017), minibatch
 discrimination (Salimans et al. 2016), a Wasserstein critic with gradient penalty and 5 updates (Gulrajani et al. 2017);
-beside them stand the textbook's equal rates and the whole `robust` preset. A mode is covered when it holds at least 20 %
-of its expected mass within three standard deviations.
+beside them stand the textbook's equal rates and the whole `robust` preset. A mode is covered when it holds at least
+20 % of its expected mass within three standard deviations.
 
 The table has, for each (target, method), the share of seeds with all modes covered and with the verdict `converged`,
 each with its Wilson 95 % interval, and modes covered and W1/floor as median [5 %, 95 %]. The workdir receives
