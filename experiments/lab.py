@@ -85,7 +85,9 @@ def seeds() -> range:
 
 def sweep(targets: Sequence[jgen1d.Target], configs: Sequence[gan.Config], **options: Any) -> jgen1d.Sweep:
     """Trains GANs as the flags say; `options` are those of `jgen1d.sweep`, and may have other seeds."""
-    options = {"seeds": seeds(), "num_steps": value("num_steps", QUICK_STEPS), "progress": True} | options
+    options = {"num_steps": value("num_steps", QUICK_STEPS), "progress": True} | options
+    if "seeds" not in options:
+        options["seeds"] = seeds()
     return jgen1d.sweep(gan.METHOD, targets, configs, **options)
 
 

@@ -38,7 +38,7 @@ _NUM_SEEDS = flags.DEFINE_integer("num_seeds", 8, "runs per method", lower_bound
 _NUM_STEPS = flags.DEFINE_integer("num_steps", 5_000, "training steps of each run", lower_bound=1)
 _WORKDIR = flags.DEFINE_string("workdir", None, "where to write; default: runs/trajectories-TIME; empty: nowhere")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "write into a workdir that is not empty")
-_FORMAT = flags.DEFINE_enum("format", "text", ["text", "json"], "of the results on stdout")
+_FORMAT = flags.DEFINE_enum("format", "text", ["text", "json", "csv"], "of the results on stdout")
 _QUICK = flags.DEFINE_bool("quick", False, "2 seeds and 50 steps, where these flags are not given")
 
 
@@ -67,6 +67,8 @@ def main() -> None:
     conclusion = _conclusion(target.name, rows)
     if _FORMAT.value == "json":
         print(results.Table(rows).to_json(conclusion=conclusion))
+    elif _FORMAT.value == "csv":
+        print(results.Table(rows).to_csv(), end="")
     else:
         for row in rows:
             print(f"{row['method']:15}" + "".join(f"{k.replace('_', ' ')} {_show(row[k])}   " for k in list(row)[1:]))

@@ -125,6 +125,15 @@ def test_learning_rates_fill_the_plane(answered):
     assert {sentence.split()[0] for sentence in conclusions} <= set(verdict.VERDICTS)
 
 
+def test_a_protocol_has_its_own_number_of_seeds(tmp_path):
+    flags = ("--num_steps=10", "--packings=1", "--format=json", "--workdir=")
+    done = run(*flags, script="mode_coverage_2d.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)["rows"]
+    assert (row["target"], row["method"], row["seeds"], row["modes"]) == ("ring", "GAN", 32, 8)
+    assert not list(tmp_path.iterdir())
+
+
 def test_gallery_is_made_of_what_the_scripts_answer(tmp_path):
     done = run("--quick", "--scripts=actor_critic,inverse_transform", f"--workdir={tmp_path}", script="gallery.py")
     assert done.returncode == 0, done.stderr
