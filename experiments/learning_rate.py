@@ -8,8 +8,9 @@ and maps the share of seeds with each verdict over the plane. The table has, for
 discriminator's rate, the rates at which half of the seeds or more have the same verdict: as the geometric mean of both,
 from the least to the greatest. The workdir receives `learning_rate.png`, `config.json` and `summary.json`.
 
-Expect (7 minutes on 2 cores): none converges; an island of false equilibria, both rates from about 1e-4 to 1e-2, in a
-sea of lost modes; nowhere do most seeds oscillate.
+Expect (4 minutes on 2 cores): most seeds converge where G's rate is 1.2e-4 to 7.4e-4 and D's 4e-4 or more, and greater
+than G's; with greater rates of both they end in false equilibria, with smaller ones they are not there yet; where G's
+rate is twice D's or more, and both are above 1e-4, nearly all oscillate.
 """
 
 from typing import Any

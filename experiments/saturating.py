@@ -14,7 +14,7 @@ converged with its Wilson 95 % interval. The workdir receives `exact.png`, `dist
 
 Expect (2 minutes on 2 cores): six standard deviations away the exact gradients are 0.012 and 5.99. Trained, on data
 that overlap from the start, the non-saturating one is 1.5 to 2.4 times the other and gets to 0.05 sooner; but with 1,
-3 and 10 updates of D 66, 84 and 97 % of seeds converge with the saturating loss, 50, 38 and 19 % with the other.
+3 and 10 updates of D 84, 84 and 97 % of seeds converge with the saturating loss, 47, 38 and 19 % with the other.
 """
 
 import itertools
