@@ -27,7 +27,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync import client
 
 from benchmarks import playground
-from jgen1d.playground import frames, phenomena, server, settings
+from jgen1d.playground import frames, phenomena, server, settings, takeaway
 from jgen1d.playground.trainer import Trainer
 
 SETTINGS = {
@@ -48,7 +48,7 @@ def test_settings_stand_for_a_config_and_are_written_without_what_changes_nothin
     changed = gan.preset("textbook").replace(learning_rate_d=1e-4, widths_g=(8, 4), dim=1, num_steps=30)
     assert found.config == changed
     assert settings.resolve(found.settings, {}).config == changed
-    assert settings.as_command(found, {}) == (
+    assert takeaway.as_command(found, {}) == (
         "python experiments/convergence.py --method=gan --preset=textbook --learning_rate_d=0.0001 --widths_g=8-4 "
         "--targets=bimodal --num_seeds=1 --seed=3 --num_steps=30 --batch_size=32"
     )
@@ -101,7 +101,7 @@ def test_an_upload_is_a_target_and_wrong_ones_name_their_row():
     assert (upload.file, upload.column, upload.target.name) == ("wait_times.csv", "minutes", "minutes")
     found = settings.resolve(SETTINGS | {"target": "data", "data": name}, {name: upload})
     np.testing.assert_array_equal(found.truth.params, [54, 62, 74.5])
-    assert "--data=wait_times.csv --column=minutes" in settings.as_command(found, {name: upload})
+    assert "--data=wait_times.csv --column=minutes" in takeaway.as_command(found, {name: upload})
     again = {"name": "wait_times.csv", "column": "minutes", "text": "minutes\n" + upload.values.replace(",", "\n")}
     np.testing.assert_array_equal(settings.read_upload(again)[1].target.params, upload.target.params)
     wrong_ones = {"minuets": {"column": "minuets"}, "lots": {"text": text + "4,lots\n"}, "csv": {"name": "a.exe"}}
@@ -138,14 +138,14 @@ def test_python_code_runs_as_it_stands(change, num_lines, tmp_path, monkeypatch,
     name, upload = settings.read_upload({"name": "waits.csv", "column": "minutes", "text": text})
     asked = SETTINGS | SMALL | change | {"data": name if change["target"] == "data" else None}
     found = settings.resolve(asked, {name: upload})
-    exec(settings.as_python(found, {name: upload}), {})
+    exec(takeaway.as_python(found, {name: upload}), {})
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) == num_lines
     if "dataset_size" in change:
         numbers = [float(line) for line in lines[-asked["lanes"] :]]
         assert np.isfinite(numbers).all()
         assert len(set(numbers)) == asked["lanes"]
-        assert settings.as_command(found, {name: upload}) is None
+        assert takeaway.as_command(found, {name: upload}) is None
 
 
 def test_schema_has_every_method_and_field_in_plain_json():

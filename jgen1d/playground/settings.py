@@ -1,11 +1,10 @@
-"""What a page asks for: a run's settings as JSON, checked, and written as a command and as Python."""
+"""What a page may ask for, and a run's settings as JSON, checked."""
 
 from __future__ import annotations
 
 import dataclasses
 import pathlib
 import re
-import shlex
 import tempfile
 import zlib
 from collections.abc import Mapping
@@ -17,7 +16,6 @@ import numpy as np
 from jgen1d import core, data, targets, train, travel
 from jgen1d.core import Config, Method, parse, replace, show, unknown
 from jgen1d.methods import METHODS
-from jgen1d.playground.look import NUM_FINAL_SAMPLES
 from jgen1d.targets import TARGETS, Target
 
 STEPS_PER_EPOCH = 10
@@ -246,65 +244,6 @@ def _at_field(error: ValueError, method: Method) -> FieldError:
     """The error where its message names a field."""
     name = str(error).partition("=")[0]
     return FieldError(name if name in {field.name for field in fields(method)} else "", str(error))
-
-
-def as_command(experiment: Experiment, uploads: Mapping[str, Upload]) -> str | None:
-    """The command that trains the same runs; None where there is none."""
-    asked = experiment.settings
-    if asked["dataset_size"] or asked["target"] == "drawn":
-        return None
-    flags = {"method": asked["method"], "preset": asked["preset"], **asked["fields"]}
-    if asked["target"] == "data":
-        upload = uploads[asked["data"]]
-        flags |= {"data": upload.file} | ({} if upload.column is None else {"column": upload.column})
-    else:
-        flags["targets"] = asked["target"]
-    flags |= {"num_seeds": asked["lanes"], "seed": asked["seed"], "num_steps": asked["num_steps"]}
-    flags["batch_size"] = asked["batch_size"]
-    return " ".join(
-        ["python experiments/convergence.py", *(f"--{name}={shlex.quote(str(v))}" for name, v in flags.items())]
-    )
-
-
-def as_python(experiment: Experiment, uploads: Mapping[str, Upload]) -> str:
-    """The same runs in Python."""
-    asked, method = experiment.settings, experiment.settings["method"]
-    changes = ", ".join(f"{name}={getattr(experiment.config, name)!r}" for name in asked["fields"])
-    base = f"{method}.preset({asked['preset']!r})" if experiment.method.preset else f"{method}.Config()"
-    library = "jgen1d.data" if asked["target"] == "data" else "jgen1d"
-    lines = ["import jax", f"import {library}", f"from jgen1d.methods import {method}", ""]
-    lines.append(f"config = {base}{f'.replace({changes})' if changes else ''}")
-    name = "truth" if asked["dataset_size"] else "target"
-    if asked["target"] == "data":
-        upload = uploads[asked["data"]]
-        lines.append(f"{name} = jgen1d.data.read({upload.file!r}, column={upload.column!r})")
-    elif asked["target"] == "drawn":
-        step = (DRAWING["high"] - DRAWING["low"]) / (DRAWING["count"] - 1)
-        lines.append(f"knots = [{DRAWING['low']} + {step} * i for i in range({DRAWING['count']})]")
-        lines.append(f"{name} = jgen1d.targets.piecewise_linear(knots, {asked['drawn']})")
-    else:
-        lines.append(f"{name} = jgen1d.TARGETS[{asked['target']!r}]")
-    if asked["dataset_size"]:
-        lines.append(f"target = jgen1d.targets.empirical(truth.sample(jax.random.key(0), {asked['dataset_size']}))")
-    run = f"num_steps={asked['num_steps']}, batch_size={asked['batch_size']}, eval_every={STEPS_PER_EPOCH}"
-    if asked["lanes"] == 1:
-        lines.append(f"result = jgen1d.fit(jax.random.key({asked['seed']}), {method}.METHOD, target, config, {run})")
-        lines.append('print(result.verdict, result.metrics["w1_over_std"])')
-        results = "[result]"
-    else:
-        seeds = f"range({asked['seed']}, {asked['seed'] + asked['lanes']})"
-        lines.append(f"sweep = jgen1d.sweep({method}.METHOD, [target], [config], {seeds}, {run})")
-        lines.append("print(sweep.table())")
-        results = f"[sweep.result(0, 0, number) for number in range({asked['lanes']})]"
-    if asked["dataset_size"]:
-        lines += [
-            "", "# These distances are to the dataset; the page's are to what it was drawn from:",
-            f"points = jgen1d.metrics.reference(truth, {NUM_FINAL_SAMPLES}).points",
-            f"for result in {results}:",
-            f"    samples = result.sample(jax.random.key(1), {NUM_FINAL_SAMPLES})",
-            "    print(jgen1d.metrics.w1(samples, points) / truth.std[0])",
-        ]  # fmt: skip
-    return "\n".join(lines) + "\n"
 
 
 def schema() -> dict[str, Any]:

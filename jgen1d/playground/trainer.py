@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import queue
 import threading
 import time
@@ -12,22 +11,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
 
-from jgen1d import train, verdict
-from jgen1d.core import Config, Info, Method, PyTree, replace
+from jgen1d import verdict
+from jgen1d.core import Info
 from jgen1d.methods import gan
-from jgen1d.playground import look, settings
+from jgen1d.playground import epochs, look, settings, takeaway
 from jgen1d.playground.settings import STEPS_PER_EPOCH, Experiment, FieldError, Upload
-from jgen1d.targets import Target
 
 SECONDS_PER_FRAME = 0.05
 SECONDS_PER_CHUNK = 0.04
 """At most, about: a stop waits for one chunk."""
 SLOW_SECONDS = 0.25
 """Between the single steps of slow motion."""
-MAX_EPOCHS = 50
-"""Of a chunk."""
 LOOKS_SHARE = 0.2
 """Of the time, at most."""
 MAX_COMMANDS = 64
@@ -57,78 +52,6 @@ class Frame(NamedTuple):
     losses: list[Point]
     looks: list[Point]
     lane: int
-
-
-@look.compiled("method", "num_steps", "batch_size", "standardize", "player")
-def advance(
-    method: Method, runs: PyTree, data: Target, config: Config, num_epochs: jax.Array, num_steps: int, batch_size: int,
-    standardize: bool, player: str,
-) -> tuple[PyTree, Info]:  # fmt: skip
-    """Takes `num_epochs` times `num_steps` steps. Returns the runs and each epoch's mean info, f32[lanes, MAX_EPOCHS].
-
-    Args:
-      method: what is trained.
-      runs: `train.Run`s, with the lanes first.
-      data: what they are trained on.
-      config: of all lanes.
-      num_epochs: i32[], at most `MAX_EPOCHS`; so that chunks of all lengths are one program.
-      num_steps: of each epoch.
-      batch_size: rows of a minibatch.
-      standardize: whether to train on (x − mean)/std.
-      player: "both", or of a GAN "d" or "g", the only one to move.
-    """
-    num_rows = batch_size * method.num_minibatches(config)
-    resting = {"both": (), "d": ("params_g", "opt_g", "average_g"), "g": ("params_d", "opt_d")}[player]
-
-    def one(run: train.Run, data: Target, config: Config, num_epochs: jax.Array) -> tuple[train.Run, Info]:
-        moving = config
-        if resting:
-            moving = replace(config, **{"learning_rate_g" if player == "d" else "learning_rate_d": 0.0})
-
-        # The loop carries the keys' words, for JAX's check of key reuse takes a key in a loop for a second use.
-        names = ("key_data", "key_step", "key_eval")
-        words = {name: jax.random.key_data(getattr(run, name)) for name in names}
-        no_keys: dict[str, Any] = dict.fromkeys(names)
-
-        def epoch(run: train.Run) -> tuple[train.Run, Info]:
-            run = run._replace(**{name: jax.random.wrap_key_data(words[name]) for name in names})
-            batches = train.draw(run.key_data, run.step, data, num_steps, num_rows, standardize, labelled=False)
-            after, info = train.advance(method, run, batches, moving)
-            state = _keep(after.state, run.state, resting)
-            return after._replace(state=state, **no_keys), info
-
-        def body(i: jax.Array, carry: tuple[train.Run, Info]) -> tuple[train.Run, Info]:
-            run, info = epoch(carry[0])
-            return run, jax.tree.map(lambda values, value: values.at[i].set(value), carry[1], info)
-
-        keyless = run._replace(**no_keys)
-        nothing = jax.tree.map(lambda leaf: jnp.zeros((MAX_EPOCHS, *leaf.shape)), jax.eval_shape(epoch, keyless)[1])
-        after, infos = jax.lax.fori_loop(0, num_epochs, body, (keyless, nothing))
-        return after._replace(**{name: getattr(run, name) for name in names}), infos
-
-    if (num_lanes := len(runs.step)) > 1:
-        devices = jax.local_devices()
-        mesh = Mesh(np.array(devices[: math.gcd(num_lanes, len(devices))]), ("lane",))
-        lanes = jax.shard_map(
-            lambda runs, *shared: jax.vmap(one, (0, None, None, None))(runs, *shared), mesh=mesh,
-            in_specs=(PartitionSpec("lane"), PartitionSpec(), PartitionSpec(), PartitionSpec()),
-            out_specs=PartitionSpec("lane"), check_vma=False,
-        )  # fmt: skip
-        return lanes(runs, data, config, num_epochs)
-    # Without vmap one lane's numbers are those of `fit`.
-    run = jax.tree.map(lambda leaf: leaf[0], runs)
-    return jax.tree.map(lambda leaf: leaf[None], one(run, data, config, num_epochs))
-
-
-def _keep(state: PyTree, before: PyTree, names: tuple[str, ...]) -> PyTree:
-    """The state with these fields as they were before."""
-    return state._replace(**{name: getattr(before, name) for name in names}) if names else state
-
-
-@look.compiled("method")
-def start(method: Method, seeds: jax.Array, config: Config) -> PyTree:
-    """The runs of seeds, i32[lanes], before their first step."""
-    return jax.vmap(lambda seed: train.start(method, jax.random.key(seed), config))(seeds)
 
 
 class Trainer:
@@ -277,7 +200,7 @@ class Trainer:
         self.frame = None  # the page must not get an old one after what comes now
         self._tell("compiling", "compiling…")
         self._scene = look.prepare(asked.truth)
-        self._runs = start(asked.method, asked.seed + jnp.arange(asked.num_lanes), asked.config)
+        self._runs = epochs.start(asked.method, asked.seed + jnp.arange(asked.num_lanes), asked.config)
         self._step, self._diverged_at, self._lane = 0, -1, 0
         self._diverged = np.full(asked.num_lanes, -1)
         self._losses: list[Point] = []
@@ -300,7 +223,7 @@ class Trainer:
         if not left:  # single steps have left an epoch unfinished
             return 1, self._asked.num_steps - self._step
         fitting = SECONDS_PER_CHUNK / max(self._seconds_per_step * STEPS_PER_EPOCH, 1e-6)
-        return int(min(left, max(1, min(MAX_EPOCHS, fitting)))), STEPS_PER_EPOCH
+        return int(min(left, max(1, min(epochs.MAX_EPOCHS, fitting)))), STEPS_PER_EPOCH
 
     def _train(self, num_epochs: int, num_steps: int, player: str, force: bool = False) -> None:
         asked = self._asked
@@ -311,7 +234,7 @@ class Trainer:
         else:
             self._tell("running", "")
         began = time.monotonic()
-        self._runs, infos = advance(
+        self._runs, infos = epochs.advance(
             asked.method, self._runs, asked.data, asked.config, num_epochs, num_steps, asked.batch_size,
             asked.standardize, player,
         )  # fmt: skip
@@ -390,7 +313,7 @@ class Trainer:
     def _configured(self, reset: bool) -> None:
         asked = self._asked
         optimum = asked.method.loss_optimum(asked.config) if asked.method.loss_optimum else {}
-        command, code = settings.as_command(asked, self._uploads), settings.as_python(asked, self._uploads)
+        command, code = takeaway.as_command(asked, self._uploads), takeaway.as_python(asked, self._uploads)
         if self._changes:
             when = ", ".join(map(str, self._changes[:5]))
             note = f"The page's run was changed at step {when}: this trains from the start."
