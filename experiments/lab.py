@@ -78,16 +78,14 @@ def median(spread: Mapping[str, float] | None) -> float:
     return np.inf if spread is None else spread["median"]
 
 
-def seeds() -> range:
-    """The runs' seeds, as the flags say."""
-    return range(flags.FLAGS.seed, flags.FLAGS.seed + value("num_seeds", QUICK_SEEDS))
+def seeds(count: int = 0) -> range:
+    """The runs' seeds, as the flags say; so many where the script's number has no default."""
+    return range(flags.FLAGS.seed, flags.FLAGS.seed + (value("num_seeds", QUICK_SEEDS) or count))
 
 
 def sweep(targets: Sequence[jgen1d.Target], configs: Sequence[gan.Config], **options: Any) -> jgen1d.Sweep:
     """Trains GANs as the flags say; `options` are those of `jgen1d.sweep`, and may have other seeds."""
-    options = {"num_steps": value("num_steps", QUICK_STEPS), "progress": True} | options
-    if "seeds" not in options:
-        options["seeds"] = seeds()
+    options = {"seeds": seeds(), "num_steps": value("num_steps", QUICK_STEPS), "progress": True} | options
     return jgen1d.sweep(gan.METHOD, targets, configs, **options)
 
 

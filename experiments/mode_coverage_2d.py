@@ -4,16 +4,17 @@
     python experiments/mode_coverage_2d.py --protocol=pacgan --workdir=runs/pacgan
 
 `pacgan` is Table 1 of Lin et al. 2018 (PacGAN: the power of two samples in generative adversarial networks), with what
-their code adds: all weights begin as N(0, 0.02²), batch normalisation samples with running moments, and both players
-move at once. Two things differ: data are fresh in every step, where theirs are 100,000 points seen 400 times; and with
-packing one batch normalisation sees the points of all slots. `small` is a ring of radius 2 and std 0.1, and networks of
-2 × 128 units. Steps and seeds are the protocol's where no flag gives them.
+their code adds: weights begin as N(0, 0.02²), batch normalisation samples with running moments, both players move at
+once. Two things differ: data are fresh in every step, where theirs are 100,000 points seen 400 times; and with packing
+one batch normalisation sees the points of all slots. `small` is a ring of radius 2 and std 0.1, networks of 2 × 128.
 
 A mode is *hit* when one sample lies within three standard deviations, *covered* when 20 % of its expected mass does;
 *high quality* is the share of samples within three standard deviations of a mode, 98.9 % for a perfect sampler. Modes
-hit and high quality are means ± standard errors over seeds, as in the table. The workdir receives `samples.png` (the
-seed with the median number of modes hit), `config.json` and `summary.json`. Progress is kept there until the run is
-done: after Ctrl-C, SIGTERM or a crash the same command goes on.
+hit and high quality are means ± standard errors over seeds. The workdir receives `samples.png`, `config.json` and
+`summary.json`; until the run is done it keeps the progress: after Ctrl-C or a crash the same command goes on.
+
+Expect of `small` (20 minutes on 2 busy cores): the GAN hits 7.0 ± 0.2 of 8 modes and covers 5.5, PacGAN2 8 ± 0 and 8.
+`pacgan` takes more than a day on 2 cores by its FLOPs, and has not been run.
 """
 
 from pathlib import Path
@@ -43,10 +44,10 @@ PROTOCOLS: dict[str, tuple[gan.Config, dict[str, jgen1d.Target], int, dict[str, 
 }  # fmt: skip
 """What is trained, on what, with how many seeds, and the other arguments of `jgen1d.sweep`."""
 PUBLISHED = {
-    ("ring", "GAN"): (6.3, 0.5), ("ring", "PacGAN2"): (7.9, 0.1),
-    ("grid", "GAN"): (17.3, 0.8), ("grid", "PacGAN2"): (23.8, 0.7),
+    ("ring", "GAN"): {"mean": 6.3, "standard_error": 0.5}, ("ring", "PacGAN2"): {"mean": 7.9, "standard_error": 0.1},
+    ("grid", "GAN"): {"mean": 17.3, "standard_error": 0.8}, ("grid", "PacGAN2"): {"mean": 23.8, "standard_error": 0.7},
 }  # fmt: skip
-"""The modes hit of the protocol `pacgan`, mean and standard error."""
+"""The modes hit of the protocol `pacgan`."""
 
 _PROTOCOL = flags.DEFINE_enum("protocol", "small", list(PROTOCOLS), "what to train, and how")
 flags.DEFINE_list("targets", None, "of the protocol's, separated by commas; default: all")
@@ -63,9 +64,8 @@ def main() -> None:
         raise ValueError(f"--targets: {_PROTOCOL.value} has none called {unknown(name, available)}")
     targets = [available[name] for name in names]
     configs = [replace(config, packing=packing) for packing in lab.integers("packings", ["1", "2"])]
-    first, num_seeds = flags.FLAGS.seed, lab.value("num_seeds", lab.QUICK_SEEDS) or num_seeds
     options = options | {name: flags.FLAGS[name].value for name in ("lanes_per_device", "matmul_precision")}
-    options["seeds"] = range(first, first + num_seeds)
+    options["seeds"] = lab.seeds(num_seeds)
     options["num_steps"] = lab.value("num_steps", lab.QUICK_STEPS) or options["num_steps"]
     workdir = cli.workdir(flags.FLAGS.workdir, "mode_coverage_2d", flags.FLAGS.overwrite)
     with cli.checkpoints(workdir, targets, configs, flags.FLAGS.overwrite) as checkpoints:
@@ -96,8 +96,7 @@ def _row(sweep: jgen1d.Sweep, t: int, c: int, target: str) -> dict[str, Any]:
     row: dict[str, Any] = {"target": target, "method": "GAN" if packing == 1 else f"PacGAN{packing}"}
     row |= {"seeds": len(sweep.seeds), "modes": num_modes, "modes hit": results.mean(found["modes_hit"])}
     if _PROTOCOL.value == "pacgan":
-        known = PUBLISHED.get((target, row["method"]))
-        row["published"] = known and {"mean": known[0], "standard_error": known[1]}
+        row["published"] = PUBLISHED.get((target, row["method"]))
     row["high quality (%)"] = results.mean(100 * found["high_quality"])
     row["modes covered"] = results.spread(found["modes_covered"])
     return row | {"all covered": results.rate(found["modes_covered"] == num_modes)}
