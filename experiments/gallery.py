@@ -24,7 +24,7 @@ PICTURES: dict[str, str | None] = {
     "inverse_transform": "transform",
     "mode_collapse": "coverage",
     "depth": "depth",
-    "imbalance": "speeds",
+    "imbalance": "layers",
     "small_data": "small_data",
     "latent_dimension": "latent_dimension",
     "saturating": "exact",

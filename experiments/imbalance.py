@@ -67,7 +67,7 @@ def main() -> None:
     """Trains, prints and draws."""
     (target,) = cli.target_list([flags.FLAGS.target], None, None, flag="target")
     base = replace(lab.preset(flags.FLAGS.preset), standardize=True)
-    planes = {name: PLANES[name] for name in lab.names("planes", PLANES, quick=["speeds"])}
+    planes = {name: PLANES[name] for name in lab.names("planes", PLANES, quick=["layers"])}
     workdir = cli.workdir(flags.FLAGS.workdir, "imbalance", flags.FLAGS.overwrite)
     blank = {name: None for plane in planes.values() for name in (plane.row, plane.column)}
     configs: list[gan.Config] = []

@@ -61,6 +61,7 @@ const phenomena = new Phenomena(schema.phenomena, (wanted) => {
   settings = complete(schema, wanted);
   controls.show(settings);
   apply(settings);
+  command({ type: "reset" }); // Settings that change learning rates alone would go on from where the run is.
   command({ type: "start" });
 });
 
