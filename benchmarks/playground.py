@@ -33,7 +33,7 @@ from jgen1d.playground import phenomena, settings
 
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "turns of page and fit", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 10.0, "of each turn", lower_bound=0.5)
-_PRESETS = flags.DEFINE_list("presets", ["textbook", "robust"], "of the GAN, separated by commas")
+_PRESETS = flags.DEFINE_list("presets", ["textbook", "robust"], "of the GAN, separated by commas; empty: none")
 _NUM_SEEDS = flags.DEFINE_integer("num_seeds", 32, "of each phenomenon and cure; 0: none", lower_bound=0)
 _PHENOMENA = flags.DEFINE_bool("phenomena", True, "whether to time them")
 
@@ -82,7 +82,8 @@ def browsing() -> Iterator[Any]:
 def main() -> None:
     """Measures and prints."""
     with browsing() as browser, serving() as (address, _):
-        print(f"{'':10} steps/s: page   fit   page/fit             frames/s  stop ms: answered  still")
+        if _PRESETS.value:
+            print(f"{'':10} steps/s: page   fit   page/fit             frames/s  stop ms: answered  still")
         for preset in _PRESETS.value:
             print(_training(browser, address, preset), flush=True)
     if not _PHENOMENA.value:
@@ -174,9 +175,10 @@ def _phenomenon(browser: Any, cache: str, one: dict[str, Any]) -> None:
 
 def _watch(page: Any, button: str, expected: str) -> tuple[float | None, str]:
     """Seconds from a click until the verdict is shown for good, None where it is not, and the verdict at the end."""
+    before = page.evaluate("document.body.dataset.run")
     page.click(button)
     began, since = time.monotonic(), None
-    _wait(page, "document.body.dataset.step === '0'")
+    _wait(page, f"document.body.dataset.run !== '{before}'")
     while True:
         data = page.evaluate("({...document.body.dataset})")
         if data["verdict"] != expected:

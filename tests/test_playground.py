@@ -363,40 +363,39 @@ def test_a_place_stays_taken_until_the_trainer_has_ended(address, monkeypatch):
         at_work.set()
         done.wait(60)
 
-    def has_room():
-        with connect(address) as one, contextlib.suppress(ConnectionClosed):
-            one.send("{}")
-            return heard(one)["type"] == "error"
-        return False
-
     monkeypatch.setattr(Trainer, "_do_configure", busy)
     with connect_when_free(address):
         with connect_when_free(address) as leaving:
             leaving.send(json.dumps({"type": "configure"}))
             assert at_work.wait(30)
         try:
-            assert not has_room()
+            with connect(address) as third:
+                assert not is_served(third)
         finally:
             done.set()
-        deadline = time.monotonic() + 30
-        while not has_room():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        with connect_when_free(address):
+            pass
 
 
+def is_served(connection):
+    """Whether it has been given a place."""
+    with contextlib.suppress(ConnectionClosed):
+        connection.send("{}")
+        return heard(connection)["type"] == "error"
+    return False
+
+
+@contextlib.contextmanager
 def connect_when_free(address):
     """A connection that has a place: those of the pages before take a moment to be free."""
     deadline = time.monotonic() + 60
     while True:
-        one = connect(address)
-        try:
-            one.send("{}")
-            assert heard(one)["type"] == "error"
-        except ConnectionClosed:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        else:
-            return one
+        with connect(address) as one:
+            if is_served(one):
+                yield one
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def connect(address):
@@ -412,8 +411,8 @@ def trainers():
 
 
 def test_wrong_messages_are_answered_and_the_trainer_goes_with_its_page(address):
+    before = set(trainers())
     with connect_when_free(address) as connection:
-        others = len(trainers()) - 1
         for text, message in {
             "no json": "JSON object", "[1]": "JSON object", '{"type": 3}': "JSON object",
             '{"type":"start"}': "configure first", '{"type":"fly"}': "no such command",
@@ -421,9 +420,9 @@ def test_wrong_messages_are_answered_and_the_trainer_goes_with_its_page(address)
         }.items():  # fmt: skip
             connection.send(text)
             assert message in heard(connection)["message"]
-        assert len(trainers()) == others + 1
+        (own,) = set(trainers()) - before
     deadline = time.monotonic() + 2
-    while len(trainers()) > others:
+    while own.is_alive():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -432,7 +431,8 @@ def test_pages_beyond_the_limit_are_turned_away_and_a_place_becomes_free(address
     with connect(address), connect(address), connect(address) as third, pytest.raises(ConnectionClosed) as error:
         heard(third)
     assert error.value.rcvd.reason == "2 pages are open already: close one"
-    connect_when_free(address).close()
+    with connect_when_free(address):
+        pass
 
 
 def test_a_flood_is_held_back_and_answered(address):

@@ -21,7 +21,7 @@ NUM_BINS = 60
 NUM_SAMPLES = 2_000
 """Of each lane, for distances and histograms while it trains; at the end there are `NUM_FINAL_SAMPLES`."""
 NUM_FINAL_SAMPLES = 10_000
-NUM_FAKE = 20_000
+NUM_FAKE = 10_000
 """Of the generator that is shown, for D*."""
 NUM_LATENTS = 300
 NUM_LINES = 60

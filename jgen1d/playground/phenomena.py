@@ -26,8 +26,10 @@ VERDICTS = {
     "diverged": "A number became infinite or undefined; the run was stopped at that step.",
 }
 """What the verdicts mean, in a sentence or two."""
-_GREEDY = {"r1": "none", "critic_steps": "10"}
-_RESTLESS = {"r1": "none", "schedule": "constant", "beta1_g": "0.9", "beta1_d": "0.9"}
+_GREEDY = {"preset": "robust", "target": "mixture", "num_steps": 3_000}
+_RESTLESS = {
+    "schedule": "constant", "beta1_g": "0.9", "beta1_d": "0.9", "learning_rate_g": "0.007", "learning_rate_d": "0.001",
+}  # fmt: skip
 _DOUBLE = {"discriminator_loss": "double_sigmoid", "generator_loss": "double_sigmoid"}
 
 PHENOMENA: list[dict[str, Any]] = [
@@ -35,9 +37,9 @@ PHENOMENA: list[dict[str, Any]] = [
         "id": "mode_collapse",
         "shows": "mode_collapse",
         "label": "Mode collapse",
-        "text": "The discriminator learns ten times as often as the generator, which flees to one of the two modes.",
-        "settings": _with(_GREEDY, preset="robust", num_steps=2_000),
-        "cure": {"label": "R1 cures it", "settings": _with({"critic_steps": "10"}, preset="robust", num_steps=2_000)},
+        "text": "The discriminator learns five times as often as the generator, which flees to one mode or two.",
+        "settings": _with({"r1": "none", "critic_steps": "5"}, **_GREEDY),
+        "cure": {"label": "R1 cures it", "settings": _with({"critic_steps": "5"}, **_GREEDY)},
     },
     {
         "id": "false_equilibrium",
@@ -51,11 +53,12 @@ PHENOMENA: list[dict[str, Any]] = [
         "id": "oscillation",
         "shows": "oscillating",
         "label": "Oscillation",
-        "text": "With momentum and no penalty the generator circles around the data, and the losses swing for ever.",
-        "settings": _with(_RESTLESS, preset="robust", target="normal", seed=1, num_steps=2_000),
+        "text": "With momentum, no penalty and steps seven times as large as the discriminator's, the generator goes "
+        "round and round the data, and the losses swing for ever.",
+        "settings": _with(_RESTLESS | {"r1": "none"}, preset="robust", target="normal", num_steps=3_000),
         "cure": {
             "label": "R1 cures it",
-            "settings": _with(_RESTLESS | {"r1": "1.0"}, preset="robust", target="normal", seed=1, num_steps=2_000),
+            "settings": _with(_RESTLESS | {"r1": "4.0"}, preset="robust", target="normal", num_steps=3_000),
         },
     },
     {

@@ -18,12 +18,12 @@ from jgen1d.methods import gan
 from jgen1d.playground import epochs, look, settings, takeaway
 from jgen1d.playground.settings import STEPS_PER_EPOCH, Experiment, FieldError, Upload
 
-SECONDS_PER_FRAME = 0.05
+SECONDS_PER_FRAME = 0.1
 SECONDS_PER_CHUNK = 0.04
 """At most, about: a stop waits for one chunk."""
 SLOW_SECONDS = 0.25
 """Between the single steps of slow motion."""
-LOOKS_SHARE = 0.2
+LOOKS_SHARE = 0.1
 """Of the time, at most."""
 MAX_COMMANDS = 64
 BAND = (5, 50, 95)

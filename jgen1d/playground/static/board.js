@@ -6,6 +6,8 @@ import { CONFIG } from "./look.js";
 const REDUCED_INTERVAL = 500;
 /** Milliseconds of drawing in one go; plots that do not fit take their turn in the next one. */
 const BUDGET = 30;
+/** Pauses between drawings, in units of the time that a drawing took: with few cores the training needs them more. */
+const PAUSE = navigator.hardwareConcurrency > 2 ? 1 : 4;
 
 export const reducedMotion = window.matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -58,8 +60,7 @@ export class Board {
     const began = performance.now();
     this.draw(reducedMotion.matches ? Infinity : began + BUDGET);
     const took = performance.now() - began;
-    // A third of the time stays free for the controls, however slow the machine.
-    this.nextAt = now + Math.max(1.5 * took, reducedMotion.matches ? REDUCED_INTERVAL : 0);
+    this.nextAt = now + Math.max((1 + PAUSE) * took, reducedMotion.matches ? REDUCED_INTERVAL : 0);
   }
 
   /** Draws all plots, also those out of sight. */
