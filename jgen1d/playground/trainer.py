@@ -23,7 +23,7 @@ SECONDS_PER_CHUNK = 0.04
 """At most, about: a stop waits for one chunk."""
 SLOW_SECONDS = 0.25
 """Between the single steps of slow motion."""
-LOOKS_SHARE = 0.1
+LOOKS_SHARE = 0.2
 """Of the time, at most."""
 MAX_COMMANDS = 64
 BAND = (5, 50, 95)

@@ -113,7 +113,7 @@ export class Outcome {
     const known = Object.keys(LETTERS).filter((name) => counts.has(name));
     const spans = known.map((name) => {
       const span = document.createElement("span");
-      span.textContent = `${LETTERS[name]} · ${words(name)} ${counts.get(name)}`;
+      span.textContent = `${LETTERS[name]} ${counts.get(name)} · ${words(name)}`; // The end is cut where there is no room.
       span.title = `${words(name)}: ${counts.get(name)} of ${names.length}`;
       span.dataset.verdictColour = name;
       span.style.flex = `${counts.get(name)} 1 0`;

@@ -46,7 +46,8 @@ export function complete(schema, partial) {
   if (!schema.methods[settings.method]) settings.method = defaultSettings(schema).method;
   const presets = presetNames(schema, settings.method);
   if (!presets.includes(settings.preset)) settings.preset = presets[0];
-  if (![...schema.targets, "data", "drawn"].includes(settings.target)) settings.target = defaultSettings(schema).target;
+  const others = ["data", ...(settings.drawn ? ["drawn"] : [])];
+  if (![...schema.targets, ...others].includes(settings.target)) settings.target = defaultSettings(schema).target;
   settings.fields = onlyChanged(schema, settings);
   return settings;
 }
