@@ -29,13 +29,16 @@ from absl import flags
 
 import jgen1d
 from jgen1d import cli, results
+from jgen1d.core import unknown
 from jgen1d.playground import phenomena, settings
 
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "turns of page and fit", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 10.0, "of each turn", lower_bound=0.5)
 _PRESETS = flags.DEFINE_list("presets", ["textbook", "robust"], "of the GAN, separated by commas; empty: none")
 _NUM_SEEDS = flags.DEFINE_integer("num_seeds", 32, "of each phenomenon and cure; 0: none", lower_bound=0)
-_PHENOMENA = flags.DEFINE_bool("phenomena", True, "whether to time them")
+_PHENOMENA = flags.DEFINE_list(
+    "phenomena", [one["id"] for one in phenomena.PHENOMENA], "to show, separated by commas; empty: none"
+)
 
 STOP = """() => new Promise((resolve) => {
   const began = performance.now(), page = document.body;
@@ -81,6 +84,9 @@ def browsing() -> Iterator[Any]:
 
 def main() -> None:
     """Measures and prints."""
+    for name in _PHENOMENA.value:
+        if name not in (known := [one["id"] for one in phenomena.PHENOMENA]):
+            raise ValueError(f"--phenomena: none is called {unknown(name, known)}")
     with browsing() as browser, serving() as (address, _):
         if _PRESETS.value:
             print(f"{'':10} steps/s: page   fit   page/fit             frames/s  stop ms: answered  still")
@@ -91,7 +97,8 @@ def main() -> None:
     print("\nphenomenon, and its cure    shows             cold s  warm s  at the end          of seeds")
     with tempfile.TemporaryDirectory() as cache, browsing() as browser:
         for one in phenomena.PHENOMENA:
-            _phenomenon(browser, cache, one)
+            if one["id"] in _PHENOMENA.value:
+                _phenomenon(browser, cache, one)
 
 
 def _open(browser: Any, address: str, query: str = "") -> Any:

@@ -4,13 +4,14 @@ Screenshots of both widths in both themes are written to `runs/screenshots` for 
 """
 
 import json
+import re
 import time
 from pathlib import Path
 
 import pytest
 
 import jgen1d
-from tests import chromium
+from tests import chromium, scripts
 from tests.chromium import FAST, Visit, wait
 
 pytestmark = chromium.needed
@@ -321,3 +322,12 @@ def test_both_widths_and_themes_fit_and_are_photographed(browser, address, theme
     visit.page.screenshot(path=SCREENSHOTS / f"{width}-{theme}.png")
     assert visit.logged == []
     visit.page.close()
+
+
+def test_benchmark_compares_page_and_fit_and_times_phenomena():
+    flags = ("--rounds=1", "--seconds=0.5", "--presets=textbook", "--phenomena=dead_discriminator", "--num_seeds=0")
+    done = scripts.run(*flags, script=scripts.EXPERIMENTS.parent / "benchmarks/playground.py")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^textbook +\d+ +\d+ +[\d.]+ \[[\d.]+, [\d.]+\]", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"^Dead discriminator +false_equilibrium +[\d.]+ +[\d.]+", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"^  A small step cures it +converged +[\d.]+ +[\d.]+", done.stdout, re.MULTILINE), done.stdout

@@ -30,6 +30,7 @@ _GREEDY = {"preset": "robust", "target": "mixture", "num_steps": 3_000}
 _RESTLESS = {
     "schedule": "constant", "beta1_g": "0.9", "beta1_d": "0.9", "learning_rate_g": "0.007", "learning_rate_d": "0.001",
 }  # fmt: skip
+_DEAD = {"preset": "robust", "target": "exponential", "num_steps": 2_000}
 _DOUBLE = {"discriminator_loss": "double_sigmoid", "generator_loss": "double_sigmoid"}
 
 PHENOMENA: list[dict[str, Any]] = [
@@ -67,8 +68,8 @@ PHENOMENA: list[dict[str, Any]] = [
         "label": "Dead discriminator",
         "text": "One step of the discriminator was far too large: its units are dead, it answers ½ everywhere, and the "
         "generator learns nothing more. The losses look perfect.",
-        "settings": _with({"r1": "none", "learning_rate_d": "0.3"}, preset="robust", num_steps=2_000),
-        "cure": {"label": "A small step cures it", "settings": _with({"r1": "none"}, preset="robust", num_steps=2_000)},
+        "settings": _with({"r1": "none", "learning_rate_d": "1.0"}, **_DEAD),
+        "cure": {"label": "A small step cures it", "settings": _with({"r1": "none"}, **_DEAD)},
     },
     {
         "id": "double_sigmoid",
