@@ -12,6 +12,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("c
 needed = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("uvicorn", reason='needs the extra "playground"')
+PATIENCE = 90  # seconds: two workers and two browsers may share two cores
 FAST = "&num_steps=100000&batch_size=64&widths_g=8&widths_d=8"  # small, so that it compiles and trains in seconds
 
 
@@ -24,7 +25,7 @@ def launched():
         one.close()
 
 
-def wait(page, condition, seconds=30):
+def wait(page, condition, seconds=PATIENCE):
     """Until JavaScript is true; unlike playwright's own waiting, this needs no page that allows `eval`."""
     deadline = time.monotonic() + seconds
     while not page.evaluate(condition):
@@ -37,6 +38,7 @@ class Visit:
 
     def __init__(self, browser, address, hash="", **options):
         self.page = browser.new_page(**{"viewport": {"width": 1600, "height": 1000}, **options})
+        self.page.set_default_timeout(1_000 * PATIENCE)
         self.logged, self.asked = [], []
         self.page.on("console", lambda message: self.logged.append(message.text) if message.type == "error" else None)
         self.page.on("pageerror", lambda error: self.logged.append(str(error)))
@@ -49,7 +51,7 @@ class Visit:
     def data(self):
         return self.page.evaluate("({...document.body.dataset})")
 
-    def until(self, seconds=30, **values):
+    def until(self, seconds=PATIENCE, **values):
         """Until the body's data are these values, or fulfil these conditions."""
         deadline = time.monotonic() + seconds
         while True:

@@ -137,7 +137,7 @@ def test_phenomena_load_and_start(visit, number):
 def test_every_model_trains(visit, method):
     visit.anew(lambda: visit.page.select_option("#method", method))
     visit.page.click("#step")
-    visit.until(seconds=60, step="10")
+    visit.until(step="10")
     assert visit.page.is_visible("#card-samples")
     assert visit.page.is_visible("#card-discriminator") == (method == "gan")
     assert visit.page.is_visible("#card-paths") == (method in ("diffusion", "flow_matching"))
@@ -174,7 +174,7 @@ def test_slow_motion_takes_single_steps(visit):
 def test_many_seeds_train_at_once_and_each_can_be_looked_at(visit):
     visit.anew(lambda: visit.page.check("#lanes"))
     visit.page.click("#step")
-    visit.until(seconds=60, step="10")
+    visit.until(step="10")
     visit.page.wait_for_selector("#lane-buttons button >> nth=31")
     shares = visit.page.eval_on_selector_all("#lane-shares span", "spans => spans.map((span) => span.title)")
     assert sum(int(title.split(": ")[1].split(" of ")[0]) for title in shares) == 32
