@@ -88,7 +88,7 @@ export function connectTakeaway(playground, board) {
 
 export function showSource({ command, python }) {
   const texts = {
-    command: [command, "No command trains these runs: the Python code below does."],
+    command: [command, "No command trains these runs: see the Python code below."],
     python: [python, "These settings have no code."],
   };
   for (const [name, [text, missing]] of Object.entries(texts)) {

@@ -54,6 +54,7 @@ export function fileFromHash(hash) {
   const query = new URLSearchParams(hash.replace(/^#/, ""));
   const values = query.get("values");
   if (query.get("target") !== "data" || !values) return null;
-  const column = query.get("column");
+  // An index is of the whole file; here its column is the only one.
+  const column = /^\d*$/.test(query.get("column") ?? "") ? null : query.get("column");
   return [query.get("file") ?? "data.csv", column, [...(column ? [column] : []), ...values.split(",")].join("\n")];
 }
