@@ -54,7 +54,11 @@ export function fileFromHash(hash) {
   const query = new URLSearchParams(hash.replace(/^#/, ""));
   const values = query.get("values");
   if (query.get("target") !== "data" || !values) return null;
-  // An index is of the whole file; here its column is the only one.
-  const column = /^\d*$/.test(query.get("column") ?? "") ? null : query.get("column");
-  return [query.get("file") ?? "data.csv", column, [...(column ? [column] : []), ...values.split(",")].join("\n")];
+  const column = query.get("column");
+  // Where an index names the column, others stand before it.
+  const isIndex = /^\d{1,3}$/.test(column ?? "");
+  const before = isIndex ? "0,".repeat(column) : "";
+  const header = column && !isIndex ? [column] : [];
+  const rows = values.split(",").map((number) => before + number);
+  return [query.get("file") ?? "data.csv", column, [...header, ...rows].join("\n")];
 }
