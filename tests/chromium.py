@@ -87,7 +87,7 @@ class Mute:
 
     def settings(self, done):
         """The last settings that were sent, once they fulfil a condition."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while True:
             asked = [message["settings"] for message in map(json.loads, self.sent) if message["type"] == "configure"]
             if asked and done(asked[-1]):
