@@ -9,7 +9,7 @@ and modes covered and W1/floor as median [5 %, 95 %]. A deeper generator counts 
 smaller than that of one hidden layer of the same width, beyond chance at 1 % (Mann–Whitney). The workdir receives
 `depth.png`, `config.json` and `summary.json`.
 
-Expect (7 minutes on 2 busy cores): all 12 shapes with more than one layer are better than one of their width, W1/floor
+Expect (5 minutes on 2 cores): all 12 shapes with more than one layer are better than one of their width, W1/floor
 2.7 to 3.7 instead of 7.4 to 10; beyond two layers little is gained; 89 % of seeds or more converge, not 6 % or fewer.
 """
 

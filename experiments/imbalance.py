@@ -10,7 +10,7 @@ interval, and modes covered and W1/floor as median [5 %, 95 %]. The workdir rece
 `speeds.png`, maps of the verdicts' shares on which D grows stronger to the right and upwards, `config.json` and
 `summary.json`.
 
-Expect (12 minutes on 2 busy cores): W1/floor is 13 to 14 where the players are balanced, and 76 to 107 where D is
+Expect (7 minutes on 2 cores): W1/floor is 13 to 14 where the players are balanced, and 76 to 107 where D is
 weakest or strongest; there modes are lost in 50 to 98 % of seeds. In 2,000 steps none converges.
 """
 

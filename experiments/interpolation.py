@@ -10,7 +10,7 @@ of latents joined both ways. The table has, for each dimension, the norm half-wa
 arcs; and *traversal*, the range of G as one coordinate goes from −3 to 3 while the others rest, in standard deviations
 of the data and on average over coordinates. The workdir receives `interpolation.png`, `config.json` and `summary.json`.
 
-Expect (3 minutes on 2 cores): W1/σ half-way on straight paths grows from 0.05 in 2 dimensions to 0.16 in 512, and on
+Expect (2 minutes on 2 cores): W1/σ half-way on straight paths grows from 0.05 in 2 dimensions to 0.16 in 512, and on
 arcs is what it is for latents, 0.02 to 0.05; a single coordinate moves G by 2.4 standard deviations in 2 dimensions, by
 0.07 in 512.
 """

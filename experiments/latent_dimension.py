@@ -9,7 +9,7 @@ table has, for each (target, dimension), the share of seeds converged and with a
 over seeds is smaller beyond chance at 1 % (Mann–Whitney). The workdir receives `latent_dimension.png`, `config.json`
 and `summary.json`.
 
-Expect (9 minutes on 2 cores): W1/floor is least, 2.4 and 2.8, at 4 dimensions, and twice that at 1 and on the mixture
+Expect (7 minutes on 2 cores): W1/floor is least, 2.4 and 2.8, at 4 dimensions, and twice that at 1 and on the mixture
 at 64; 38 and 44 % of seeds converge at 1 dimension, 98 and 100 % at 4, on the mixture 44 % at 64.
 """
 

@@ -13,7 +13,7 @@ A mode is *hit* when one sample lies within three standard deviations, *covered*
 hit and high quality are means ± standard errors over seeds. The workdir receives `samples.png`, `config.json` and
 `summary.json`; until the run is done it keeps the progress: after Ctrl-C or a crash the same command goes on.
 
-Expect of `small` (20 minutes on 2 busy cores): the GAN hits 7.0 ± 0.2 of 8 modes and covers 5.5, PacGAN2 8 ± 0 and 8.
+Expect of `small` (9 minutes on 2 cores): the GAN hits 7.0 ± 0.2 of 8 modes and covers 5.5, PacGAN2 8 ± 0 and 8.
 `pacgan` takes more than a day on 2 cores by its FLOPs, and has not been run.
 """
 
