@@ -196,9 +196,9 @@ def test_an_upload_is_a_target_in_the_address_too(visit, browser, address, tmp_p
     visit.page.fill("#data-column", column)
     visit.page.press("#data-column", "Enter")
     visit.page.wait_for_selector("#data-note:has-text('60 values of “minutes”')")
-    visit.until(state="idle", step="0")
     assert visit.settings()["target"] == "data"
-    assert f"--data=waiting_times.csv --column={column}" in visit.page.text_content("#command")
+    command = f"--data=waiting_times.csv --column={column} "
+    wait(visit.page, f"document.getElementById('command').textContent.includes('{command}')")
     other = Visit(browser, address, visit.page.url.partition("#")[2])
     other.page.wait_for_selector(f"#data-note:has-text('60 values of “{name_in_link}”')")
     wait(other.page, "document.getElementById('python').textContent.includes('waiting_times.csv')")
