@@ -7,7 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from jgen1d.playground.trainer import BAND, Frame, Point
+from jgen1d.playground.trainer import Frame
+from jgen1d.playground.training import Point
+
+BAND = (5, 50, 95)
+"""Percentiles over lanes."""
 
 
 class Sender:

@@ -1,0 +1,177 @@
+"""An experiment's runs on a page, from their first step on: trained in chunks of epochs, and looked at."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jgen1d import verdict
+from jgen1d.core import Info
+from jgen1d.methods import gan
+from jgen1d.playground import epochs, look
+from jgen1d.playground.settings import STEPS_PER_EPOCH, Experiment
+
+SECONDS_PER_LOOK = 0.1
+"""From one look to the next, at least."""
+LOOKS_SHARE = 0.2
+"""Of the time, at most."""
+SECONDS_PER_CHUNK = 0.04
+"""At most, about: a stop waits for one chunk."""
+
+
+class Point(NamedTuple):
+    """One point of a history: the step, and by name f[lanes]."""
+
+    step: int
+    values: Mapping[str, np.ndarray]
+
+
+class Training:
+    """The runs of all lanes, and what was seen of them.
+
+    Attributes:
+      asked: the experiment; one that differs in traced numbers only may take its place.
+      scene: what does not change while its target is looked at.
+      runs: `train.Run`s, with the lanes first.
+      step: how many were taken.
+      lane: which one is shown.
+      diverged: i[lanes], the step at which each diverged, or −1.
+      losses: the mean infos of epochs.
+      looks: distances.
+      changes: the steps at which the settings were changed, or one player moved alone.
+    """
+
+    def __init__(self, asked: Experiment):
+        self.asked = asked
+        self.scene = look.prepare(asked.truth)
+        self.runs = epochs.start(asked.method, asked.seed + jnp.arange(asked.num_lanes), asked.config)
+        self.step = self.lane = 0
+        self.diverged = np.full(asked.num_lanes, -1)
+        self.losses: list[Point] = []
+        self.looks: list[Point] = []
+        self.changes: list[int] = []
+        self._compiled: set[tuple[int, str]] = set()
+        self._seconds_per_step, self._next_look, self._look_seconds = 0.0, 0.0, SECONDS_PER_LOOK
+
+    @property
+    def diverged_at(self) -> int:
+        """The step at which the first lane diverged, where all have; −1 otherwise."""
+        return int(self.diverged.min()) if (self.diverged >= 0).all() else -1
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no step is left to take."""
+        return self.step >= self.asked.num_steps or self.diverged_at >= 0
+
+    @property
+    def optimum(self) -> dict[str, float]:
+        """The losses' values at the optimum, of those that have one."""
+        asked = self.asked
+        return asked.method.loss_optimum(asked.config) if asked.method.loss_optimum else {}
+
+    @property
+    def loss_names(self) -> list[str]:
+        """What the method tells of its losses."""
+        asked = self.asked
+        rows = jnp.zeros((asked.batch_size * asked.method.num_minibatches(asked.config), 1))
+
+        def info(key: jax.Array) -> Info:
+            key_init, key_step = jax.random.split(key)
+            return asked.method.step(key_step, asked.method.init(key_init, asked.config), rows, asked.config)[1]
+
+        names = list(jax.eval_shape(info, jax.random.key(0)))
+        return list(self.optimum) or [name for name in names if "loss" in name] or names
+
+    def chunk(self) -> tuple[int, int]:
+        """Epochs and steps of each: as many as will be done in time."""
+        left, steps_left = divmod(self.asked.num_steps - self.step, STEPS_PER_EPOCH)
+        if not left:  # single steps have left an epoch unfinished
+            return 1, steps_left
+        if not self._seconds_per_step:
+            return 1, STEPS_PER_EPOCH
+        fitting = SECONDS_PER_CHUNK / max(self._seconds_per_step * STEPS_PER_EPOCH, 1e-6)
+        return int(min(left, max(1, min(epochs.MAX_EPOCHS, fitting)))), STEPS_PER_EPOCH
+
+    def will_compile(self, num_steps: int, player: str) -> bool:
+        """Whether no epoch of so many steps was taken before."""
+        return (num_steps, player) not in self._compiled
+
+    def advance(self, num_epochs: int, num_steps: int, player: str) -> None:
+        """Takes epochs of so many steps (see `epochs.advance`)."""
+        asked, began = self.asked, time.monotonic()
+        self.runs, infos = epochs.advance(
+            asked.method, self.runs, asked.data, asked.config, num_epochs, num_steps, asked.batch_size,
+            asked.standardize, player,
+        )  # fmt: skip
+        infos, self.diverged = jax.device_get((infos, self.runs.diverged_at))
+        seconds = (time.monotonic() - began) / (num_epochs * num_steps)
+        if not self.will_compile(num_steps, player):
+            before = self._seconds_per_step
+            self._seconds_per_step = 0.7 * before + 0.3 * seconds if before else seconds
+        self._compiled.add((num_steps, player))
+        for epoch in range(num_epochs):
+            self.step += num_steps
+            self.losses.append(Point(self.step, {name: values[:, epoch] for name, values in infos.items()}))
+
+    @property
+    def is_look_due(self) -> bool:
+        """Whether enough time has passed since the last look."""
+        return time.monotonic() >= self._next_look
+
+    def look(self) -> dict[str, Any]:
+        """Samples, and returns what a frame shows of the lane and of all lanes, but for the histories."""
+        began, asked = time.monotonic(), self.asked
+        count = look.NUM_FINAL_SAMPLES if self.has_ended else look.NUM_SAMPLES
+        seen = look.look(
+            asked.method, self.runs, asked.truth, self.scene, asked.data, asked.config, count, asked.standardize
+        )
+        drawn = {}
+        if isinstance(asked.config, gan.Config):
+            drawn = look.players(
+                asked.method, self.runs, self.lane, asked.truth, self.scene, asked.data, asked.config,
+                asked.standardize,
+            )  # fmt: skip
+        seen, drawn = jax.device_get((seen, drawn))
+        if not self.looks or self.looks[-1].step != self.step:
+            kept = [name for name in ("mean", "std", "w1_over_std") if name in seen]
+            self.looks.append(Point(self.step, {name: seen[name] for name in kept}))
+        self._look_seconds = min(self._look_seconds, time.monotonic() - began)  # the first one is compiled
+        self._next_look = began + max(SECONDS_PER_LOOK, self._look_seconds / LOOKS_SHARE)
+        return self._content(seen, drawn)
+
+    def paths(self) -> dict[str, Any]:
+        """How the lane's samples travel (see `look.paths`)."""
+        state = jax.tree.map(lambda leaf: leaf[self.lane], self.runs.state)
+        return look.paths(state, self.asked.data, self.asked.config, self.asked.standardize)
+
+    def _content(self, seen: dict[str, np.ndarray], drawn: dict[str, Any]) -> dict[str, Any]:
+        asked, lane = self.asked, self.lane
+        verdicts = self._verdicts(seen)
+        num_modes = len(asked.truth.modes.scales)
+        names = ["w1_over_std", "w1_over_floor", *(["modes_covered"] if num_modes else [])]
+        many = asked.num_lanes > 1
+        return {
+            "type": "frame", "step": self.step, "epoch": self.step // STEPS_PER_EPOCH, "lane": lane,
+            "num_lanes": asked.num_lanes,
+            "steps_per_second": 1 / self._seconds_per_step if self._seconds_per_step else None,
+            "diverged_at": int(self.diverged[lane]),
+            "histogram": seen["histogram"][lane] if self.diverged[lane] < 0 else None,
+            "discriminator": None, "generator": None, **drawn,
+            "metrics": {name: seen[name][lane] for name in names} | {"num_modes": num_modes},
+            "verdict": verdicts[lane] if self.losses else None,
+            "lanes_w1": seen["w1_over_std"] if many else None, "lanes_verdict": verdicts if many else None,
+        }  # fmt: skip
+
+    def _verdicts(self, seen: dict[str, np.ndarray]) -> list[str]:
+        """Each lane's, were it to end now."""
+        asked = self.asked
+        if not self.losses:
+            return ["not_converged"] * asked.num_lanes
+        optimum, num_modes = self.optimum, len(asked.truth.modes.scales)
+        curves = {name: np.stack([point.values[name] for point in self.losses], axis=1) for name in optimum}
+        return verdict.classify(curves, seen, optimum, num_modes, self.diverged).tolist()
