@@ -36,7 +36,8 @@ def test_start_trains_and_stop_stops(visit):
     visit.page.click("#start")
     visit.until(step=beyond(100))
     visit.page.click("#start")
-    stopped = visit.until(state="idle", frames=beyond(0))
+    stopped = visit.until(state="idle")
+    visit.until(drawn=stopped["step"], frames=beyond(0))
     losses = visit.losses()
     assert len(losses["step"]) == int(stopped["epoch"]) == len(losses["loss_g"])
     assert len(set(losses["loss_d"])) > 1
@@ -136,10 +137,10 @@ def test_phenomena_load_and_start(visit, number):
 def test_every_model_trains(visit, method):
     visit.anew(lambda: visit.page.select_option("#method", method))
     visit.page.click("#step")
-    visit.until(step="10")
-    seen = {"samples": True, "discriminator": method == "gan", "paths": method in ("diffusion", "flow_matching")}
-    for name, expected in seen.items():  # cards come and go with the drawings, which may be after the step
-        wait(visit.page, f"document.getElementById('card-{name}').hidden === {str(not expected).lower()}")
+    visit.until(step="10", drawn="10")
+    assert visit.page.is_visible("#card-samples")
+    assert visit.page.is_visible("#card-discriminator") == (method == "gan")
+    assert visit.page.is_visible("#card-paths") == (method in ("diffusion", "flow_matching"))
     assert visit.losses()["step"] == [10]
 
 
@@ -315,7 +316,8 @@ def test_both_widths_and_themes_fit_and_are_photographed(browser, address, theme
     visit.page.click("#start")
     visit.until(step=beyond(200))
     visit.page.click("#start")
-    visit.until(state="idle")
+    visit.until(drawn=visit.until(state="idle")["step"])
+    wait(visit.page, "document.getElementById('status').textContent.startsWith('Stopped')")  # said once a second
     assert visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert visit.page.evaluate(CONTRAST) == []
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)

@@ -6,8 +6,8 @@ import { CONFIG } from "./look.js";
 const REDUCED_INTERVAL = 500;
 /** Milliseconds of drawing in one go; plots that do not fit take their turn in the next one. */
 const BUDGET = 30;
-/** Pauses between drawings, in units of the time that a drawing took: with few cores the training needs them more. */
-const PAUSE = navigator.hardwareConcurrency > 2 ? 1 : 4;
+/** Pauses between drawings, in units of the time that a drawing took: with few cores training needs them more. */
+const pause = () => (document.body.dataset.state === "running" && navigator.hardwareConcurrency <= 2 ? 4 : 1);
 
 export const reducedMotion = window.matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -60,7 +60,7 @@ export class Board {
     const began = performance.now();
     this.draw(reducedMotion.matches ? Infinity : began + BUDGET);
     const took = performance.now() - began;
-    this.nextAt = now + Math.max((1 + PAUSE) * took, reducedMotion.matches ? REDUCED_INTERVAL : 0);
+    this.nextAt = now + Math.max((1 + pause()) * took, reducedMotion.matches ? REDUCED_INTERVAL : 0);
   }
 
   /** Draws all plots, also those out of sight. */
@@ -92,5 +92,6 @@ export class Board {
       Plotly.react(item.plot, figure.data, figure.layout, CONFIG);
       item.stale = false;
     }
+    document.body.dataset.drawn = model.frame?.step ?? 0;
   }
 }

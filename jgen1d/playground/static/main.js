@@ -157,7 +157,7 @@ function takeConfigured(message) {
   if (message.reset) {
     history.clear();
     frame = null;
-    Object.assign(page, { run: Number(page.run) + 1, step: 0, epoch: 0, verdict: "" });
+    Object.assign(page, { run: Number(page.run) + 1, step: 0, epoch: 0, verdict: "", drawn: "" });
     outcome.clear();
     outcome.status(state, stateMessage, frame, message.losses);
     paths.reset(schema.methods[message.settings.method].paths);
