@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import json
 import re
+import socket
 import threading
 import time
 import urllib.request
@@ -523,3 +524,12 @@ def test_a_flood_of_sockets_and_a_huge_message_leave_it_responsive_and_small():
             connection.send(json.dumps({"type": "stop"}))
             until(connection, "status", lambda message: message["message"] == "stopped")
             assert megabytes() - before < 100
+
+
+def test_an_address_that_cannot_be_had_is_told_with_the_flag_to_change():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ValueError, match=rf"^--host=127.0.0.1 --port={port}: .*; choose another --port$"):
+            server.serve("127.0.0.1", port, 1)
+    with pytest.raises(ValueError, match=r"^--host=0.0.0.300 --port=0: .*; choose another --host$"):
+        server.serve("0.0.0.300", 0, 1)

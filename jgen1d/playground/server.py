@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hmac
 import importlib.util
 import json
@@ -260,14 +261,15 @@ def join_trainers() -> None:
 
 
 def serve(host: str, port: int, max_sessions: int) -> None:
-    """Serves until it is interrupted, with port 0 at one that is free. Raises ValueError where the address is taken."""
+    """Serves until it is interrupted, with port 0 at a free one. Raises ValueError where it cannot listen there."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
             listener.listen()
         except OSError as error:
-            raise ValueError(f"--host={host} --port={port}: {error.strerror}; choose another --port") from None
+            other = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
+            raise ValueError(f"--host={host} --port={port}: {error.strerror}; choose another {other}") from None
         server, address = make_server(host, listener.getsockname()[1], max_sessions)
         print(address, flush=True)
         try:

@@ -77,6 +77,8 @@ class Training:
     @property
     def loss_names(self) -> list[str]:
         """What the method tells of its losses."""
+        if optimum := self.optimum:
+            return list(optimum)
         asked = self.asked
         rows = jnp.zeros((asked.batch_size * asked.method.num_minibatches(asked.config), 1))
 
@@ -85,7 +87,7 @@ class Training:
             return asked.method.step(key_step, asked.method.init(key_init, asked.config), rows, asked.config)[1]
 
         names = list(jax.eval_shape(info, jax.random.key(0)))
-        return list(self.optimum) or [name for name in names if "loss" in name] or names
+        return [name for name in names if "loss" in name] or names
 
     def chunk(self) -> tuple[int, int]:
         """Epochs and steps of each: as many as will be done in time."""
