@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import ArrayLike
 
-from jgen1d import plots
+from jgen1d.plots import runs as plots
 
 LOOKS = {"sweep": (plots.BLUE, "o"), "plain": (plots.ORANGE, "s"), "ensemble": (plots.RED, "^")}
 LOOKS |= {"loop": (plots.REAL, "")}

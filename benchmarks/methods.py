@@ -24,7 +24,9 @@ import jax.numpy as jnp
 from absl import flags
 
 import jgen1d
-from jgen1d import cli, nets, train
+from jgen1d import nets
+from jgen1d.cli import app as cli
+from jgen1d.engine import run as train
 
 BATCH_SIZE = 256
 TARGET = jgen1d.TARGETS["mixture"]

@@ -28,9 +28,10 @@ import numpy as np
 from absl import flags
 
 import jgen1d
-from jgen1d import cli, results
+from jgen1d.cli import app as cli
 from jgen1d.core import unknown
 from jgen1d.playground import phenomena, settings
+from jgen1d.report import table as results
 
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "turns of page and fit", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 10.0, "of each turn", lower_bound=0.5)

@@ -14,7 +14,9 @@ import numpy as np
 from benchmarks import chart
 from benchmarks.contenders import CONTENDERS
 from benchmarks.turns import NORMAL, RUN_STEPS, Cell
-from jgen1d import cli, plots, results
+from jgen1d.cli import app as cli
+from jgen1d.plots import runs as plots
+from jgen1d.report import table as results
 
 
 def rows(

@@ -41,7 +41,7 @@ from absl import flags
 from benchmarks import contenders, report, yardstick
 from benchmarks.contenders import BATCH_SIZE, CONTENDERS
 from benchmarks.turns import FEW_ROUNDS, Cell, choose
-from jgen1d import cli
+from jgen1d.cli import app as cli
 from jgen1d.core import replace, unknown
 from jgen1d.methods import gan
 

@@ -31,9 +31,11 @@ from absl import flags
 
 import jgen1d
 from experiments import lab
-from jgen1d import cli, critic, losses, results
+from jgen1d.cli import app as cli
 from jgen1d.core import PyTree, bind, replace
-from jgen1d.methods import gan
+from jgen1d.maths import losses
+from jgen1d.methods import _critic, gan
+from jgen1d.report import table as results
 
 TOLERANCE = 1e-5
 
@@ -72,7 +74,7 @@ def _differences(key: jax.Array, target: jgen1d.Target, config: gan.Config) -> d
     """The largest differences between the two ways to each player's gradient, over the gradient's norm."""
     key_init, key_data, key_latents = jax.random.split(key, 3)
     state, data = gan.init(key_init, config), target.sample(key_data, flags.FLAGS.batch_size)
-    z, net = gan.latents(key_latents, flags.FLAGS.batch_size, config), critic.net(config)
+    z, net = gan.latents(key_latents, flags.FLAGS.batch_size, config), _critic.net(config)
 
     def actions(params: PyTree) -> jax.Array:
         return gan.generate(state._replace(params_g=params), z, config)

@@ -32,7 +32,8 @@ import jax
 from absl import flags
 
 import jgen1d
-from jgen1d import cli, results
+from jgen1d.cli import app as cli
+from jgen1d.report import table as results
 
 NUM_SAMPLES = 10_000
 CALIBRATION_STEPS = 100
@@ -164,7 +165,8 @@ def _conclusion(target: str, rows: list[dict[str, Any]]) -> str:
 def _write(
     workdir: Path, table: results.Table, conclusions: list[str], models: dict[tuple[str, str], jgen1d.Result]
 ) -> None:
-    from jgen1d import plots, report  # here, for what draws is not needed before the runs are done
+    from jgen1d.plots import runs as plots
+    from jgen1d.report import figures as report
 
     results.write_json(workdir / "config.json", {"flags": cli.given(), **results.environment()})
     results.write_json(workdir / "summary.json", {"rows": table.rows, "conclusions": conclusions})

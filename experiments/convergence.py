@@ -24,7 +24,7 @@ import jax
 from absl import flags
 
 import jgen1d
-from jgen1d import cli
+from jgen1d.cli import app as cli
 
 _TARGETS = flags.DEFINE_list(
     "targets", ["normal", "bimodal", "uniform", "exponential", "mixture"], "targets to learn, separated by commas"
@@ -70,7 +70,7 @@ def main() -> None:
 
 def show(sweep: jgen1d.Sweep, config_names: list[str], workdir: Path | None) -> None:
     """Prints the results, and writes them to the workdir."""
-    from jgen1d import report  # here, for what draws is not needed before the runs are done
+    from jgen1d.report import figures as report
 
     table = sweep.table(config_names)
     conclusions = report.conclusions(sweep, config_names)

@@ -21,9 +21,10 @@ from absl import flags
 
 import jgen1d
 from experiments import lab
-from jgen1d import charts, cli
+from jgen1d.cli import app as cli
 from jgen1d.core import replace
 from jgen1d.methods import gan
+from jgen1d.plots import settings as charts
 
 flags.DEFINE_string("target", "mixture", "what to learn")
 flags.DEFINE_list("depths", ["1", "2", "3", "4"], "hidden layers of the generator, separated by commas")

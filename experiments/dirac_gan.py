@@ -5,7 +5,7 @@
 
 The Dirac-GAN (Mescheder, Geiger & Nowozin 2018, arXiv:1801.04406): the data are the single point 0, the generator gives
 the point θ, the discriminator is D(x) = ψx, and θ = ψ = 0 is the only equilibrium. Gradient steps start at θ = ψ = 1,
-in float64. Every gradient is `jax.grad` of a loss of `jgen1d.losses`, under these conventions:
+in float64. Every gradient is `jax.grad` of a loss of `jgen1d.maths.losses`, under these conventions:
 
 - the paper's D is high on generated points, the library's logits on real ones: the logit is −ψx;
 - "alternating" moves the generator first, then the discriminator, once or 5 times, against the new θ;
@@ -44,7 +44,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from jgen1d import cli, losses, plots, results
+from jgen1d.cli import app as cli
+from jgen1d.maths import losses
+from jgen1d.plots import runs as plots
+from jgen1d.report import table as results
 
 _NUM_STEPS = flags.DEFINE_integer("num_steps", 500, "updates of each run", lower_bound=1)
 _STEP_SIZE = flags.DEFINE_float("step_size", 0.2, "learning rate of both players")

@@ -16,8 +16,9 @@ from pathlib import Path
 from absl import flags
 from PIL import Image
 
-from jgen1d import cli, results
+from jgen1d.cli import app as cli
 from jgen1d.core import unknown
+from jgen1d.report import table as results
 
 FOLDER = Path(__file__).parent
 PICTURES: dict[str, str | None] = {

@@ -24,9 +24,12 @@ from matplotlib.figure import Figure
 
 import jgen1d
 from experiments import lab
-from jgen1d import charts, cli, results, verdict
+from jgen1d.cli import app as cli
 from jgen1d.core import replace
+from jgen1d.evaluation import verdict
 from jgen1d.methods import gan
+from jgen1d.plots import settings as charts
+from jgen1d.report import table as results
 
 
 class Plane(NamedTuple):

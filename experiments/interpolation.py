@@ -25,8 +25,11 @@ from absl import flags
 
 import jgen1d
 from experiments import lab
-from jgen1d import charts, cli, metrics, results
+from jgen1d.cli import app as cli
+from jgen1d.evaluation import metrics
 from jgen1d.methods import gan
+from jgen1d.plots import settings as charts
+from jgen1d.report import table as results
 
 NUM_PAIRS = 4_000
 NUM_TRAVERSALS = 16

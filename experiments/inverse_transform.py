@@ -27,9 +27,12 @@ from absl import flags
 
 import jgen1d
 from experiments import lab
-from jgen1d import charts, cli, metrics, results, theory
+from jgen1d.cli import app as cli
 from jgen1d.core import replace
+from jgen1d.evaluation import metrics, theory
 from jgen1d.methods import gan
+from jgen1d.plots import settings as charts
+from jgen1d.report import table as results
 
 SEEDS = ("same seed, same bits", "next seed, other numbers")
 KOLMOGOROV_95 = 1.3581  # P(√n·KS ≤ this) → 95 % (Kolmogorov 1933)

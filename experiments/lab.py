@@ -13,9 +13,11 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 import jgen1d
-from jgen1d import cli, plots, results
+from jgen1d.cli import app as cli
 from jgen1d.core import unknown
 from jgen1d.methods import gan
+from jgen1d.plots import runs as plots
+from jgen1d.report import table as results
 
 QUICK_SEEDS, QUICK_STEPS = 3, 40
 

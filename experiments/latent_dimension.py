@@ -20,8 +20,9 @@ from absl import flags
 
 import jgen1d
 from experiments import lab
-from jgen1d import charts, cli
+from jgen1d.cli import app as cli
 from jgen1d.methods import gan
+from jgen1d.plots import settings as charts
 
 flags.DEFINE_list("targets", ["bimodal", "mixture"], "what to learn, separated by commas")
 flags.DEFINE_list("dims", ["1", "2", "4", "8", "16", "32", "64"], "dimensions of the latent, separated by commas")

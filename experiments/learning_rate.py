@@ -20,8 +20,10 @@ from absl import flags
 
 import jgen1d
 from experiments import lab
-from jgen1d import charts, cli, verdict
+from jgen1d.cli import app as cli
 from jgen1d.core import replace
+from jgen1d.evaluation import verdict
+from jgen1d.plots import settings as charts
 
 LEAST, GREATEST = 1e-5, 1e-1
 

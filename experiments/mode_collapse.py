@@ -27,9 +27,12 @@ from absl import flags
 
 import jgen1d
 from experiments import lab
-from jgen1d import charts, cli, plots, report
+from jgen1d.cli import app as cli
 from jgen1d.core import replace
 from jgen1d.methods import gan
+from jgen1d.plots import runs as plots
+from jgen1d.plots import settings as charts
+from jgen1d.report import figures as report
 
 _TEXTBOOK = replace(gan.preset("textbook"), standardize=True)
 _STRONG_D = replace(_TEXTBOOK, learning_rate_g=2.5e-4, learning_rate_d=4e-3)

@@ -26,9 +26,12 @@ from absl import flags
 
 import jgen1d
 from experiments import lab
-from jgen1d import cli, plots, report, results
+from jgen1d.cli import app as cli
 from jgen1d.core import replace, unknown
 from jgen1d.methods import gan
+from jgen1d.plots import runs as plots
+from jgen1d.report import figures as report
+from jgen1d.report import table as results
 
 _SHAPE = {"latent_dim": 16, "widths_g": (128, 128), "widths_d": (128, 128), "activation": "leaky_relu"}
 PROTOCOLS: dict[str, tuple[gan.Config, dict[str, jgen1d.Target], int, dict[str, Any]]] = {

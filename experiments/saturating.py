@@ -28,9 +28,14 @@ from jax.scipy.stats import norm
 
 import jgen1d
 from experiments import lab
-from jgen1d import charts, cli, losses, plots, results, theory
+from jgen1d.cli import app as cli
 from jgen1d.core import replace
+from jgen1d.evaluation import theory
+from jgen1d.maths import losses
 from jgen1d.methods import gan
+from jgen1d.plots import runs as plots
+from jgen1d.plots import settings as charts
+from jgen1d.report import table as results
 
 LOSSES = ("saturating", "non_saturating")
 CRITIC_STEPS = (1, 3, 10)

@@ -23,7 +23,11 @@ from absl import flags
 
 import jgen1d
 from experiments import lab
-from jgen1d import charts, cli, metrics, results, targets
+from jgen1d import targets
+from jgen1d.cli import app as cli
+from jgen1d.evaluation import metrics
+from jgen1d.plots import settings as charts
+from jgen1d.report import table as results
 
 NUM_POINTS = 10_000
 

@@ -25,8 +25,13 @@ from absl import flags
 from jax.scipy.special import ndtri
 
 import jgen1d
-from jgen1d import cli, paths, results, theory, train, travel
+from jgen1d.cli import app as cli
+from jgen1d.engine import run as train
+from jgen1d.evaluation import theory
+from jgen1d.evaluation import trajectories as travel
+from jgen1d.maths import paths
 from jgen1d.methods import diffusion, flow_matching
+from jgen1d.report import table as results
 
 NUM_LINES = 24  # an even number: no line on the border of two modes of equal weight
 LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -107,7 +112,7 @@ def _conclusion(target: str, rows: list[dict[str, Any]]) -> str:
 
 
 def _write(workdir: Path, target: jgen1d.Target, drawn: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> None:
-    from jgen1d import plots  # here, for what draws is not needed before the runs are done
+    from jgen1d.plots import runs as plots
 
     workdir.mkdir(parents=True, exist_ok=True)
     results.write_json(workdir / "config.json", {"flags": cli.given(), **results.environment()})

@@ -27,9 +27,13 @@ from scipy import stats
 
 import jgen1d
 from experiments import lab
-from jgen1d import charts, cli, results, targets, theory
+from jgen1d import targets
+from jgen1d.cli import app as cli
 from jgen1d.core import replace
+from jgen1d.evaluation import theory
 from jgen1d.methods import gan
+from jgen1d.plots import settings as charts
+from jgen1d.report import table as results
 
 MEAN, STD = 0.5, 1.0
 BASE = replace(

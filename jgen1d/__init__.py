@@ -1,13 +1,19 @@
 """Generative models in one dimension, where everything is known exactly, trained by pure JAX functions."""
 
+import sys
+
 from jgen1d.core import Method
-from jgen1d.interpolation import lerp, slerp
+from jgen1d.engine.run import Result, fit
+from jgen1d.evaluation import metrics, theory, verdict
+from jgen1d.evaluation.verdict import Thresholds
+from jgen1d.maths.interpolation import lerp, slerp
 from jgen1d.methods import METHODS
-from jgen1d.results import Table, load, save
-from jgen1d.sweep import Sweep, grid, sweep
+from jgen1d.report.table import Table, load, save
+from jgen1d.sweeps import Sweep, grid, sweep
 from jgen1d.targets import TARGETS, Target
-from jgen1d.train import Result, fit
-from jgen1d.verdict import Thresholds
+
+# `import jgen1d.metrics` works too: these names are older than their room.
+sys.modules |= {f"jgen1d.{module.__name__.rpartition('.')[2]}": module for module in (metrics, theory, verdict)}
 
 __all__ = [
     "METHODS",
@@ -22,7 +28,10 @@ __all__ = [
     "grid",
     "lerp",
     "load",
+    "metrics",
     "save",
     "slerp",
     "sweep",
+    "theory",
+    "verdict",
 ]

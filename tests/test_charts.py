@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from jgen1d import charts, plots
+from jgen1d.plots import runs as plots
+from jgen1d.plots import settings as charts
 
 
 def test_rates_have_a_dot_and_an_interval_for_every_row():

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jgen1d import checkpoint
-from jgen1d.checkpoint import Checkpoints, Interrupted, difference, pack, saved_identity, unpack
+from jgen1d.engine import checkpoint
+from jgen1d.engine.checkpoint import Checkpoints, Interrupted, difference, pack, saved_identity, unpack
 
 IDENTITY = {"method": "gan", "widths": (15, 15), "seeds": [0, 1]}
 FOREVER = 10**9

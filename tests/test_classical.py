@@ -11,7 +11,7 @@ import scipy.optimize
 import scipy.stats
 from sklearn.mixture import GaussianMixture
 
-from jgen1d import densities
+from jgen1d.maths import densities
 from jgen1d.methods import box, gaussian, gmm, gradient_mle, histogram, kde
 
 RNG = np.random.default_rng(0)

@@ -8,8 +8,10 @@ import scipy.integrate
 import scipy.stats
 
 import jgen1d
-from jgen1d import TARGETS, guidance, metrics, nets, paths, theory
-from jgen1d.methods import METHODS, diffusion, flow_matching, gan, vae
+from jgen1d import TARGETS, nets
+from jgen1d.evaluation import metrics, theory
+from jgen1d.maths import paths
+from jgen1d.methods import METHODS, _guidance, diffusion, flow_matching, gan, vae
 from jgen1d.targets import mixture
 
 SMALL = {
@@ -74,7 +76,7 @@ def test_a_network_with_classes_is_one_of_the_input_and_the_one_hot_label(widths
 
 def test_dropped_labels_are_the_stated_share():
     labels = jnp.arange(20_000) % 3
-    kept = np.asarray(guidance.drop(jax.random.key(0), labels, flow_matching.Config(num_classes=3, label_dropout=0.2)))
+    kept = np.asarray(_guidance.drop(jax.random.key(0), labels, flow_matching.Config(num_classes=3, label_dropout=0.2)))
     np.testing.assert_allclose((kept < 0).mean(), 0.2, atol=5 * 0.4 / np.sqrt(20_000))
     np.testing.assert_array_equal(kept[kept >= 0], np.asarray(labels)[kept >= 0])
 
@@ -89,7 +91,7 @@ def test_guided_flow_with_the_exact_velocities_is_that_of_scipy():
             target = OVERLAPPING if condition is None else OVERLAPPING.mode(label)
             return theory.velocity(target, x, paths.FLOWS["linear"], t)
 
-        return guidance.guide(exact, jnp.full(len(x), label), config)
+        return _guidance.guide(exact, jnp.full(len(x), label), config)
 
     noise = jnp.array([[-1.5], [-0.3], [0.0], [0.8], [2.0]])
     end, _ = paths.solve(predict, noise, jnp.linspace(0, 0.99, 400), "heun")

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import jgen1d
-from jgen1d import core, train
+from jgen1d import core
+from jgen1d.engine import run as train
 from jgen1d.methods import METHODS
 from tests import toys
 from tests.readme import toy_method

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from jgen1d import core, paths, samplers, targets, theory
-from jgen1d.methods import diffusion
+from jgen1d import core, targets
+from jgen1d.evaluation import theory
+from jgen1d.maths import paths
+from jgen1d.methods import _samplers, diffusion
 
 MIXTURE = {"weights": (0.33, 0.33, 0.34), "centers": (1.5, 4.0, 7.0), "scales": (0.3, 0.4, 0.25)}
 MEAN, STD = 0.7, 0.6  # of the normal data that samplers are tested on
@@ -166,16 +168,16 @@ def exact_epsilon(name):
 
 @functools.partial(jax.jit, static_argnums=2)
 def generated(key, noise, name, config):
-    return samplers.generate(key, exact_epsilon(name), noise, config)
+    return _samplers.generate(key, exact_epsilon(name), noise, config)
 
 
 @pytest.mark.parametrize("name", paths.SCHEDULES)
-@pytest.mark.parametrize("spacing", samplers.SPACINGS)
+@pytest.mark.parametrize("spacing", _samplers.SPACINGS)
 def test_time_grids_are_uniform_in_what_they_say(name, spacing):
-    times = np.float64(samplers.time_grid(paths.SCHEDULES[name], spacing, 12))
+    times = np.float64(_samplers.time_grid(paths.SCHEDULES[name], spacing, 12))
     bars = schedule(name, times)
     measure = {"time": times, "angle": np.arccos(np.sqrt(bars)), "log_snr": np.log(bars / (1 - bars))}[spacing]
-    np.testing.assert_allclose(times[[0, -1]], [1, samplers.MIN_TIME], rtol=1e-5)
+    np.testing.assert_allclose(times[[0, -1]], [1, _samplers.MIN_TIME], rtol=1e-5)
     assert np.all(np.diff(times) < 0)
     np.testing.assert_allclose(measure, np.linspace(measure[0], measure[-1], 12), atol=2e-3 * np.abs(measure).max())
 
@@ -223,7 +225,7 @@ def test_samplers_of_normal_data_have_the_exact_mean_and_variance(name):
     options, rule = SAMPLERS[name]
     schedule_name = "linear" if name in ("beta", "ddim 0.6") else "cosine"
     config = config_of(**options, num_sampling_steps=12, spacing="log_snr", noise_schedule=schedule_name)
-    times = np.float64(samplers.time_grid(paths.SCHEDULES[schedule_name], config.spacing, 12))
+    times = np.float64(_samplers.time_grid(paths.SCHEDULES[schedule_name], config.spacing, 12))
     bars = np.append(schedule(schedule_name, times), 1.0)
 
     mean, variance = 0.0, 1.0
@@ -250,14 +252,14 @@ def test_probability_flow_of_normal_data_is_the_closed_form(name):
     config = config_of(sampler="ode", num_sampling_steps=40, spacing="angle", noise_schedule=name)
     start = jnp.linspace(-3, 3, 13)[:, None]
     _, way = generated(jax.random.key(0), start, name, config)
-    times = np.float64(samplers.time_grid(paths.SCHEDULES[name], "angle", 41))
+    times = np.float64(_samplers.time_grid(paths.SCHEDULES[name], "angle", 41))
     bars = schedule(name, times)[:, None]
     variances = bars * STD**2 + 1 - bars
     wanted = np.sqrt(bars) * MEAN + np.sqrt(variances / variances[0]) * (start[:, 0] - np.sqrt(bars[0]) * MEAN)[None]
     np.testing.assert_allclose(way[..., 0], wanted[1:], atol=2e-3)
 
 
-@pytest.mark.parametrize("sampler", samplers.SAMPLERS)
+@pytest.mark.parametrize("sampler", _samplers.SAMPLERS)
 def test_samplers_with_the_exact_score_draw_the_mixture(sampler):
     """Kolmogorov–Smirnov within the 0.1 % point of a perfect sampler, 1.95/√n, and 0.02 for the finite steps."""
     config = config_of(sampler=sampler, num_sampling_steps=60, spacing="log_snr" if sampler == "ddim" else "angle")
@@ -270,7 +272,7 @@ def test_samplers_with_the_exact_score_draw_the_mixture(sampler):
         def epsilon(x, t):
             return -path.sigma(t) * theory.score(SMOOTH, x, path.alpha(t), path.sigma(t))
 
-        return samplers.generate(key_sampler, epsilon, jax.random.normal(key_noise, (n, 1)), config)[0]
+        return _samplers.generate(key_sampler, epsilon, jax.random.normal(key_noise, (n, 1)), config)[0]
 
     draws = np.asarray(draw(jax.random.key(2)))[:, 0]
     ks = stats.ks_1samp(draws, lambda x: 0.5 * (stats.norm.cdf(x, -0.9, 0.44) + stats.norm.cdf(x, 0.9, 0.44))).statistic
@@ -321,7 +323,7 @@ def test_likelihood_is_the_push_forward_of_the_learnt_flow(learnt):
     z = np.linspace(-3.5, 3.5, 3001)
     field = jax.jit(lambda x, t: diffusion.velocity(learnt, x[:, None], t, CONFIG)[:, 0])
     solution = integrate.solve_ivp(
-        lambda t, x: field(jnp.float32(x), jnp.float32(t)), (1, samplers.MIN_TIME), z, rtol=1e-5, atol=1e-6
+        lambda t, x: field(jnp.float32(x), jnp.float32(t)), (1, _samplers.MIN_TIME), z, rtol=1e-5, atol=1e-6
     )
     x = solution.y[:, -1]
     wanted = stats.norm.logpdf(z) - np.log(np.gradient(x, z))

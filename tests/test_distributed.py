@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from jgen1d import cli
+from jgen1d.cli import app as cli
 from tests import scripts
 
 

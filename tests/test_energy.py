@@ -9,8 +9,9 @@ import pytest
 from scipy import stats
 
 import jgen1d
-from jgen1d import descent, paths, theory
-from jgen1d.methods import energy
+from jgen1d.evaluation import theory
+from jgen1d.maths import paths
+from jgen1d.methods import _adam, energy
 
 SCALE = 2.0
 TILTED = energy.Config(widths=(), noise_scale=SCALE)
@@ -19,7 +20,7 @@ TILTED = energy.Config(widths=(), noise_scale=SCALE)
 
 def with_weights(config, weights):
     """The state before the first step of a network with these weights."""
-    return energy.State(descent.start({"params": jax.tree.map(jnp.float32, weights)}, config), None)
+    return energy.State(_adam.start({"params": jax.tree.map(jnp.float32, weights)}, config), None)
 
 
 def tilted(slope, offset):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import jgen1d
-from jgen1d import cli
+from jgen1d.cli import app as cli
 from tests import readme
 from tests.scripts import finish, results, run, start
 

@@ -7,7 +7,9 @@ import pytest
 from scipy import integrate, optimize, stats
 
 import jgen1d
-from jgen1d import core, paths, targets, theory
+from jgen1d import core, targets
+from jgen1d.evaluation import theory
+from jgen1d.maths import paths
 from jgen1d.methods import flow_matching as fm
 
 MEAN, STD = 1.5, 0.4

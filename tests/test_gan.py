@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jgen1d import losses
+from jgen1d.maths import losses
 from jgen1d.methods import gan
 
 SMALL = {"widths_g": (8,), "widths_d": (8,)}

@@ -10,7 +10,7 @@ import re
 import numpy as np
 import pytest
 
-from jgen1d import verdict
+from jgen1d.evaluation import verdict
 from tests.scripts import EXPERIMENTS, run
 
 FIGURES = {

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from jgen1d import losses, nets, theory
-from jgen1d.losses import DISCRIMINATOR, GENERATOR
+from jgen1d import nets
+from jgen1d.evaluation import theory
+from jgen1d.maths import losses
+from jgen1d.maths.losses import DISCRIMINATOR, GENERATOR
 
 OPTIMA = {  # by hand: name -> the discriminator's output everywhere at q = p, its loss, the generator's losses
     "log": (0.0, 2 * math.log(2), {"non_saturating": math.log(2), "saturating": -math.log(2)}),

@@ -18,7 +18,8 @@ import pytest
 from scipy import integrate, stats
 from scipy.spatial.distance import jensenshannon
 
-from jgen1d import metrics, targets
+from jgen1d import targets
+from jgen1d.evaluation import metrics
 from jgen1d.targets import TARGETS
 
 NUM_SAMPLES = 500

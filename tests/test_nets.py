@@ -11,7 +11,8 @@ import numpy as np
 import optax
 import pytest
 
-from jgen1d import losses, nets
+from jgen1d import nets
+from jgen1d.maths import losses
 
 ACTIVATIONS = {
     "relu": lambda x: np.maximum(x, 0),

@@ -11,7 +11,7 @@ import pytest
 import scipy.stats
 
 import jgen1d
-from jgen1d import bijections
+from jgen1d.maths import bijections
 from jgen1d.methods import normalizing_flow as nf
 
 INTERVAL, BINS = 3.0, 5

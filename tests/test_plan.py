@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import jgen1d
-from jgen1d import plan as plan_lib
-from jgen1d import train
 from jgen1d.core import replace, sizes
+from jgen1d.engine import plan as plan_lib
+from jgen1d.engine import run as train
 from jgen1d.methods import METHODS, gan
 from tests import toys
 from tests.readme import toy_method

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from jgen1d import plots
+from jgen1d.plots import runs as plots
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -330,5 +330,5 @@ def test_threads_do_not_meet(tmp_path):
 
 
 def test_pyplot_is_not_imported():
-    code = "import sys, jgen1d.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, jgen1d.plots.runs; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-W", "error::ImportWarning", "-c", code], check=False).returncode == 0

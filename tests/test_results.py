@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jgen1d import TARGETS, core, grid, results, sweep
+from jgen1d import TARGETS, core, grid, sweep
+from jgen1d.evaluation.verdict import VERDICTS
 from jgen1d.methods import gan
-from jgen1d.verdict import VERDICTS
+from jgen1d.report import table as results
 
 SHAPE = (2, 2, 3)
 RATES = [0.001, 0.01]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import jgen1d
-from jgen1d.checkpoint import Checkpoints, Interrupted, saved_identity
+from jgen1d.engine.checkpoint import Checkpoints, Interrupted, saved_identity
 from jgen1d.methods import gan
 from tests import scripts
 

@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 
 import jgen1d
-from jgen1d import core, engine, plan, train
+from jgen1d import core
+from jgen1d.engine import block as engine
+from jgen1d.engine import plan
+from jgen1d.engine import run as train
 from jgen1d.methods import gan
 from tests import toys
 from tests.readme import toy_method

@@ -11,8 +11,10 @@ import pytest
 from scipy import integrate, stats
 from scipy.special import expit
 
-from jgen1d import losses, targets, theory
-from jgen1d.losses import LOG_2
+from jgen1d import targets
+from jgen1d.evaluation import theory
+from jgen1d.maths import losses
+from jgen1d.maths.losses import LOG_2
 
 P, Q = (1.0, 0.5), (0.2, 1.3)  # mean and standard deviation of the data and of the generator
 GRID = np.linspace(-14, 14, 8001)

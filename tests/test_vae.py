@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jgen1d import descent
-from jgen1d.methods import autoencoder, vae
+from jgen1d.methods import _adam, autoencoder, vae
 
 ELBO = vae.Config(objective="elbo", num_latents=1, ema_decay=None)
 LINEAR = ELBO.replace(widths=(), decoder_variance="fixed")
@@ -31,7 +30,7 @@ def linear_state(w, b, slope, intercept, std, config):
         name: {"params": {"kernel_out": jnp.full((1, 1), kernel), "bias_out": jnp.full((1, 1), bias)}}
         for name, (kernel, bias) in values.items()
     }
-    return descent.start(params, config)
+    return _adam.start(params, config)
 
 
 def test_linear_vae_learns_the_known_slope_and_collapses_exactly_when_the_noise_explains_the_data():

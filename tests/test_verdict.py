@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jgen1d import losses, metrics
+from jgen1d.evaluation import metrics
+from jgen1d.evaluation.verdict import VERDICTS, Thresholds, classify, loss_gap
+from jgen1d.maths import losses
 from jgen1d.methods import gan
 from jgen1d.targets import TARGETS
-from jgen1d.verdict import VERDICTS, Thresholds, classify, loss_gap
 
 LOG_2 = math.log(2)
 OPTIMUM = {"loss_g": LOG_2, "loss_d": 2 * LOG_2}

@@ -12,12 +12,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jgen1d import descent, nets
+from jgen1d import nets
 from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
+from jgen1d.methods import _adam
 
 
 @pytree_dataclass
-class Config(descent.DescentConfig):
+class Config(_adam.DescentConfig):
     """Hyper-parameters. The networks are sized for standardised data."""
 
     latent_dim: int = static(default=1, at_least=1, help="dimension of the latents")
@@ -29,7 +30,7 @@ class Config(descent.DescentConfig):
 class State(NamedTuple):
     """The networks and their optimiser; the codes' mean, f32[latent_dim], and covariance, f32[latent_dim]²."""
 
-    descent: descent.State
+    descent: _adam.State
     mean: jax.Array
     covariance: jax.Array
 
@@ -38,7 +39,7 @@ def init(key: Key, config: Config) -> State:
     """Draws the parameters of encoder and decoder; the codes' law starts as N(0, I)."""
     key_encoder, key_decoder = jax.random.split(key)
     params = {"encoder": _encoder(config).init(key_encoder), "decoder": _decoder(config).init(key_decoder)}
-    return State(descent.start(params, config), jnp.zeros(config.latent_dim), jnp.eye(config.latent_dim))
+    return State(_adam.start(params, config), jnp.zeros(config.latent_dim), jnp.eye(config.latent_dim))
 
 
 def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
@@ -52,7 +53,7 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
         codes = _encoder(config).apply(params["encoder"], batch)
         return jnp.mean(jnp.sum((_decoder(config).apply(params["decoder"], codes) - batch) ** 2, axis=1)), {}
 
-    trained, info = descent.descend(loss_of, state.descent, config)
+    trained, info = _adam.descend(loss_of, state.descent, config)
     codes = _encoder(config).apply(trained.weights["encoder"], batch)
     # The first batches count alike, so that nothing of the start is left after one.
     rate = jnp.maximum(1 - config.latent_decay, 1 / trained.step)

@@ -20,9 +20,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jgen1d import descent, nets
+from jgen1d import nets
 from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
-from jgen1d.descent import State
+from jgen1d.methods import _adam
+from jgen1d.methods._adam import State
 
 MAX_BITS = 16
 """Of the 24 bits of a float32 in [½, 1), some are left to place a sample within its cell."""
@@ -31,7 +32,7 @@ MIN_SCALE = 1e-3
 
 
 @pytree_dataclass
-class Config(descent.DescentConfig):
+class Config(_adam.DescentConfig):
     """Hyper-parameters, for standardised data."""
 
     conditionals: str = static(
@@ -61,7 +62,7 @@ def init(key: Key, config: Config) -> State:
         raise ValueError(f"embedding_dim={config.embedding_dim}: must be a multiple of num_heads={config.num_heads}")
     if config.conditionals == "digits" and config.num_bits > MAX_BITS:
         raise ValueError(f"num_bits={config.num_bits}: must be at most {MAX_BITS}")
-    return descent.start(_net(config).init(key), config)
+    return _adam.start(_net(config).init(key), config)
 
 
 def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
@@ -71,7 +72,7 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
     def loss_of(params: PyTree) -> tuple[jax.Array, Info]:
         return -jnp.mean(_log_prob(params, batch, config)), {}
 
-    return descent.descend(loss_of, state, config)
+    return _adam.descend(loss_of, state, config)
 
 
 def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:

@@ -12,16 +12,18 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jgen1d import descent, guidance, nets, paths, samplers
+from jgen1d import nets
 from jgen1d.core import Info, Key, Method, PyTree, check_condition, pytree_dataclass, static, traced
-from jgen1d.descent import State
+from jgen1d.maths import paths
+from jgen1d.methods import _adam, _guidance, _samplers
+from jgen1d.methods._adam import State
 
 PREDICTIONS = ("epsilon", "x0", "v", "score")
 WEIGHTINGS = ("simple", "x0", "v", "elbo", "min_snr", "denoising_score_matching")
 
 
 @pytree_dataclass
-class Config(guidance.GuidedConfig):
+class Config(_guidance.GuidedConfig):
     """Hyper-parameters. The network is sized for standardised data."""
 
     learning_rate: float = traced(default=1e-2, at_least=0, help="Adam's step size")
@@ -32,11 +34,11 @@ class Config(guidance.GuidedConfig):
     prediction: str = static(default="v", choices=PREDICTIONS, help="what the network outputs")
     weighting: str = static(default="v", choices=WEIGHTINGS, help="of the squared error over noise levels")
     min_snr_gamma: float = traced(default=5.0, above=0, help="bound on the signal-to-noise ratio (weighting=min_snr)")
-    sampler: str = static(default="ode", choices=samplers.SAMPLERS, help="how samples are drawn")
+    sampler: str = static(default="ode", choices=_samplers.SAMPLERS, help="how samples are drawn")
     num_sampling_steps: int = static(default=25, at_least=1, help="of the sampler; one of the ODE evaluates twice")
-    spacing: str = static(default="angle", choices=samplers.SPACINGS, help="what the sampler's times are uniform in")
+    spacing: str = static(default="angle", choices=_samplers.SPACINGS, help="what the sampler's times are uniform in")
     posterior_variance: str = static(
-        default="beta_tilde", choices=samplers.POSTERIOR_VARIANCES, help="of the ancestral sampler's noise"
+        default="beta_tilde", choices=_samplers.POSTERIOR_VARIANCES, help="of the ancestral sampler's noise"
     )
     eta: float = traced(default=0.0, at_least=0, help="noise of DDIM: none at 0, the ancestral sampler's at 1")
     num_langevin_steps: int = static(default=1, at_least=1, help="at each noise level (sampler=langevin)")
@@ -55,7 +57,7 @@ class Estimate(NamedTuple):
 
 def init(key: Key, config: Config) -> State:
     """Draws the network's parameters."""
-    return descent.start(_net(config).init(key), config)
+    return _adam.start(_net(config).init(key), config)
 
 
 def step(
@@ -65,15 +67,15 @@ def step(
     condition = check_condition(config, condition, len(batch))
     if condition is not None:
         key, key_drop = jax.random.split(key)
-        condition = guidance.drop(key_drop, condition, config)
+        condition = _guidance.drop(key_drop, condition, config)
     key_noise, key_time = jax.random.split(key)
     noise = jax.random.normal(key_noise, batch.shape)
-    t = samplers.MIN_TIME + (1 - samplers.MIN_TIME) * paths.stratified_times(key_time, len(batch))
+    t = _samplers.MIN_TIME + (1 - _samplers.MIN_TIME) * paths.stratified_times(key_time, len(batch))
 
     def loss_of(params: PyTree) -> tuple[jax.Array, Info]:
         return jnp.mean(losses(params, batch, noise, t, config, condition)), {}
 
-    return descent.descend(loss_of, state, config)
+    return _adam.descend(loss_of, state, config)
 
 
 def losses(
@@ -142,9 +144,9 @@ def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | 
       Song et al. 2021, Score-based generative modeling through stochastic differential equations, equation 39.
     """
     path = paths.SCHEDULES[config.noise_schedule]
-    times = samplers.time_grid(path, config.spacing, config.num_likelihood_steps + 1)
+    times = _samplers.time_grid(path, config.spacing, config.num_likelihood_steps + 1)
     predict = _guided(state, config, condition, len(x))
-    field, angles = samplers.flow(lambda x, t: predict(x, t).v, path, times)
+    field, angles = _samplers.flow(lambda x, t: predict(x, t).v, path, times)
     return paths.log_prob_by_flow(field, x, angles[::-1])
 
 
@@ -173,7 +175,7 @@ def _generate(
     predict = _guided(state, config, condition, num_samples)
     key_start, key_sampler = jax.random.split(key)
     noise = jax.random.normal(key_start, (config.dim, num_samples)).T
-    end, way = samplers.generate(key_sampler, lambda x, t: predict(x, t).noise, noise, config)
+    end, way = _samplers.generate(key_sampler, lambda x, t: predict(x, t).noise, noise, config)
     return end, way, noise
 
 
@@ -190,7 +192,7 @@ def _guided(
     """What samples and likelihoods follow, of x: f32[num_rows, dim] and t."""
     if condition is not None:
         check_condition(config, condition, num_rows)
-    return lambda x, t: guidance.guide(lambda given: estimate(state, x, t, config, given), condition, config)
+    return lambda x, t: _guidance.guide(lambda given: estimate(state, x, t, config, given), condition, config)
 
 
 def _estimate(params: PyTree, x: jax.Array, t: jax.Array, config: Config, condition: jax.Array | None) -> Estimate:

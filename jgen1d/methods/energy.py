@@ -19,8 +19,10 @@ import numpy as np
 from jax.scipy.special import ndtri
 from jax.typing import ArrayLike
 
-from jgen1d import descent, nets, paths
+from jgen1d import nets
 from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
+from jgen1d.maths import paths
+from jgen1d.methods import _adam
 
 OBJECTIVES = ("noise_contrastive", "contrastive_divergence", "score_matching", "denoising_score_matching")
 SAMPLERS = ("mala", "langevin")
@@ -35,7 +37,7 @@ NUM_NODES = {1: 4096, 2: 256}
 
 
 @pytree_dataclass
-class Config(descent.DescentConfig):
+class Config(_adam.DescentConfig):
     """Hyper-parameters; scales and step sizes are in units of the training data, and sized for standardised data."""
 
     widths: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of the hidden layers")
@@ -57,7 +59,7 @@ class Config(descent.DescentConfig):
 class State(NamedTuple):
     """The model that descends, and the persistent chains, f32[num_chains, dim], or None."""
 
-    model: descent.State
+    model: _adam.State
     chains: jax.Array | None
 
     @property
@@ -74,7 +76,7 @@ def init(key: Key, config: Config) -> State:
         raise ValueError(f"objective='score_matching' needs a smooth activation, not {config.activation!r}")
     key_net, key_chains = jax.random.split(key)
     chains = noise(key_chains, config.num_chains, config) if config.persistent else None
-    return State(descent.start(_net(config).init(key_net), config), chains)
+    return State(_adam.start(_net(config).init(key_net), config), chains)
 
 
 def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
@@ -116,7 +118,7 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
                 energy_data = -jnp.mean(log_density(batch))
         return loss, {"energy_data": energy_data}
 
-    model, info = descent.descend(loss_of, state.model, config)
+    model, info = _adam.descend(loss_of, state.model, config)
     return State(model, chains), info
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jgen1d import descent, guidance, nets, paths
+from jgen1d import nets
 from jgen1d.core import Info, Key, Method, PyTree, check_condition, pytree_dataclass, static, traced
-from jgen1d.descent import State
+from jgen1d.maths import paths
+from jgen1d.methods import _adam, _guidance
+from jgen1d.methods._adam import State
 
 
 @pytree_dataclass
-class Config(guidance.GuidedConfig):
+class Config(_guidance.GuidedConfig):
     """Hyper-parameters. The field is sized for standardised data."""
 
     learning_rate: float = traced(default=1e-2, at_least=0, help="Adam's step size")
@@ -38,7 +40,7 @@ def init(key: Key, config: Config) -> State:
     """Draws the field's parameters. Raises ValueError for options that do not go together."""
     if config.num_classes and config.coupling == "transport":
         raise ValueError("coupling='transport' does not go with num_classes: noise would tell the classes apart")
-    return descent.start(_net(config).init(key), config)
+    return _adam.start(_net(config).init(key), config)
 
 
 def step(
@@ -51,7 +53,7 @@ def step(
     condition = check_condition(config, condition, len(batch))
     if condition is not None:
         key, key_drop = jax.random.split(key)
-        condition = guidance.drop(key_drop, condition, config)
+        condition = _guidance.drop(key_drop, condition, config)
     key_noise, key_step = jax.random.split(key)
     noise = jax.random.normal(key_noise, batch.shape)
     if config.coupling == "transport":
@@ -156,7 +158,7 @@ def _regress(
     def loss_of(params: PyTree) -> tuple[jax.Array, Info]:
         return jnp.mean(jnp.sum((_velocity(params, x, t, config, condition) - wanted) ** 2, axis=1)), {}
 
-    return descent.descend(loss_of, state, config)
+    return _adam.descend(loss_of, state, config)
 
 
 def _net(config: Config) -> nets.Net:
@@ -179,7 +181,7 @@ def _field(state: State, config: Config, condition: jax.Array | None, num_rows: 
     """What samples and likelihoods follow."""
     if condition is not None:
         check_condition(config, condition, num_rows)
-    return lambda x, t: guidance.guide(lambda given: velocity(state, x, t, config, given), condition, config)
+    return lambda x, t: _guidance.guide(lambda given: velocity(state, x, t, config, given), condition, config)
 
 
 def _times(config: Config) -> jax.Array:

@@ -12,8 +12,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jgen1d import critic, losses, nets
+from jgen1d import nets
 from jgen1d.core import Info, Key, Method, PyTree, check_condition, pytree_dataclass, static, traced, unknown
+from jgen1d.maths import losses
+from jgen1d.methods import _critic
 
 
 @pytree_dataclass
@@ -108,9 +110,9 @@ def init(key: Key, config: Config) -> State:
     if config.num_classes and config.packing > 1:
         raise ValueError("packing does not go with num_classes: samples that are seen together have different labels")
     key_g, key_d = jax.random.split(key)
-    params_g, params_d = _generator(config).init(key_g), critic.net(config).init(key_d)
+    params_g, params_d = _generator(config).init(key_g), _critic.net(config).init(key_d)
     step = jnp.zeros((), int)
-    opt_g, opt_d = _optimizer(step, config).init(params_g), critic.own_optimizer(step, config).init(params_d)
+    opt_g, opt_d = _optimizer(step, config).init(params_g), _critic.own_optimizer(step, config).init(params_d)
     return State(params_g, params_d, opt_g, opt_d, None if config.ema_decay is None else params_g, step)
 
 
@@ -148,7 +150,7 @@ def step(
         key, real, labels = inputs
         key_latents, key_d = jax.random.split(key)
         fake, _ = generator.train(state.params_g, latents(key_latents, len(real), config), labels)
-        player, _, _ = critic.update(key_d, player, real, fake, labels, state.step, config)
+        player, _, _ = _critic.update(key_d, player, real, fake, labels, state.step, config)
         return player, None
 
     player = (state.params_d, state.opt_d)
@@ -163,15 +165,15 @@ def step(
     real, labels = jax.tree.map(lambda rows: rows[-1], (real, labels))
     z = latents(key_latents, len(real), config)
     fake, pull_back, seen = jax.vjp(lambda params: generator.train(params, z, labels), state.params_g, has_aux=True)
-    updated, info, noise = critic.update(key_d, player, real, fake, labels, state.step, config)
+    updated, info, noise = _critic.update(key_d, player, real, fake, labels, state.step, config)
     opponent = updated if config.updates == "alternating" else player
 
     def loss_of(fake: jax.Array) -> jax.Array:
         params = opponent[0]
         if config.unrolled_steps:
-            params = critic.unroll(key_unroll, opponent, real, fake, labels, state.step, config)
+            params = _critic.unroll(key_unroll, opponent, real, fake, labels, state.step, config)
         return losses.entry(losses.GENERATOR, config.generator_loss).loss(
-            critic.net(config).apply(params, critic.pack(fake + noise, config), labels)
+            _critic.net(config).apply(params, _critic.pack(fake + noise, config), labels)
         )
 
     loss_g, gradient = jax.value_and_grad(loss_of)(fake)
@@ -211,7 +213,7 @@ def discriminate(state: State, x: jax.Array, config: Config, condition: jax.Arra
     With minibatch features the rows are one minibatch.
     """
     labels = check_condition(config, condition, len(x))
-    return critic.net(config).apply(state.params_d, jnp.tile(x, (1, config.packing)), labels)[:, 0]
+    return _critic.net(config).apply(state.params_d, jnp.tile(x, (1, config.packing)), labels)[:, 0]
 
 
 def loss_optimum(config: Config) -> dict[str, float]:
@@ -249,7 +251,7 @@ def _generator(config: Config) -> nets.Net:
 
 
 def _optimizer(step: jax.Array, config: Config) -> optax.GradientTransformation:
-    return critic.optimizer(config.learning_rate_g, config.beta1_g, config.beta2_g, step, config)
+    return _critic.optimizer(config.learning_rate_g, config.beta1_g, config.beta2_g, step, config)
 
 
 _PLAIN: dict[str, Any] = {"beta1_g": 0.9, "beta1_d": 0.9, "beta2_g": 0.999, "beta2_d": 0.999, "schedule": "constant"}

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jgen1d import densities
 from jgen1d.core import Info, Key, Method, pytree_dataclass, static, traced
+from jgen1d.maths import densities
 
 
 @pytree_dataclass

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jgen1d import densities
 from jgen1d.core import Info, Key, Method, pytree_dataclass, static, traced
+from jgen1d.maths import densities
 
 LEAST_WEIGHT = 1e-8
 """What a component's weight counts for at least where moments are divided by it: none may become NaN."""

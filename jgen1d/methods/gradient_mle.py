@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 from jax.scipy import stats
 
-from jgen1d import densities, descent
 from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
-from jgen1d.descent import State
+from jgen1d.maths import densities
+from jgen1d.methods import _adam
+from jgen1d.methods._adam import State
 
 
 class Family(NamedTuple):
@@ -30,7 +31,7 @@ FAMILIES: dict[str, Family] = {
 
 
 @pytree_dataclass
-class Config(descent.DescentConfig):
+class Config(_adam.DescentConfig):
     """Hyper-parameters."""
 
     learning_rate: float = traced(default=0.02, at_least=0, help="Adam's step size")
@@ -48,13 +49,13 @@ def init(key: Key, config: Config) -> State:
     }
     if config.family == "student_t":
         params["log_dof"] = jnp.full(shape, jnp.log(4.0))
-    return descent.start(params, config)
+    return _adam.start(params, config)
 
 
 def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
     """One step of Adam on f32[n, dim]: `loss` is the mean negative log-likelihood in nats, before it."""
     del key
-    return descent.descend(lambda params: (-jnp.mean(_log_prob(params, batch, config)), {}), state, config)
+    return _adam.descend(lambda params: (-jnp.mean(_log_prob(params, batch, config)), {}), state, config)
 
 
 def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:

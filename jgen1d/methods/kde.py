@@ -13,8 +13,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jgen1d import densities, descent
 from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
+from jgen1d.maths import densities
+from jgen1d.methods import _adam
 
 LEAST_FACTOR = 1e-3
 """Of Silverman's bandwidth: data with ties have no likeliest bandwidth but 0."""
@@ -23,7 +24,7 @@ ROWS_AT_A_TIME = 32
 
 
 @pytree_dataclass
-class Config(descent.DescentConfig):
+class Config(_adam.DescentConfig):
     """Hyper-parameters; those of the descent are for the cross-validated bandwidth."""
 
     learning_rate: float = traced(default=0.02, at_least=0, help="Adam's step size, for the logarithm of the bandwidth")
@@ -43,14 +44,14 @@ class State(NamedTuple):
 
     points: jax.Array
     num_seen: jax.Array
-    tuning: descent.State | None
+    tuning: _adam.State | None
 
 
 def init(key: Key, config: Config) -> State:
     """The state before any data, when there is one kernel, at 0."""
     del key
     params = {"log_factor": jnp.zeros(())}
-    tuning = descent.start(params, config) if config.bandwidth == "cross_validated" else None
+    tuning = _adam.start(params, config) if config.bandwidth == "cross_validated" else None
     return State(jnp.zeros((config.num_points, config.dim)), jnp.zeros((), int), tuning)
 
 
@@ -69,7 +70,7 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
         def loss_of(params: PyTree) -> tuple[jax.Array, Info]:
             return -jnp.mean(_log_prob(state, params, held_out, config)), {}
 
-        tuning, info = descent.descend(loss_of, tuning, config)
+        tuning, info = _adam.descend(loss_of, tuning, config)
     points = jnp.concatenate([state.points, batch])[-config.num_points :]
     state = State(points, jnp.minimum(state.num_seen + len(batch), config.num_points), tuning)
     return state, {"bandwidth": _bandwidth(state, _weights(state), config), **info}

@@ -13,9 +13,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jgen1d import bijections, descent, nets, paths
+from jgen1d import nets
 from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
-from jgen1d.descent import State
+from jgen1d.maths import bijections, paths
+from jgen1d.methods import _adam
+from jgen1d.methods._adam import State
 
 BASES = ("logistic", "normal")
 START = 0.1
@@ -23,7 +25,7 @@ START = 0.1
 
 
 @pytree_dataclass
-class Config(descent.DescentConfig):
+class Config(_adam.DescentConfig):
     """Hyper-parameters. The flow is sized for standardised data."""
 
     learning_rate: float = traced(default=1e-2, at_least=0, help="Adam's step size")
@@ -40,7 +42,7 @@ class Config(descent.DescentConfig):
 
 def init(key: Key, config: Config) -> State:
     """Draws the parameters."""
-    return descent.start([layer.init(jax.random.fold_in(key, i)) for i, layer in enumerate(_layers(config))], config)
+    return _adam.start([layer.init(jax.random.fold_in(key, i)) for i, layer in enumerate(_layers(config))], config)
 
 
 def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
@@ -50,7 +52,7 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
     def loss_of(params: PyTree) -> tuple[jax.Array, Info]:
         return -jnp.mean(_log_prob(params, batch, config)), {}
 
-    return descent.descend(loss_of, state, config)
+    return _adam.descend(loss_of, state, config)
 
 
 def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:

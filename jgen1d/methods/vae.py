@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtri
 
-from jgen1d import descent, nets
+from jgen1d import nets
 from jgen1d.core import Info, Key, Method, PyTree, check_condition, pytree_dataclass, static, traced
-from jgen1d.descent import State
-from jgen1d.losses import LOG_2
+from jgen1d.maths.losses import LOG_2
+from jgen1d.methods import _adam
+from jgen1d.methods._adam import State
 
 ACTIVE_VARIANCE = 0.01
 """A latent is active where its posterior mean varies more than this over the data (Burda et al. 2016, section 5.2)."""
@@ -28,7 +29,7 @@ PRIOR_NODES = 16
 
 
 @pytree_dataclass
-class Config(descent.DescentConfig):
+class Config(_adam.DescentConfig):
     """Hyper-parameters. Networks and standard deviations are sized for standardised data."""
 
     latent_dim: int = static(default=1, at_least=1, help="dimension of the latents")
@@ -56,7 +57,7 @@ def init(key: Key, config: Config) -> State:
     }
     if config.decoder_variance == "global":
         params["decoder_std"] = jnp.zeros(config.dim)
-    return descent.start(params, config)
+    return _adam.start(params, config)
 
 
 def step(
@@ -100,7 +101,7 @@ def step(
         active = jnp.sum(jnp.var(mean, axis=0) > ACTIVE_VARIANCE).astype(kl.dtype)
         return loss, {"reconstruction": reconstruction, "kl_latent": kl, "active_units": active}
 
-    return descent.descend(loss_of, state, config)
+    return _adam.descend(loss_of, state, config)
 
 
 def sample(key: Key, state: State, num_samples: int, config: Config, condition: jax.Array | None = None) -> jax.Array:

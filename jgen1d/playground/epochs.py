@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from jgen1d import train
 from jgen1d.core import Config, Info, Method, PyTree, replace
+from jgen1d.engine import run as train
 from jgen1d.playground.look import compiled
 from jgen1d.targets import Target
 

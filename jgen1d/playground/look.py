@@ -11,9 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import ndtri
 
-from jgen1d import metrics, theory, train, travel
 from jgen1d.core import Config, Info, Method, PyTree, State
-from jgen1d.engine import COMPILER_OPTIONS
+from jgen1d.engine import run as train
+from jgen1d.engine.block import COMPILER_OPTIONS
+from jgen1d.evaluation import metrics, theory
+from jgen1d.evaluation import trajectories as travel
 from jgen1d.methods import gan
 from jgen1d.targets import Target
 

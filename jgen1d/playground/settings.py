@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jgen1d import core, data, targets, train, travel
+from jgen1d import core, data, targets
 from jgen1d.core import Config, Method, parse, replace, show, unknown
+from jgen1d.engine import run as train
+from jgen1d.evaluation import trajectories as travel
 from jgen1d.methods import METHODS
 from jgen1d.targets import TARGETS, Target
 

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jgen1d import verdict
 from jgen1d.core import Info
+from jgen1d.evaluation import verdict
 from jgen1d.methods import gan
 from jgen1d.playground import epochs, look
 from jgen1d.playground.settings import STEPS_PER_EPOCH, Experiment

@@ -10,9 +10,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jgen1d import paths
 from jgen1d.core import Config, Key
-from jgen1d.paths import Path
+from jgen1d.maths import paths
+from jgen1d.maths.paths import Path
 
 Epsilon = Callable[[jax.Array, jax.Array], jax.Array]
 """`(x: f32[n, dim], t: f32[]) -> f32[n, dim]`: the noise expected in x at time t, −σ(t)·score."""

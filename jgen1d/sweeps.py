@@ -16,13 +16,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from jgen1d import results, train
-from jgen1d import verdict as verdict_lib
-from jgen1d.blocks import run_blocks
-from jgen1d.checkpoint import Checkpoints
 from jgen1d.core import Config, Method, PyTree, replace, validate, with_shape
-from jgen1d.engine import Outcome, Spec
-from jgen1d.plan import Group, Lane, Place, Plan, plan
+from jgen1d.engine import run as train
+from jgen1d.engine.block import Outcome, Spec
+from jgen1d.engine.blocks import run_blocks
+from jgen1d.engine.checkpoint import Checkpoints
+from jgen1d.engine.plan import Group, Lane, Place, Plan, plan
+from jgen1d.evaluation import verdict as verdict_lib
+from jgen1d.report import table as results
 from jgen1d.targets import Target
 
 

@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jgen1d import paths, samplers, theory, train
 from jgen1d.core import State, replace
-from jgen1d.methods import diffusion, flow_matching
+from jgen1d.engine import run as train
+from jgen1d.evaluation import theory
+from jgen1d.maths import paths
+from jgen1d.methods import _samplers, diffusion, flow_matching
 from jgen1d.targets import Target
 
 CONFIGS = (diffusion.Config, flow_matching.Config)
@@ -35,7 +37,7 @@ def clock(config: Any) -> Clock:
         path, progress = paths.FLOWS[config.path], t
     else:
         path = paths.SCHEDULES[config.noise_schedule]
-        t = samplers.time_grid(path, config.spacing, config.num_sampling_steps + 1)
+        t = _samplers.time_grid(path, config.spacing, config.num_sampling_steps + 1)
         progress = 1 - t
     return Clock(*map(np.asarray, (progress, t, path.alpha(t), path.sigma(t))))
 
@@ -59,7 +61,7 @@ def learnt_lines(state: State, noise: jax.Array, config: Any) -> np.ndarray:
         way = flow_matching.transport(state, x, config)[1]
     else:
         ode = replace(config, sampler="ode")
-        way = samplers.generate(
+        way = _samplers.generate(
             jax.random.key(0), lambda x, t: diffusion.estimate(state, x, t, ode).noise, x, ode
         )[1]  # fmt: skip
     return np.asarray(jnp.concatenate([x[None], way]))[:, :, 0]

@@ -19,10 +19,12 @@ import jax
 import numpy as np
 from absl import app, flags, logging
 
-from jgen1d import data, results, targets, train
-from jgen1d.checkpoint import Checkpoints, Interrupted, saved_identity
+from jgen1d import data, targets
 from jgen1d.core import Config, Method, nearest, parse, replace, unknown, validate, with_shape
+from jgen1d.engine import run as train
+from jgen1d.engine.checkpoint import Checkpoints, Interrupted, saved_identity
 from jgen1d.methods import METHODS
+from jgen1d.report import table as results
 from jgen1d.targets import Target
 
 SET_BY_THE_RUN = ("dim", "num_steps")

@@ -15,8 +15,8 @@ from jax.scipy.special import ndtr
 from jax.typing import ArrayLike
 
 from jgen1d.core import PyTree, unknown
-from jgen1d.losses import LOG_2
-from jgen1d.paths import Path
+from jgen1d.maths.losses import LOG_2
+from jgen1d.maths.paths import Path
 from jgen1d.targets import MixtureParams, Target
 
 LATENTS = ("normal", "uniform")

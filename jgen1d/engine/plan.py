@@ -20,7 +20,7 @@ import numpy as np
 
 from jgen1d import core
 from jgen1d.core import Config, InitFn, Method, PyTree, kinds, pytree_dataclass, replace, show, sizes, static
-from jgen1d.losses import Selected
+from jgen1d.maths.losses import Selected
 from jgen1d.nets import Padded
 from jgen1d.targets import Target
 

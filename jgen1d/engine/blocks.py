@@ -11,9 +11,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from jgen1d.checkpoint import Checkpoints, pack, unpack
-from jgen1d.engine import Midway, Outcome, Spec, run_block
-from jgen1d.plan import Group, Lane
+from jgen1d.engine.block import Midway, Outcome, Spec, run_block
+from jgen1d.engine.checkpoint import Checkpoints, pack, unpack
+from jgen1d.engine.plan import Group, Lane
 
 
 def run_blocks(

@@ -15,10 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jgen1d import metrics as metrics_lib
-from jgen1d import train
 from jgen1d.core import Method, PyTree, num_classes, replace
-from jgen1d.plan import MAX_PIECE, Group, Lane, Padding
+from jgen1d.engine import run as train
+from jgen1d.engine.plan import MAX_PIECE, Group, Lane, Padding
+from jgen1d.evaluation import metrics as metrics_lib
 
 COMPILER_OPTIONS = {"cpu": {"xla_backend_optimization_level": "1", "xla_cpu_prefer_vector_width": "512"}}
 """By platform; on a CPU half the compilation time at the same speed, and all of AVX-512 where there is one."""

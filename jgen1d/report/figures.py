@@ -10,9 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jgen1d import core, metrics, plots, results, theory, train
+from jgen1d import core
+from jgen1d.engine import run as train
+from jgen1d.evaluation import metrics, theory
 from jgen1d.methods import gan
-from jgen1d.sweep import Sweep
+from jgen1d.plots import runs as plots
+from jgen1d.report import table as results
+from jgen1d.sweeps import Sweep
 
 MAX_RUN_FIGURES = 12
 """Single runs that `plot` draws, one per (target, config)."""

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jgen1d import metrics as metrics_lib
-from jgen1d import verdict as verdict_lib
 from jgen1d.core import Config, Info, Key, Method, State, bind, given, num_classes, validate
+from jgen1d.evaluation import metrics as metrics_lib
+from jgen1d.evaluation import verdict as verdict_lib
 from jgen1d.targets import Target
 
 NUM_CURVE_SAMPLES = 1_000

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jgen1d import losses, nets
+from jgen1d import nets
 from jgen1d.core import Config, Info, Key, PyTree
+from jgen1d.maths import losses
 
 Player = tuple[PyTree, PyTree]
 """Parameters and optimiser state."""

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 from numpy.typing import ArrayLike
 
-from jgen1d.plots import BLUE, PALETTE, REAL, Curves, Panels, axes_for, finish, finite_or_nan
+from jgen1d.plots.runs import BLUE, PALETTE, REAL, Curves, Panels, axes_for, finish, finite_or_nan
 
 
 def rates(*, panels: Mapping[str, Mapping[str, Mapping[str, float]]], xlabel: str, title: str) -> Figure:

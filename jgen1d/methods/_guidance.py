@@ -8,14 +8,14 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 
-from jgen1d import descent
 from jgen1d.core import Key, pytree_dataclass, static, traced
+from jgen1d.methods import _adam
 
 T = TypeVar("T")
 
 
 @pytree_dataclass
-class GuidedConfig(descent.DescentConfig):
+class GuidedConfig(_adam.DescentConfig):
     """The hyper-parameters of labels; a method's config extends it."""
 
     num_classes: int = static(default=0, at_least=0, help="classes of labelled data, the target's modes; 0: no labels")

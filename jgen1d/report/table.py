@@ -21,11 +21,11 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jgen1d import verdict as verdict_lib
 from jgen1d.core import show
+from jgen1d.evaluation import verdict as verdict_lib
 
 if TYPE_CHECKING:
-    from jgen1d.sweep import Sweep
+    from jgen1d.sweeps import Sweep
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""How good a model is: metrics, verdicts, theory and trajectories."""

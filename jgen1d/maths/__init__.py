@@ -1,0 +1,1 @@
+"""Mathematics of generative models: pure functions of arrays."""

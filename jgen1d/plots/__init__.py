@@ -1,0 +1,1 @@
+"""NumPy arrays in, Matplotlib figures out."""
