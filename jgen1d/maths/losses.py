@@ -8,8 +8,8 @@ optimum below is the loss's value once q = p and the discriminator is optimal.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -80,19 +80,26 @@ def _identity(logits: jax.Array) -> jax.Array:
 
 
 class DiscriminatorLoss(NamedTuple):
-    """A discriminator's loss, its optimum, the generator losses it is played against, and D as a function of logits."""
+    """A discriminator's loss.
+
+    Attributes:
+      loss: `(logits_real, logits_fake) -> f32[]`.
+      optimum: its value at the equilibrium; None if it has none.
+      opponents: the names in `GENERATOR` that it is played against; empty for any.
+      output: D(x) as a function of logits.
+    """
 
     loss: Callable[[jax.Array, jax.Array], jax.Array]
-    optimum: float
-    opponents: tuple[str, ...]
+    optimum: float | None = None
+    opponents: tuple[str, ...] = ()
     output: Callable[[jax.Array], jax.Array] = jax.nn.sigmoid
 
 
 class GeneratorLoss(NamedTuple):
-    """A generator's loss and its optimum, None where it has none."""
+    """A generator's loss, `logits_fake -> f32[]`, and its value at the equilibrium; None if it has none."""
 
     loss: Callable[[jax.Array], jax.Array]
-    optimum: float | None
+    optimum: float | None = None
 
 
 DISCRIMINATOR: dict[str, DiscriminatorLoss] = {
@@ -113,36 +120,9 @@ GENERATOR: dict[str, GeneratorLoss] = {
 }
 
 
-class Selected:
-    """A kind of loss that is another one in different lanes of one program; `sweep` puts it where a name was.
-
-    Attributes:
-      names: the kinds that there are.
-      index: i32[], which of them it is.
-    """
-
-    def __init__(self, names: tuple[str, ...], index: jax.Array):
-        self.names, self.index = names, index
-
-
-def entry(table: Mapping[str, Any], kind: str | Selected) -> Any:
-    """A table's entry. Of a selected kind only the functions can be used; they compute all kinds and select one."""
-    if not isinstance(kind, Selected):
-        return table[kind]
-    entries = [table[name] for name in kind.names]
-
-    def select(name: str) -> Any:
-        functions = [getattr(one, name) for one in entries]
-        if not all(map(callable, functions)):
-            return None
-        return lambda *logits: jax.lax.select_n(kind.index, *[function(*logits) for function in functions])
-
-    return type(entries[0])(*map(select, entries[0]._fields))
-
-
-def check_opponents(discriminator: str | Selected, generator: str | Selected) -> None:
-    """Raises ValueError for losses that cannot be played against each other; selected ones have been checked before."""
-    if isinstance(discriminator, Selected) or isinstance(generator, Selected):
+def check_opponents(discriminator: str | DiscriminatorLoss, generator: str | GeneratorLoss) -> None:
+    """Raises ValueError for named losses that are not played against each other; a user's own go with any."""
+    if not isinstance(discriminator, str) or not isinstance(generator, str):
         return
     opponents = DISCRIMINATOR[discriminator].opponents
     if generator not in opponents:

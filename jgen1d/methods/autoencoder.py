@@ -54,7 +54,7 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
         return jnp.mean(jnp.sum((_decoder(config).apply(params["decoder"], codes) - batch) ** 2, axis=1)), {}
 
     trained, info = _adam.descend(loss_of, state.descent, config)
-    codes = _encoder(config).apply(trained.weights["encoder"], batch)
+    codes = _encoder(config).apply(trained.eval_params["encoder"], batch)
     # The first batches count alike, so that nothing of the start is left after one.
     rate = jnp.maximum(1 - config.latent_decay, 1 / trained.step)
     old_gap = (jnp.mean(codes, axis=0) - state.mean)[:, None]
@@ -76,12 +76,12 @@ def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Arra
 
 def encode(state: State, x: jax.Array, config: Config) -> jax.Array:
     """The codes, f32[n, latent_dim], of f32[n, dim]."""
-    return _encoder(config).apply(state.descent.weights["encoder"], x)
+    return _encoder(config).apply(state.descent.eval_params["encoder"], x)
 
 
 def decode(state: State, z: jax.Array, config: Config) -> jax.Array:
     """What f32[n, latent_dim] stands for, f32[n, dim]."""
-    return _decoder(config).apply(state.descent.weights["decoder"], z)
+    return _decoder(config).apply(state.descent.eval_params["decoder"], z)
 
 
 def _encoder(config: Config) -> nets.Net:

@@ -78,12 +78,12 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
 def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
     """Draws f32[num_samples, dim], with one pass of the network for each digit or coordinate."""
     draw = _sample_digits if config.conditionals == "digits" else _sample_mixture
-    return draw(key, state.weights, num_samples, config)
+    return draw(key, state.eval_params, num_samples, config)
 
 
 def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
     """The exact log density, f32[n], at f32[n, dim]."""
-    return _log_prob(state.weights, x, config)
+    return _log_prob(state.eval_params, x, config)
 
 
 def _net(config: Config) -> nets.Net:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, PyTree, check_condition, pytree_dataclass, static, traced
+from jgen1d.core import Info, Key, Method, PyTree, Trajectory, check_condition, pytree_dataclass, replace, static, traced
 from jgen1d.maths import paths
 from jgen1d.methods import _adam, _guidance, _samplers
 from jgen1d.methods._adam import State
@@ -152,7 +152,7 @@ def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | 
 
 def estimate(state: State, x: jax.Array, t: jax.Array, config: Config, condition: jax.Array | None = None) -> Estimate:
     """The learnt expectations at f32[n, dim] and times f32[n, 1] or f32[], in [MIN_TIME, 1]; without guidance."""
-    return _estimate(state.weights, x, t, config, condition)
+    return _estimate(state.eval_params, x, t, config, condition)
 
 
 def score(state: State, x: jax.Array, t: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
@@ -212,4 +212,24 @@ def _estimate(params: PyTree, x: jax.Array, t: jax.Array, config: Config, condit
     return Estimate((x - sigma * noise) / alpha, noise, (noise - sigma * x) / alpha)
 
 
-METHOD = Method(Config, init, step, sample, log_prob)
+def _path(config: Config) -> paths.Path:
+    return paths.SCHEDULES[config.noise_schedule]
+
+
+def _stops(config: Config) -> jax.Array:
+    return _samplers.time_grid(_path(config), config.spacing, config.num_sampling_steps + 1)
+
+
+def _carry(state: State, noise: jax.Array, config: Config) -> jax.Array:
+    """Where the probability-flow ODE carries noise f32[n, dim], f32[num_sampling_steps + 1, n, dim]."""
+    config = replace(config, sampler="ode")
+    key = jax.random.key(0)  # the ODE draws nothing
+    points = _samplers.generate(key, lambda x, t: estimate(state, x, t, config).noise, noise, config)[1]
+    return jnp.concatenate([noise[None], points])
+
+
+METHOD = Method(
+    Config, init, step, sample, log_prob,
+    num_classes=_guidance.num_classes,
+    trajectory=Trajectory(lambda _: "score", _path, _stops, _carry, score),
+)  # fmt: skip

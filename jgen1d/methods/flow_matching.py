@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, PyTree, check_condition, pytree_dataclass, static, traced
+from jgen1d.core import Info, Key, Method, PyTree, Trajectory, check_condition, pytree_dataclass, static, traced
 from jgen1d.maths import paths
 from jgen1d.methods import _adam, _guidance
 from jgen1d.methods._adam import State
@@ -86,7 +86,7 @@ def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | 
 
 def velocity(state: State, x: jax.Array, t: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """The learnt field, f32[n, dim], at f32[n, dim] and times f32[n, 1] or f32[]; without guidance."""
-    return _velocity(state.weights, x, t, config, condition)
+    return _velocity(state.eval_params, x, t, config, condition)
 
 
 def path_energy(state: State, noise: jax.Array, config: Config) -> jax.Array:
@@ -188,4 +188,20 @@ def _times(config: Config) -> jax.Array:
     return jnp.linspace(0, 1, config.num_integration_steps + 1)
 
 
-METHOD = Method(Config, init, step, sample, log_prob)
+def _kind(config: Config) -> str:
+    return "transport_velocity" if config.coupling == "transport" else "velocity"
+
+
+def _path(config: Config) -> paths.Path:
+    return paths.FLOWS[config.path]
+
+
+def _carry(state: State, noise: jax.Array, config: Config) -> jax.Array:
+    """Where the flow carries noise f32[n, dim], f32[num_integration_steps + 1, n, dim]."""
+    return jnp.concatenate([noise[None], transport(state, noise, config)[1]])
+
+
+METHOD = Method(
+    Config, init, step, sample, log_prob,
+    num_classes=_guidance.num_classes, trajectory=Trajectory(_kind, _path, _times, _carry, velocity),
+)  # fmt: skip

@@ -6,16 +6,31 @@ discriminator and on the last minibatch of generated samples (one forward pass o
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.scipy.special import ndtri
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, PyTree, check_condition, pytree_dataclass, static, traced, unknown
+from jgen1d.core import (
+    Info,
+    Key,
+    Method,
+    Players,
+    PyTree,
+    check_condition,
+    lookup,
+    pytree_dataclass,
+    replace,
+    static,
+    traced,
+    unknown,
+)
 from jgen1d.maths import losses
-from jgen1d.methods import _critic
+from jgen1d.methods import _critic, _optimizer
 
 
 @pytree_dataclass
@@ -23,11 +38,11 @@ class Config:
     """Hyper-parameters; the defaults are the `robust` preset. Rates and norms are in units of the training data."""
 
     dim: int = static(default=1, at_least=1, help="dimension of the data; set by fit and sweep")
-    num_steps: int = static(default=5_000, at_least=1, help="horizon of schedule and annealing; set by fit and sweep")
+    num_steps: float = traced(default=5_000, at_least=1, help="horizon of the schedules; set by fit and sweep")
     standardize: bool = static(default=True, help="train on (x − mean)/std of the data")
     latent_dim: int = static(default=5, at_least=1, help="dimension of the generator's input")
     latent: str = static(
-        default="normal", choices=("normal", "uniform"), help="law of the latents: N(0, 1) or U(-1, 1)"
+        default="normal", choices=("normal", "uniform"), help="distribution of the latents: N(0, 1) or U(-1, 1)"
     )
     num_classes: int = static(default=0, at_least=0, help="classes of labelled data, the target's modes; 0: no labels")
     widths_g: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of the generator's hidden layers")
@@ -37,14 +52,16 @@ class Config:
     spectral_norm: bool = static(default=False, help="spectral normalisation of the discriminator")
     batch_norm: bool = static(default=False, help="batch normalisation of the generator's hidden layers")
     maxout_pieces: int = static(
-        default=0, at_least=0, help="affine maps whose maximum a hidden unit of D is; 0: it has the activation"
+        default=0, at_least=0, help="maxout pieces per hidden unit of D; 0: the activation"
     )
-    generator_loss: str = static(
-        default="non_saturating", choices=losses.GENERATOR, selectable=True, help="the generator's loss"
-    )
-    discriminator_loss: str = static(
-        default="log", choices=losses.DISCRIMINATOR, selectable=True, help="the discriminator's loss"
-    )
+    generator_loss: Any = static(
+        default="non_saturating", choices=losses.GENERATOR, own=losses.GeneratorLoss, selectable=True,
+        help="the generator's loss",
+    )  # fmt: skip
+    discriminator_loss: Any = static(
+        default="log", choices=losses.DISCRIMINATOR, own=losses.DiscriminatorLoss, selectable=True,
+        help="the discriminator's loss",
+    )  # fmt: skip
     critic_steps: int = static(
         default=1, at_least=1, help="discriminator updates, on fresh minibatches, per generator update"
     )
@@ -58,9 +75,9 @@ class Config:
     updates: str = static(
         default="alternating", choices=("alternating", "simultaneous"), help="G answers D after or before its update"
     )
-    optimizer: str = static(default="adam", choices=("adam", "optimistic_adam"), help="of both players")
+    optimizer: Any = static(default="adam", choices=_optimizer.OPTIMIZERS, own=Callable, help="of both players")
     schedule: str = static(
-        default="cosine", choices=("constant", "cosine"), help="of both learning rates, over num_steps"
+        default="cosine", choices=_optimizer.SCHEDULES, help="of both learning rates, over num_steps"
     )
     anneal_noise: bool = static(default=False, help="let instance noise fall to 0, linearly over num_steps")
     learning_rate_g: float = traced(default=3e-3, at_least=0, help="the generator's step size")
@@ -83,13 +100,13 @@ class Config:
 
 
 class State(NamedTuple):
-    """Parameters and optimiser states of generator and discriminator, the averaged generator, and the step count."""
+    """Parameters and optimizer states of generator and discriminator, the averaged generator, and the step count."""
 
     params_g: PyTree
     params_d: PyTree
-    opt_g: PyTree
-    opt_d: PyTree
-    average_g: PyTree
+    opt_state_g: PyTree
+    opt_state_d: PyTree
+    ema_params_g: PyTree
     step: jax.Array
 
 
@@ -112,7 +129,7 @@ def init(key: Key, config: Config) -> State:
     key_g, key_d = jax.random.split(key)
     params_g, params_d = _generator(config).init(key_g), _critic.net(config).init(key_d)
     step = jnp.zeros((), int)
-    opt_g, opt_d = _optimizer(step, config).init(params_g), _critic.own_optimizer(step, config).init(params_d)
+    opt_g, opt_d = _own_optimizer(step, config).init(params_g), _critic.own_optimizer(step, config).init(params_d)
     return State(params_g, params_d, opt_g, opt_d, None if config.ema_decay is None else params_g, step)
 
 
@@ -153,7 +170,7 @@ def step(
         player, _, _ = _critic.update(key_d, player, real, fake, labels, state.step, config)
         return player, None
 
-    player = (state.params_d, state.opt_d)
+    player = (state.params_d, state.opt_state_d)
     if config.critic_steps > 1:
         key, key_critic = jax.random.split(key)
         keys = jax.random.split(key_critic, config.critic_steps - 1)
@@ -172,19 +189,19 @@ def step(
         params = opponent[0]
         if config.unrolled_steps:
             params = _critic.unroll(key_unroll, opponent, real, fake, labels, state.step, config)
-        return losses.entry(losses.GENERATOR, config.generator_loss).loss(
+        return lookup(losses.GENERATOR, config.generator_loss).loss(
             _critic.net(config).apply(params, _critic.pack(fake + noise, config), labels)
         )
 
     loss_g, gradient = jax.value_and_grad(loss_of)(fake)
     (gradients,) = pull_back(gradient)
-    updates, opt_g = _optimizer(state.step, config).update(gradients, state.opt_g)
+    updates, opt_g = _own_optimizer(state.step, config).update(gradients, state.opt_state_g, state.params_g)
     params_g = optax.apply_updates(state.params_g, updates) | seen
-    average_g = state.average_g
+    ema_params_g = state.ema_params_g
     if config.ema_decay is not None:
-        average_g = optax.incremental_update(params_g, average_g, 1 - config.ema_decay)
+        ema_params_g = optax.incremental_update(params_g, ema_params_g, 1 - config.ema_decay)
     info |= {"loss_g": loss_g, "grad_norm_g": optax.tree.norm(gradients)}
-    return State(params_g, updated[0], opt_g, updated[1], average_g, state.step + 1), info
+    return State(params_g, updated[0], opt_g, updated[1], ema_params_g, state.step + 1), info
 
 
 def sample(key: Key, state: State, num_samples: int, config: Config, condition: jax.Array | None = None) -> jax.Array:
@@ -203,7 +220,7 @@ def latents(key: Key, num_samples: int, config: Config) -> jax.Array:
 
 def generate(state: State, z: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """What the generator, the averaged one where there is one, makes of latents f32[n, latent_dim]: f32[n, dim]."""
-    params = state.params_g if config.ema_decay is None else state.average_g
+    params = state.params_g if config.ema_decay is None else state.ema_params_g
     return _generator(config).apply(params, z, check_condition(config, condition, len(z)))
 
 
@@ -219,8 +236,8 @@ def discriminate(state: State, x: jax.Array, config: Config, condition: jax.Arra
 def loss_optimum(config: Config) -> dict[str, float]:
     """The values of the losses at q = p with an optimal discriminator, of those losses that have one."""
     optimum = {
-        "loss_d": losses.DISCRIMINATOR[config.discriminator_loss].optimum,
-        "loss_g": losses.GENERATOR[config.generator_loss].optimum,
+        "loss_d": lookup(losses.DISCRIMINATOR, config.discriminator_loss).optimum,
+        "loss_g": lookup(losses.GENERATOR, config.generator_loss).optimum,
     }
     return {name: value for name, value in optimum.items() if value is not None}
 
@@ -233,6 +250,30 @@ def num_minibatches(config: Config) -> int:
 def num_evaluations(config: Config) -> int:
     """G once and D twice per minibatch of a discriminator's update, D twice per unrolled one, and once for G's own."""
     return 3 * config.critic_steps + 1 + 2 * config.unrolled_steps
+
+
+def quantile(config: Config) -> Callable[[jax.Array], jax.Array]:
+    """The quantile function of each latent, f32[n] in (0, 1) -> f32[n]."""
+    return ndtri if config.latent == "normal" else lambda u: 2 * u - 1
+
+
+def optimal_output(config: Config) -> str:
+    """What the optimal discriminator outputs; empty for a loss whose optimum has no closed form here."""
+    if config.discriminator_loss == "double_sigmoid":
+        return "double_sigmoid"
+    return "probability" if config.discriminator_loss in ("log", "half_log") else ""
+
+
+def freeze(config: Config, player: str) -> tuple[Config, tuple[str, ...]]:
+    """The config in which player "d" or "g" rests, and the fields of the state that stay as they are."""
+    if player == "g":
+        return replace(config, learning_rate_g=0.0), ("params_g", "opt_state_g", "ema_params_g")
+    return replace(config, learning_rate_d=0.0), ("params_d", "opt_state_d")
+
+
+def presets() -> Mapping[str, Config]:
+    """The named configs."""
+    return PRESETS
 
 
 def preset(name: str) -> Config:
@@ -250,7 +291,7 @@ def _generator(config: Config) -> nets.Net:
     )  # fmt: skip
 
 
-def _optimizer(step: jax.Array, config: Config) -> optax.GradientTransformation:
+def _own_optimizer(step: jax.Array, config: Config) -> optax.GradientTransformation:
     return _critic.optimizer(config.learning_rate_g, config.beta1_g, config.beta2_g, step, config)
 
 
@@ -281,5 +322,7 @@ PRESETS: dict[str, Config] = {
 
 METHOD = Method(
     Config, init, step, sample,
-    loss_optimum=loss_optimum, num_minibatches=num_minibatches, num_evaluations=num_evaluations, preset=preset,
+    loss_optimum=loss_optimum, num_minibatches=num_minibatches, num_evaluations=num_evaluations,
+    num_classes=lambda config: config.num_classes, standardize=lambda config: config.standardize,
+    presets=presets, players=Players(discriminate, latents, generate, quantile, optimal_output, freeze),
 )  # fmt: skip

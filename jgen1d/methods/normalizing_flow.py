@@ -67,18 +67,18 @@ def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Arra
 
 def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
     """The exact log density, f32[n], of f32[n, dim] by the change of variables."""
-    return _log_prob(state.weights, x, config)
+    return _log_prob(state.eval_params, x, config)
 
 
 def forward(state: State, x: jax.Array, config: Config) -> tuple[jax.Array, jax.Array]:
     """Where the flow maps data f32[n, dim]: f32[n, dim], and the log determinant of its derivative, f32[n]."""
-    return _forward(state.weights, x, config)
+    return _forward(state.eval_params, x, config)
 
 
 def inverse(state: State, noise: jax.Array, config: Config) -> jax.Array:
     """The data f32[n, dim] that `forward` maps to f32[n, dim]."""
     y = noise.T
-    for params, layer in reversed(list(zip(state.weights, _layers(config), strict=True))):
+    for params, layer in reversed(list(zip(state.eval_params, _layers(config), strict=True))):
         y = layer.inverse(params, y)
     return y.T
 

@@ -128,7 +128,7 @@ def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | 
       Burda et al. 2016, Importance weighted autoencoders, equation 8; Veach & Guibas 1995, Optimally combining sampling
       techniques for Monte Carlo rendering, equation 9.
     """
-    params, condition = state.weights, check_condition(config, condition, len(x))
+    params, condition = state.eval_params, check_condition(config, condition, len(x))
     mean, std = _encode(params, x, config, condition)
 
     def log_weight(log_share: jax.Array, z: jax.Array) -> jax.Array:
@@ -162,7 +162,7 @@ def importance_weighted_bound(
     References:
       Burda et al. 2016, Importance weighted autoencoders, equation 8.
     """
-    params, condition = state.weights, check_condition(config, condition, len(x))
+    params, condition = state.eval_params, check_condition(config, condition, len(x))
     mean, std = _encode(params, x, config, condition)
     noise = jnp.transpose(jax.random.normal(key, (config.latent_dim, num_importance, len(x))), (1, 2, 0))
 
@@ -180,23 +180,23 @@ def elbo(key: Key, state: State, x: jax.Array, config: Config, condition: jax.Ar
       Kingma & Welling 2014, Auto-encoding variational Bayes, equation 10.
     """
     condition = check_condition(config, condition, len(x))
-    mean, std = _encode(state.weights, x, config, condition)
+    mean, std = _encode(state.eval_params, x, config, condition)
     z = mean + std * jax.random.normal(key, (config.latent_dim, len(x))).T
-    return _log_likelihood(state.weights, x, z, config, condition) - _kl(mean, std)
+    return _log_likelihood(state.eval_params, x, z, config, condition) - _kl(mean, std)
 
 
 def encode(
     state: State, x: jax.Array, config: Config, condition: jax.Array | None = None
 ) -> tuple[jax.Array, jax.Array]:
     """Mean and standard deviation, f32[n, latent_dim] each, of q(z|x) at f32[n, dim]."""
-    return _encode(state.weights, x, config, check_condition(config, condition, len(x)))
+    return _encode(state.eval_params, x, config, check_condition(config, condition, len(x)))
 
 
 def decode(
     state: State, z: jax.Array, config: Config, condition: jax.Array | None = None
 ) -> tuple[jax.Array, jax.Array]:
     """Mean and standard deviation, f32[n, dim] each, of p(x|z) at f32[n, latent_dim]."""
-    return _decode(state.weights, z, config, check_condition(config, condition, len(z)))
+    return _decode(state.eval_params, z, config, check_condition(config, condition, len(z)))
 
 
 def _nets(config: Config) -> dict[str, nets.Net]:
@@ -294,4 +294,7 @@ def num_evaluations(config: Config) -> int:
     return 1 + config.num_latents
 
 
-METHOD = Method(Config, init, step, sample, log_prob, num_evaluations=num_evaluations)
+METHOD = Method(
+    Config, init, step, sample, log_prob,
+    num_evaluations=num_evaluations, num_classes=lambda config: config.num_classes,
+)  # fmt: skip
