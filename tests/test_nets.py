@@ -20,7 +20,7 @@ ACTIVATIONS = {
     "tanh": np.tanh,
     "silu": lambda x: x / (1 + np.exp(-x)),
 }
-# The standard deviations of weights and of biases, and the kurtosis of the weights' distribution, as functions of the fan-in.
+# Standard deviations of weights and of biases, as functions of the fan-in.
 INITIALIZERS = {
     "he_normal": (lambda fan_in: math.sqrt(2 / fan_in), lambda fan_in: 0.0),
     "default": (lambda fan_in: math.sqrt(1 / (3 * fan_in)), lambda fan_in: math.sqrt(1 / (3 * fan_in))),

@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from jgen1d.core import unknown
 from jgen1d.nets.causal import masked_mlp, transformer
@@ -20,12 +20,8 @@ from jgen1d.nets.layers import (
     largest_singular_value,
 )
 
-
-class Builder(Protocol):
-    """Builds a network of given sizes; each builder has further options of its own."""
-
-    def __call__(self, in_dim: Size, out_dim: Size, widths: tuple[Size, ...], /, **options: Any) -> Net:
-        """Returns a network from f32[n, in_dim] to f32[n, out_dim] with hidden layers of `widths` units."""
+Builder = Callable[..., Net]
+"""`(in_dim, out_dim, widths, **options) -> Net`, with options of its own."""
 
 
 def _of_each_feature(build_causal: Callable[..., Net]) -> Builder:
