@@ -29,7 +29,7 @@ from jgen1d.cli import app as cli
 from jgen1d.engine import run as train
 from jgen1d.evaluation import theory
 from jgen1d.evaluation import trajectories as travel
-from jgen1d.maths import paths
+from jgen1d.maths import mcmc, paths
 from jgen1d.methods import diffusion, flow_matching
 from jgen1d.report import table as results
 
@@ -91,7 +91,7 @@ def _langevin(target: jgen1d.Target) -> np.ndarray:
         return theory.score(target, x, 1.0, LANGEVIN_NOISE, shift=shift, scale=scale)
 
     start = jnp.linspace(-3, 3, NUM_LINES)[:, None]
-    _, way = jax.jit(lambda x: paths.langevin(jax.random.key(0), score, x, LANGEVIN_STEP, LANGEVIN_STEPS))(start)
+    _, way = jax.jit(lambda x: mcmc.langevin(jax.random.key(0), score, x, LANGEVIN_STEP, LANGEVIN_STEPS))(start)
     return np.asarray(jnp.concatenate([start[None], way]))[:, :, 0]
 
 

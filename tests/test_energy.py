@@ -10,7 +10,7 @@ from scipy import stats
 
 import jgen1d
 from jgen1d.evaluation import theory
-from jgen1d.maths import paths
+from jgen1d.maths import mcmc
 from jgen1d.methods import _adam, energy
 
 SCALE = 2.0
@@ -106,8 +106,8 @@ def chains():
     """Langevin chains on N(0, s²) that have forgotten their start, and what their variance is divided by."""
     s, eta, n = 0.5, 0.3, 100_000
     start = jnp.zeros((n, 1))
-    unadjusted, _ = paths.langevin(jax.random.key(0), lambda x: -x / s**2, start, eta, 40)
-    adjusted, rate = paths.mala(jax.random.key(1), lambda x: -0.5 * jnp.sum(x**2, axis=1) / s**2, start, eta, 40)
+    unadjusted, _ = mcmc.langevin(jax.random.key(0), lambda x: -x / s**2, start, eta, 40)
+    adjusted, rate = mcmc.mala(jax.random.key(1), lambda x: -0.5 * jnp.sum(x**2, axis=1) / s**2, start, eta, 40)
     return s, eta, np.asarray(unadjusted)[:, 0], np.asarray(adjusted)[:, 0], float(rate)
 
 
@@ -121,7 +121,7 @@ def test_unadjusted_langevin_has_its_own_stationary_variance(chains):
 
 def test_unadjusted_langevin_approaches_it_at_the_rate_of_its_recursion():
     s, eta, n = 0.5, 0.3, 50_000
-    _, path = paths.langevin(jax.random.key(3), lambda x: -x / s**2, jnp.full((n, 1), 2.0), eta, 3)
+    _, path = mcmc.langevin(jax.random.key(3), lambda x: -x / s**2, jnp.full((n, 1), 2.0), eta, 3)
     shrink = 1 - eta / (2 * s**2)
     variance = eta * np.cumsum(shrink ** (2 * np.arange(3)))
     np.testing.assert_allclose(np.mean(path, axis=(1, 2)), 2 * shrink ** np.arange(1, 4), atol=5 * 0.6 / np.sqrt(n))

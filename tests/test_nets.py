@@ -1,4 +1,4 @@
-"""The networks against plain loops, numpy.linalg and the laws that their parameters are drawn from."""
+"""The networks against plain loops, numpy.linalg and the distributions that their parameters are drawn from."""
 
 import functools
 import itertools
@@ -20,7 +20,7 @@ ACTIVATIONS = {
     "tanh": np.tanh,
     "silu": lambda x: x / (1 + np.exp(-x)),
 }
-# The standard deviations of weights and of biases, and the kurtosis of the weights' law, as functions of the fan-in.
+# Standard deviations of weights and of biases, as functions of the fan-in.
 INITIALIZERS = {
     "he_normal": (lambda fan_in: math.sqrt(2 / fan_in), lambda fan_in: 0.0),
     "default": (lambda fan_in: math.sqrt(1 / (3 * fan_in)), lambda fan_in: math.sqrt(1 / (3 * fan_in))),
@@ -535,3 +535,60 @@ def test_a_padded_network_trains_as_the_unpadded_one(options):
 
     own, padded = jax.jit(lambda: [trained(width) for width in (5, nets.Padded(8, jnp.array(5)))])()
     np.testing.assert_allclose(own, padded, rtol=1e-5, atol=1e-6)
+
+
+# --- by name, or the user's own ------------------------------------------------------------------------------------
+
+CAUSAL = {"masked_mlp": {}, "transformer": {"embedding_dim": 8, "num_heads": 2}}
+
+
+def test_a_network_by_name_is_the_one_that_its_function_builds():
+    def drawn(net):
+        return net.init(jax.random.key(0))
+
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)), float)
+    ours, theirs = nets.build("mlp", 3, 6, (4,), activation="tanh"), nets.mlp(3, 6, (4,), activation="tanh")
+    np.testing.assert_array_equal(ours.apply(drawn(ours), x), theirs.apply(drawn(theirs), x))
+    for name, options in CAUSAL.items():
+        ours, theirs = nets.build(name, 3, 6, (4,), **options), getattr(nets, name)(3, 2, (4,), **options)
+        params = jax.tree.map(lambda leaf: leaf + 0.1, drawn(ours))
+        np.testing.assert_array_equal(ours.apply(params, x), theirs.apply(params, x))
+    assert nets.NETWORKS.keys() == {"mlp", *CAUSAL}
+
+
+def test_a_network_or_activation_of_the_users_own_is_returned_as_it_is():
+    own = nets.Net(lambda key: jnp.ones(1), lambda params, x: params[None] * x)
+    assert nets.build(own, 3, 6, (4,), activation="tanh") is own
+    assert hash(own) == hash(nets.Net(*own))
+    assert nets.activation(jnp.sin) is jnp.sin
+    assert nets.activation("tanh") is jnp.tanh
+
+
+def test_an_activation_of_the_users_own_is_applied():
+    by_name = nets.mlp(3, 2, (4,), activation="tanh")
+    own = nets.mlp(3, 2, (4,), activation=lambda x: 2 * jax.nn.sigmoid(2 * x) - 1)  # tanh by another route
+    params, x = by_name.init(jax.random.key(0)), jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)), float)
+    np.testing.assert_allclose(own.apply(params, x), by_name.apply(params, x), rtol=1e-5, atol=1e-6)
+
+
+def test_a_network_without_a_training_pass_trains_as_it_is_applied():
+    own = nets.Net(lambda key: jnp.ones(1), lambda params, x, *labels: params[None] * x + sum(labels))
+    out, seen = own.train(jnp.full(1, 3.0), jnp.ones((2, 1)))
+    assert out.tolist() == [[3.0], [3.0]]
+    assert seen == {}
+    out, _ = own.train(jnp.full(1, 3.0), jnp.ones((2, 1)), jnp.ones((2, 1)))
+    assert out.tolist() == [[4.0], [4.0]]
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    {
+        "network": (lambda: nets.build("mpl", 1, 1, ()), "no network 'mpl'; did you mean 'mlp'?.*transformer"),
+        "causal": (lambda: nets.build("masked_mlp", 2, 3, ()), "out_dim=3: a causal network needs a multiple of in_d"),
+        "activation": (lambda: nets.mlp(1, 1, (), activation="tahn"), "no activation 'tahn'; did you mean 'tanh'?"),
+    }.values(),
+)
+def test_wrong_names_and_sizes_are_one_clear_line(build, message):
+    with pytest.raises(ValueError, match=message) as error:
+        build()
+    assert "\n" not in str(error.value)

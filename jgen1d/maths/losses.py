@@ -1,8 +1,8 @@
 """Adversarial losses on arrays of logits, each with its optimum.
 
 `logits_real` and `logits_fake` are the discriminator's raw outputs on data and on generated samples, of any shape;
-never probabilities. With D(x) = sigmoid(logit), the optimal discriminator has logit log p(x) − log q(x), and every
-optimum below is the loss's value once q = p and the discriminator is optimal.
+never probabilities. With D(x) = sigmoid(logit), the optimal discriminator has the logit log p(x) − log q(x). Every
+optimum below is the value of the loss if q = p and the discriminator is optimal.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -63,15 +64,15 @@ def critic_loss_g(logits_fake: jax.Array) -> jax.Array:
 
 
 def double_sigmoid_loss_d(logits_real: jax.Array, logits_fake: jax.Array) -> jax.Array:
-    """`log_loss_d` of what is a probability already: a common bug, here to be studied; optimum 2·log 2 at D = 0.
+    """`log_loss_d` applied to probabilities, a common bug to be studied here; optimum 2·log 2 at D = 0.
 
-    For D = sigmoid(logit) in the place of a logit, the best D is clip(log(p/q), 0, 1).
+    With D = sigmoid(logit) in place of a logit, the best D is clip(log(p/q), 0, 1).
     """
     return log_loss_d(jax.nn.sigmoid(logits_real), jax.nn.sigmoid(logits_fake))
 
 
 def double_sigmoid_loss_g(logits_fake: jax.Array) -> jax.Array:
-    """`non_saturating_loss_g` of what is a probability already; optimum log 2 at D = 0."""
+    """`non_saturating_loss_g` applied to probabilities; optimum log 2 at D = 0."""
     return non_saturating_loss_g(jax.nn.sigmoid(logits_fake))
 
 
@@ -96,7 +97,12 @@ class DiscriminatorLoss(NamedTuple):
 
 
 class GeneratorLoss(NamedTuple):
-    """A generator's loss, `logits_fake -> f32[]`, and its value at the equilibrium; None if it has none."""
+    """A generator's loss.
+
+    Attributes:
+      loss: `logits_fake -> f32[]`.
+      optimum: its value at the equilibrium, or None if that is not unique.
+    """
 
     loss: Callable[[jax.Array], jax.Array]
     optimum: float | None = None
@@ -135,8 +141,7 @@ def check_opponents(discriminator: str | DiscriminatorLoss, generator: str | Gen
 def value_and_input_gradients(apply: Callable[[jax.Array], jax.Array], x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Each row's output and its gradient with respect to that row.
 
-    Forward mode, one pass per input feature: for the few features of this library cheaper to differentiate again than
-    reverse mode.
+    Forward mode, one pass per input feature: with few features it is cheaper to differentiate again than reverse mode.
 
     Args:
       apply: a map from f32[n, dim] to f32[n, 1] that treats its rows independently.
@@ -145,13 +150,15 @@ def value_and_input_gradients(apply: Callable[[jax.Array], jax.Array], x: jax.Ar
     Returns:
       The outputs, f32[n, 1], and the gradients, f32[n, dim].
     """
+    chex.assert_rank(x, 2, custom_message="value_and_input_gradients: x [n, dim]")
     values, derivative_along = jax.linearize(apply, x)
+    chex.assert_shape(values, (len(x), 1), custom_message="value_and_input_gradients: apply(x) [n, 1]")
     axes = [jnp.broadcast_to(row[None], x.shape) for row in jnp.eye(x.shape[1], dtype=x.dtype)]
     return values, jnp.concatenate([derivative_along(axis) for axis in axes], axis=1)
 
 
 def input_gradients(apply: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
-    """The gradients of `value_and_input_gradients` alone."""
+    """The gradients of `value_and_input_gradients`, f32[n, dim], without the outputs."""
     return value_and_input_gradients(apply, x)[1]
 
 
@@ -161,6 +168,7 @@ def zero_centred_penalty(gradients: jax.Array) -> jax.Array:
     Args:
       gradients: f32[n, dim], the discriminator's input gradients.
     """
+    chex.assert_rank(gradients, 2, custom_message="zero_centred_penalty: gradients [n, dim]")
     return 0.5 * jnp.mean(jnp.sum(gradients**2, axis=1))
 
 
@@ -170,5 +178,6 @@ def one_centred_penalty(gradients: jax.Array) -> jax.Array:
     Args:
       gradients: f32[n, dim], the critic's input gradients.
     """
+    chex.assert_rank(gradients, 2, custom_message="one_centred_penalty: gradients [n, dim]")
     norms = jnp.sqrt(jnp.sum(gradients**2, axis=1) + 1e-12)  # the root has no gradient at zero
     return jnp.mean((norms - 1.0) ** 2)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from jgen1d import nets
 from jgen1d.core import Info, Key, Method, PyTree, Trajectory, check_condition, pytree_dataclass, replace, static, traced
-from jgen1d.maths import paths
+from jgen1d.maths import integrate, paths
 from jgen1d.methods import _adam, _guidance, _samplers
 from jgen1d.methods._adam import State
 
@@ -147,7 +147,7 @@ def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | 
     times = _samplers.time_grid(path, config.spacing, config.num_likelihood_steps + 1)
     predict = _guided(state, config, condition, len(x))
     field, angles = _samplers.flow(lambda x, t: predict(x, t).v, path, times)
-    return paths.log_prob_by_flow(field, x, angles[::-1])
+    return integrate.log_prob_by_flow(field, x, angles[::-1])
 
 
 def estimate(state: State, x: jax.Array, t: jax.Array, config: Config, condition: jax.Array | None = None) -> Estimate:

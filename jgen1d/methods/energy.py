@@ -21,7 +21,7 @@ from jax.typing import ArrayLike
 
 from jgen1d import nets
 from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
-from jgen1d.maths import paths
+from jgen1d.maths import densities, integrate, mcmc
 from jgen1d.methods import _adam
 
 OBJECTIVES = ("noise_contrastive", "contrastive_divergence", "score_matching", "denoising_score_matching")
@@ -176,8 +176,8 @@ def walk(key: Key, params: PyTree, x: jax.Array, num_steps: int, config: Config)
     """Where chains of `config.sampler` that start at f32[n, dim] end, under the energy with these parameters."""
     log_density = functools.partial(_log_density, params, config)
     if config.sampler == "mala":
-        return paths.mala(key, log_density, x, config.step_size, num_steps)[0]
-    return paths.langevin(key, _score(log_density), x, config.step_size, num_steps)[0]
+        return mcmc.mala(key, log_density, x, config.step_size, num_steps)[0]
+    return mcmc.langevin(key, _score(log_density), x, config.step_size, num_steps)[0]
 
 
 def noise(key: Key, num_samples: int, config: Config) -> jax.Array:
@@ -217,7 +217,7 @@ def score_matching(log_density: Callable[[jax.Array], jax.Array], x: jax.Array) 
     References:
       Hyvärinen 2005, Estimation of non-normalized statistical models by score matching, equation 4.
     """
-    score, divergence = paths.divergence(_score(log_density), x)
+    score, divergence = integrate.divergence(_score(log_density), x)
     return jnp.mean(divergence + 0.5 * jnp.sum(score**2, axis=1))
 
 
@@ -251,7 +251,7 @@ def _log_ratio(params: PyTree, x: jax.Array, config: Config) -> jax.Array:
 
 
 def _log_noise(x: jax.Array, config: Config) -> jax.Array:
-    return paths.standard_normal_log_prob(x / config.noise_scale) - config.dim * jnp.log(config.noise_scale)
+    return densities.standard_normal_log_prob(x / config.noise_scale) - config.dim * jnp.log(config.noise_scale)
 
 
 def _log_density(params: PyTree, config: Config, x: jax.Array) -> jax.Array:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from jgen1d import nets
 from jgen1d.core import Info, Key, Method, PyTree, Trajectory, check_condition, pytree_dataclass, static, traced
-from jgen1d.maths import paths
+from jgen1d.maths import integrate, paths
 from jgen1d.methods import _adam, _guidance
 from jgen1d.methods._adam import State
 
@@ -32,7 +32,7 @@ class Config(_guidance.GuidedConfig):
         default=0.02, above=0, help="of the transport plan in 2-D, in units of the mean cost"
     )
     num_sinkhorn: int = static(default=50, at_least=1, help="iterations for the transport plan in 2-D")
-    integrator: str = static(default="heun", choices=paths.INTEGRATORS, help="of samples and likelihoods")
+    integrator: str = static(default="heun", choices=integrate.INTEGRATORS, help="of samples and likelihoods")
     num_integration_steps: int = static(default=50, at_least=1, help="from noise to data")
 
 
@@ -72,7 +72,7 @@ def transport(
     state: State, noise: jax.Array, config: Config, condition: jax.Array | None = None
 ) -> tuple[jax.Array, jax.Array]:
     """Where the learnt flow carries f32[n, dim]: the end, f32[n, dim], and the way, f32[steps, n, dim]."""
-    return paths.solve(_field(state, config, condition, len(noise)), noise, _times(config), config.integrator)
+    return integrate.solve(_field(state, config, condition, len(noise)), noise, _times(config), config.integrator)
 
 
 def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
@@ -81,7 +81,7 @@ def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | 
     It is that of the labels i32[n], with the config's guidance, or of all data.
     """
     field = _field(state, config, condition, len(x))
-    return paths.log_prob_by_flow(field, x, _times(config)[::-1], config.integrator)
+    return integrate.log_prob_by_flow(field, x, _times(config)[::-1], config.integrator)
 
 
 def velocity(state: State, x: jax.Array, t: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
@@ -101,7 +101,7 @@ def path_energy(state: State, noise: jax.Array, config: Config) -> jax.Array:
         v = field(y[0], t)
         return v, jnp.mean(jnp.sum(v**2, axis=1))
 
-    (_, energy), _ = paths.solve(with_energy, (noise, jnp.zeros(())), _times(config), config.integrator)
+    (_, energy), _ = integrate.solve(with_energy, (noise, jnp.zeros(())), _times(config), config.integrator)
     return energy
 
 
@@ -177,7 +177,7 @@ def _velocity(params: PyTree, x: jax.Array, t: jax.Array, config: Config, condit
     return linear * x + (d_alpha * sigma - d_sigma * alpha) / std * correction
 
 
-def _field(state: State, config: Config, condition: jax.Array | None, num_rows: int) -> paths.Field:
+def _field(state: State, config: Config, condition: jax.Array | None, num_rows: int) -> integrate.Field:
     """What samples and likelihoods follow."""
     if condition is not None:
         check_condition(config, condition, num_rows)

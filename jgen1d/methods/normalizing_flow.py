@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from jgen1d import nets
 from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
-from jgen1d.maths import bijections, paths
+from jgen1d.maths import bijections, densities
 from jgen1d.methods import _adam
 from jgen1d.methods._adam import State
 
@@ -86,7 +86,7 @@ def inverse(state: State, noise: jax.Array, config: Config) -> jax.Array:
 def _log_prob(params: PyTree, x: jax.Array, config: Config) -> jax.Array:
     noise, log_det = _forward(params, x, config)
     if config.base == "normal":
-        return paths.standard_normal_log_prob(noise) + log_det
+        return densities.standard_normal_log_prob(noise) + log_det
     return jnp.sum(jax.scipy.stats.logistic.logpdf(noise, scale=bijections.LOGISTIC_SCALE), axis=1) + log_det
 
 
