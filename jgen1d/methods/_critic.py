@@ -19,8 +19,8 @@ Player = tuple[PyTree, PyTree]
 
 def net(config: Config) -> nets.Net:
     """The discriminator's network, of `packing` points at a time."""
-    return nets.mlp(
-        config.dim * config.packing, 1, config.widths_d,
+    return nets.build(
+        config.network_d, config.dim * config.packing, 1, config.widths_d,
         activation=config.activation, initializer=config.initializer, num_classes=config.num_classes,
         spectral_norm=config.spectral_norm, minibatch_features=config.minibatch_features,
         maxout_pieces=config.maxout_pieces,
@@ -80,7 +80,7 @@ def update(
     def loss_of(params: PyTree) -> tuple[jax.Array, tuple[jax.Array, jax.Array, jax.Array]]:
         def logits_of(x: jax.Array) -> jax.Array:
             # Of both, x holds the real points and as many generated ones.
-            return net(config).apply(params, x, None if labels is None else jnp.tile(labels, len(x) // len(labels)))
+            return net(config)(params, x, None if labels is None else jnp.tile(labels, len(x) // len(labels)))
 
         penalty: jax.Array | float = 0.0
         if config.minibatch_features:  # each kind is a minibatch of its own

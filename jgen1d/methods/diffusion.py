@@ -7,13 +7,24 @@ Time is continuous, from data (t = 0) to noise (t = 1), and α² + σ² = 1 (Ho 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, PyTree, Trajectory, check_condition, pytree_dataclass, replace, static, traced
+from jgen1d.core import (
+    Info,
+    Key,
+    Method,
+    PyTree,
+    Trajectory,
+    check_condition,
+    pytree_dataclass,
+    replace,
+    static,
+    traced,
+)
 from jgen1d.maths import integrate, paths
 from jgen1d.methods import _adam, _guidance, _samplers
 from jgen1d.methods._adam import State
@@ -27,8 +38,9 @@ class Config(_guidance.GuidedConfig):
     """Hyper-parameters. The network is sized for standardised data."""
 
     learning_rate: float = traced(default=1e-2, at_least=0, help="Adam's step size")
+    network: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="of noisy data and their time's features")
     widths: tuple[int, ...] = static(default=(64, 64), at_least=1, help="units of the hidden layers")
-    activation: str = static(default="silu", choices=nets.ACTIVATIONS, help="of every hidden layer")
+    activation: Any = static(default="silu", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
     num_frequencies: int = static(default=4, at_least=1, help="of the time embedding")
     noise_schedule: str = static(default="cosine", choices=paths.SCHEDULES, help="how noise comes in over time")
     prediction: str = static(default="v", choices=PREDICTIONS, help="what the network outputs")
@@ -181,9 +193,10 @@ def _generate(
 
 def _net(config: Config) -> nets.Net:
     features = 2 * config.num_frequencies
-    return nets.mlp(
-        config.dim + features, config.dim, config.widths, activation=config.activation, num_classes=config.num_classes
-    )
+    return nets.build(
+        config.network, config.dim + features, config.dim, config.widths,
+        activation=config.activation, num_classes=config.num_classes,
+    )  # fmt: skip
 
 
 def _guided(
@@ -199,7 +212,7 @@ def _estimate(params: PyTree, x: jax.Array, t: jax.Array, config: Config, condit
     """Of standardised data, x has variance 1 at all times; the best prediction of v is 0 if they are normal."""
     path = paths.SCHEDULES[config.noise_schedule]
     alpha, sigma = path.alpha(t), path.sigma(t)
-    output = _net(config).apply(params, nets.with_time(x, t, config.num_frequencies), condition)
+    output = _net(config)(params, nets.with_time(x, t, config.num_frequencies), condition)
     match config.prediction:
         case "v":
             return Estimate(alpha * x - sigma * output, sigma * x + alpha * output, output)

@@ -40,8 +40,9 @@ NUM_NODES = {1: 4096, 2: 256}
 class Config(_adam.DescentConfig):
     """Hyper-parameters; scales and step sizes are in units of the training data, and sized for standardised data."""
 
+    network: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="the energy, up to the confining normal")
     widths: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of the hidden layers")
-    activation: str = static(default="tanh", choices=nets.ACTIVATIONS, help="of every hidden layer")
+    activation: Any = static(default="tanh", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
     objective: str = static(default="noise_contrastive", choices=OBJECTIVES, help="what training minimises")
     learning_rate: float = traced(default=8e-3, at_least=0, help="Adam's step size")
     noise_ratio: int = static(default=1, at_least=1, help="noise samples per data point (noise_contrastive)")
@@ -241,13 +242,13 @@ def denoising_score_matching(
 
 def _net(config: Config) -> nets.Net:
     # Biases from the start: in 1-D, without them, all units would bend at 0.
-    return nets.mlp(config.dim, 1, config.widths, activation=config.activation, initializer="default")
+    return nets.build(config.network, config.dim, 1, config.widths, activation=config.activation, initializer="default")
 
 
 def _log_ratio(params: PyTree, x: jax.Array, config: Config) -> jax.Array:
     """The network f, f32[n]: the log density minus the noise's, up to a constant."""
     bound = REACH * config.noise_scale
-    return _net(config).apply(params, jnp.clip(x, -bound, bound))[:, 0]
+    return _net(config)(params, jnp.clip(x, -bound, bound))[:, 0]
 
 
 def _log_noise(x: jax.Array, config: Config) -> jax.Array:

@@ -6,6 +6,9 @@ x_t = α(t)·data + σ(t)·noise runs from noise (t = 0) to data (t = 1); the fi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -21,8 +24,9 @@ class Config(_guidance.GuidedConfig):
     """Hyper-parameters. The field is sized for standardised data."""
 
     learning_rate: float = traced(default=1e-2, at_least=0, help="Adam's step size")
+    network: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="of points and their time's features")
     widths: tuple[int, ...] = static(default=(64, 64), at_least=1, help="units of the hidden layers")
-    activation: str = static(default="silu", choices=nets.ACTIVATIONS, help="of every hidden layer")
+    activation: Any = static(default="silu", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
     num_frequencies: int = static(default=4, at_least=1, help="of the time embedding")
     path: str = static(default="linear", choices=paths.FLOWS, help="between noise and data")
     coupling: str = static(
@@ -163,16 +167,17 @@ def _regress(
 
 def _net(config: Config) -> nets.Net:
     features = 2 * config.num_frequencies
-    return nets.mlp(
-        config.dim + features, config.dim, config.widths, activation=config.activation, num_classes=config.num_classes
-    )
+    return nets.build(
+        config.network, config.dim + features, config.dim, config.widths,
+        activation=config.activation, num_classes=config.num_classes,
+    )  # fmt: skip
 
 
 def _velocity(params: PyTree, x: jax.Array, t: jax.Array, config: Config, condition: jax.Array | None) -> jax.Array:
     """The field that is exact for data from N(0, I), plus a network whose input and best output have variance 1."""
     alpha, sigma, d_alpha, d_sigma = paths.FLOWS[config.path].rates(t)
     std = jnp.sqrt(alpha**2 + sigma**2)
-    correction = _net(config).apply(params, nets.with_time(x / std, t, config.num_frequencies), condition)
+    correction = _net(config)(params, nets.with_time(x / std, t, config.num_frequencies), condition)
     linear = (alpha * d_alpha + sigma * d_sigma) / std**2
     return linear * x + (d_alpha * sigma - d_sigma * alpha) / std * correction
 

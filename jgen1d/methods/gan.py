@@ -45,15 +45,15 @@ class Config:
         default="normal", choices=("normal", "uniform"), help="distribution of the latents: N(0, 1) or U(-1, 1)"
     )
     num_classes: int = static(default=0, at_least=0, help="classes of labelled data, the target's modes; 0: no labels")
+    network_g: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="the generator")
+    network_d: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="the discriminator")
     widths_g: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of the generator's hidden layers")
     widths_d: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of the discriminator's hidden layers")
-    activation: str = static(default="relu", choices=nets.ACTIVATIONS, help="of every hidden layer")
+    activation: Any = static(default="relu", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
     initializer: str = static(default="he_normal", choices=nets.INITIALIZERS, help="of the weight matrices")
     spectral_norm: bool = static(default=False, help="spectral normalisation of the discriminator")
     batch_norm: bool = static(default=False, help="batch normalisation of the generator's hidden layers")
-    maxout_pieces: int = static(
-        default=0, at_least=0, help="maxout pieces per hidden unit of D; 0: the activation"
-    )
+    maxout_pieces: int = static(default=0, at_least=0, help="maxout pieces per hidden unit of D; 0: the activation")
     generator_loss: Any = static(
         default="non_saturating", choices=losses.GENERATOR, own=losses.GeneratorLoss, selectable=True,
         help="the generator's loss",
@@ -190,13 +190,15 @@ def step(
         if config.unrolled_steps:
             params = _critic.unroll(key_unroll, opponent, real, fake, labels, state.step, config)
         return lookup(losses.GENERATOR, config.generator_loss).loss(
-            _critic.net(config).apply(params, _critic.pack(fake + noise, config), labels)
+            _critic.net(config)(params, _critic.pack(fake + noise, config), labels)
         )
 
     loss_g, gradient = jax.value_and_grad(loss_of)(fake)
     (gradients,) = pull_back(gradient)
     updates, opt_g = _own_optimizer(state.step, config).update(gradients, state.opt_state_g, state.params_g)
-    params_g = optax.apply_updates(state.params_g, updates) | seen
+    params_g = optax.apply_updates(state.params_g, updates)
+    if seen:
+        params_g |= seen
     ema_params_g = state.ema_params_g
     if config.ema_decay is not None:
         ema_params_g = optax.incremental_update(params_g, ema_params_g, 1 - config.ema_decay)
@@ -221,7 +223,7 @@ def latents(key: Key, num_samples: int, config: Config) -> jax.Array:
 def generate(state: State, z: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """What the generator, the averaged one where there is one, makes of latents f32[n, latent_dim]: f32[n, dim]."""
     params = state.params_g if config.ema_decay is None else state.ema_params_g
-    return _generator(config).apply(params, z, check_condition(config, condition, len(z)))
+    return _generator(config)(params, z, check_condition(config, condition, len(z)))
 
 
 def discriminate(state: State, x: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
@@ -230,7 +232,7 @@ def discriminate(state: State, x: jax.Array, config: Config, condition: jax.Arra
     With minibatch features the rows are one minibatch.
     """
     labels = check_condition(config, condition, len(x))
-    return _critic.net(config).apply(state.params_d, jnp.tile(x, (1, config.packing)), labels)[:, 0]
+    return _critic.net(config)(state.params_d, jnp.tile(x, (1, config.packing)), labels)[:, 0]
 
 
 def loss_optimum(config: Config) -> dict[str, float]:
@@ -284,8 +286,8 @@ def preset(name: str) -> Config:
 
 
 def _generator(config: Config) -> nets.Net:
-    return nets.mlp(
-        config.latent_dim, config.dim, config.widths_g,
+    return nets.build(
+        config.network_g, config.latent_dim, config.dim, config.widths_g,
         activation=config.activation, initializer=config.initializer, num_classes=config.num_classes,
         batch_norm=config.batch_norm,
     )  # fmt: skip

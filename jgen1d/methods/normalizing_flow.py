@@ -8,7 +8,7 @@ one half of the dimensions by such a map, and then by one whose parameters are a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +37,9 @@ class Config(_adam.DescentConfig):
     num_couplings: int = static(default=2, at_least=2, help="from dim 2 on; they move either half in turn")
     num_bins_coupling: int = static(default=16, at_least=1, help="of a coupling's spline, or its number of logistics")
     widths: tuple[int, ...] = static(default=(64, 64), at_least=1, help="units of the couplings' hidden layers")
-    activation: str = static(default="silu", choices=nets.ACTIVATIONS, help="of the couplings' hidden layers")
+    activation: Any = static(
+        default="silu", choices=nets.ACTIVATIONS, own=Callable, help="of the couplings' hidden layers"
+    )
 
 
 def init(key: Key, config: Config) -> State:

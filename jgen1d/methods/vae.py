@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -34,8 +35,14 @@ class Config(_adam.DescentConfig):
 
     latent_dim: int = static(default=1, at_least=1, help="dimension of the latents")
     num_classes: int = static(default=0, at_least=0, help="classes of labelled data, the target's modes; 0: no labels")
+    encoder: Any = static(
+        default="mlp", choices=("mlp",), own=nets.Net, help="from data to the latents' moments"
+    )
+    decoder: Any = static(
+        default="mlp", choices=("mlp",), own=nets.Net, help="from latents to the data's moments"
+    )
     widths: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of every network's hidden layers")
-    activation: str = static(default="tanh", choices=nets.ACTIVATIONS, help="of every hidden layer")
+    activation: Any = static(default="tanh", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
     decoder_variance: str = static(
         default="network", choices=("fixed", "global", "network"), help="given, learnt per dimension, or one per latent"
     )
@@ -202,21 +209,21 @@ def decode(
 def _nets(config: Config) -> dict[str, nets.Net]:
     outputs = 2 * config.dim if config.decoder_variance == "network" else config.dim
     options: dict[str, Any] = {"activation": config.activation, "num_classes": config.num_classes}
-    encoder = nets.mlp(config.dim, config.latent_dim, config.widths, **options)
-    decoder = nets.mlp(config.latent_dim, outputs, config.widths, **options)
+    encoder = nets.build(config.encoder, config.dim, config.latent_dim, config.widths, **options)
+    decoder = nets.build(config.decoder, config.latent_dim, outputs, config.widths, **options)
     return {"encoder_mean": encoder, "encoder_std": encoder, "decoder": decoder}
 
 
 def _encode(params: PyTree, x: jax.Array, config: Config, condition: jax.Array | None) -> tuple[jax.Array, jax.Array]:
     parts = _nets(config)
-    raw = parts["encoder_std"].apply(params["encoder_std"], x, condition)
-    mean = parts["encoder_mean"].apply(params["encoder_mean"], x, condition)
+    raw = parts["encoder_std"](params["encoder_std"], x, condition)
+    mean = parts["encoder_mean"](params["encoder_mean"], x, condition)
     # At most linear in the network, so never infinite, and 1, as in the prior, where the network's output is 0.
     return mean, jax.nn.softplus(jnp.maximum(raw, -12)) / LOG_2
 
 
 def _decode(params: PyTree, z: jax.Array, config: Config, condition: jax.Array | None) -> tuple[jax.Array, jax.Array]:
-    output = _nets(config)["decoder"].apply(params["decoder"], z, condition)
+    output = _nets(config)["decoder"](params["decoder"], z, condition)
     mean, raw = output[:, : config.dim], output[:, config.dim :]
     if config.decoder_variance == "fixed":
         return mean, jnp.full_like(mean, config.decoder_std)

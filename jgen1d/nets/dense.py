@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jgen1d.nets import layers
-from jgen1d.nets.layers import INITIALIZERS, Activation, Layers, Net, Padded, Size, mask, skip_absent
+from jgen1d.nets.layers import INITIALIZERS, Activation, CannotPad, Layers, Net, Padded, Size, mask, skip_absent
 
 CLOSENESS_DIM = 3
 """Dimensions of the spaces in which minibatch discrimination measures distances."""
@@ -84,7 +84,7 @@ class _MLP(Layers):
         """What labels i32[n] add to the first layer's input, f32[units, n]: their one-hot vectors times weights."""
         units = (*self.widths, self.out_dim)[0]
         if isinstance(units, Padded) and units.optional:
-            raise TypeError("num_classes needs a first layer that all lanes have")
+            raise CannotPad("num_classes needs a first layer that all lanes have")
         kernel = self.kernel("class", self.num_classes, units)
         return 0.0 if condition is None else kernel.T @ jax.nn.one_hot(condition, self.num_classes, axis=0)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -92,24 +92,30 @@ class Net(NamedTuple):
     apply: Callable[..., jax.Array]
     apply_in_training: Callable[..., tuple[jax.Array, PyTree]] | None = None
 
+    def __call__(self, params: PyTree, x: jax.Array, condition: jax.Array | None = None) -> jax.Array:
+        """The output, f32[n, out_dim]; a network without classes is never passed labels."""
+        return self.apply(params, x, *(() if condition is None else (condition,)))
+
     def train(self, params: PyTree, x: jax.Array, condition: jax.Array | None = None) -> tuple[jax.Array, PyTree]:
         """The output in training, and what training adds to the parameters.
 
         With batch normalisation, the rows are normalised by their own moments, and `params | seen` holds the updated
         running moments that `apply` uses. Without it, the output is that of `apply`, and `seen` is empty.
         """
-        labels = () if condition is None else (condition,)
         if self.apply_in_training is None:
-            return self.apply(params, x, *labels), {}
-        return self.apply_in_training(params, x, *labels)
+            return self(params, x, condition), {}
+        return self.apply_in_training(params, x, *(() if condition is None else (condition,)))
+
+
+class CannotPad(TypeError):
+    """A method calculates with a size that differs between the lanes of one program."""
 
 
 class Padded:
     """A size that differs between the lanes of one program; `sweep` puts it in place of an int.
 
     As an index, for instance in a shape, it is the largest of these sizes; a network ignores all units after the first
-    `active`. It supports no arithmetic: a method that calculates with it gets a TypeError, and its lanes get programs
-    of their own.
+    `active`. Arithmetic and comparisons raise `CannotPad`, and such a method's lanes get programs of their own.
 
     Attributes:
       size: the size of the arrays.
@@ -123,15 +129,20 @@ class Padded:
     def __index__(self) -> int:
         return self.size
 
-    def __float__(self) -> float:
-        raise TypeError("a padded size is not a number")  # without this, math.sqrt takes __index__
-
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Padded):
-            raise TypeError("a padded size cannot be compared with a number")
+            raise CannotPad("a padded size cannot be compared with a number")
         return self is other
 
     __hash__ = object.__hash__  # JAX and Flax use it as part of a program's cache key
+
+    def _refuse(self, *_: object) -> Any:
+        raise CannotPad("a padded size is not a number")
+
+    __int__ = __float__ = __bool__ = __array__ = __jax_array__ = __neg__ = __abs__ = _refuse
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __pow__ = __rpow__ = _refuse
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = _refuse
 
 
 Size = int | Padded
