@@ -275,3 +275,19 @@ def test_best_discriminator_of_the_double_sigmoid_is_the_clipped_log_ratio():
         losses.double_sigmoid_loss_d(logit, logit), np.logaddexp(0, -probability) + np.logaddexp(0, probability), 1e-6
     )
     np.testing.assert_allclose(losses.double_sigmoid_loss_g(logit), np.logaddexp(0, -probability), 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("compute", "message"),
+    [
+        (lambda: losses.zero_centred_penalty(jnp.ones(3)), r"zero_centred_penalty: gradients \[n, dim\]"),
+        (lambda: losses.one_centred_penalty(jnp.ones((2, 3, 1))), r"one_centred_penalty: gradients \[n, dim\]"),
+        (lambda: losses.input_gradients(jnp.sin, jnp.ones(3)), r"x \[n, dim\]"),
+        (lambda: losses.input_gradients(jnp.sin, jnp.ones((3, 2))), r"apply\(x\) \[n, 1\]"),
+    ],
+)
+def test_wrong_shapes_are_refused_in_one_line(compute, message):
+    for call in (compute, jax.jit(compute)):
+        with pytest.raises(AssertionError, match=message) as error:
+            call()
+        assert "\n" not in str(error.value)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -586,3 +587,83 @@ def test_one_sample_that_is_not_finite_shows_in_what_the_verdict_reads(name):
     values = evaluate(name, sets)
     for metric in ("w1", "w1_over_std", "std_ratio"):
         assert not np.isfinite(values[metric]).any(), metric
+
+
+# --- the table of metrics -------------------------------------------------------------------------------------------
+
+
+def test_a_new_metric_is_one_entry(monkeypatch):
+    samples, target = jnp.asarray(perfect("normal")[0][0], dtype=float), target_of("normal")
+    spread = metrics.Metric(
+        "range", lambda s: jnp.max(s.samples) - jnp.min(s.samples), lambda target: target.dim == 1, in_history=True
+    )
+    monkeypatch.setitem(metrics.METRICS, "range", spread)
+    for compute in (metrics.evaluate, metrics.curves):
+        assert compute(samples, target, reference_of("normal"))["range"] == pytest.approx(np.ptp(samples))
+    planar = jnp.asarray(perfect("disk")[0][0], dtype=float)
+    assert "range" not in metrics.curves(planar, target_of("disk"), reference_of("disk"))
+
+
+def test_a_run_has_the_metrics_that_its_model_gives_material_for():
+    kinds = {name: metric.needs for name, metric in metrics.METRICS.items()}
+    of_samples = {name for name, needs in kinds.items() if needs is metrics.Samples}
+    assert perfect("mixture")[1].keys() == of_samples
+    log_p = jnp.array([0.5, 1.0, 1.5])
+    assert metrics.evaluate_density(log_p, log_p - 0.25, target_of("normal")) == {"kl": 0.25}
+    assert kinds.keys() - of_samples == {"kl", "class_w1_over_floor", "class_accuracy"}
+
+
+def test_curves_are_the_metrics_of_the_same_name():
+    samples = jnp.asarray(wrong("ring")[0][0], dtype=float)
+    cheap = metrics.curves(samples, target_of("ring"), reference_of("ring"))
+    assert list(cheap) == ["w1", "w1_over_std", "std_ratio"]
+    for name, value in cheap.items():
+        assert value == pytest.approx(wrong("ring")[1][name][0], rel=1e-5), name
+
+
+def test_titles_are_one_line_each_and_differ():
+    titles = [metric.title for metric in metrics.METRICS.values()]
+    assert len(set(titles)) == len(titles)
+    assert all(title and title.isprintable() for title in titles)
+
+
+# --- shapes ---------------------------------------------------------------------------------------------------------
+
+LINE, PLANE = jnp.zeros((8, 1)), jnp.zeros((8, 2))
+RING = jax.tree.map(jnp.asarray, TARGETS["ring"].modes)
+WRONG_SHAPES = {
+    "w1 of 2-D samples to 1-D points": (lambda: metrics.w1(PLANE, jnp.zeros((1, 8 * 32))), "points"),
+    "energy of 2-D samples to 1-D points": (lambda: metrics.energy(PLANE, jnp.zeros((1, 64))), "points"),
+    "ks of 2-D samples": (lambda: metrics.ks(PLANE, target_of("normal")), r"ks: samples \[n, 1\]"),
+    "js of 2-D samples": (lambda: metrics.js(PLANE, target_of("normal")), r"js: samples \[n, 1\]"),
+    "kl of a row and a column": (lambda: metrics.kl(jnp.zeros(8), LINE), "log_p and log_q"),
+    "kl of columns": (lambda: metrics.kl(LINE, LINE), r"log_p \[n\]"),
+    "mass of 1-D samples in 2-D modes": (lambda: metrics.mode_mass(LINE, RING), "of the modes' dim"),
+    "1-D samples that hit 2-D modes": (lambda: metrics.hit(LINE, RING), "of the modes' dim"),
+    "one mass for all modes": (lambda: metrics.covered(jnp.ones(1), RING), r"covered: mass and weights \[k\]"),
+    "tv of one mass": (lambda: metrics.mode_tv(jnp.ones(1), RING), "mode_tv: mass"),
+    "reverse kl of one mass": (lambda: metrics.reverse_kl(jnp.ones(1), RING), "reverse_kl: mass"),
+}
+
+
+@pytest.mark.parametrize("mistake", WRONG_SHAPES)
+def test_shapes_that_would_broadcast_are_refused_in_one_line(mistake):
+    compute, message = WRONG_SHAPES[mistake]
+    for call in (compute, jax.jit(compute)):
+        with pytest.raises(AssertionError, match=message) as error:
+            call()
+        assert "\n" not in str(error.value)
+
+
+def test_checks_of_shapes_leave_no_trace_in_a_program():
+    def program():
+        return str(
+            jax.make_jaxpr(metrics.evaluate)(PLANE, target_of("ring"), metrics.Reference(jnp.zeros((32, 32)), 1.0))
+        )
+
+    checked = program()
+    chex.disable_asserts()
+    try:
+        assert program() == checked
+    finally:
+        chex.enable_asserts()
