@@ -26,8 +26,8 @@ def log_normal(x, mean, std):
     return -0.5 * ((x - mean) / std) ** 2 - jnp.log(std) - 0.5 * math.log(2 * math.pi)
 
 
-def on_grid(law):
-    return stats.norm.logpdf(GRID, *law)
+def on_grid(distribution):
+    return stats.norm.logpdf(GRID, *distribution)
 
 
 def by_quadrature(integrand, low=-14.0, high=14.0):
@@ -125,13 +125,13 @@ def test_kl_of_normals(p, q):
     np.testing.assert_allclose(value, closed_form, rtol=1e-4, atol=1e-6)
 
 
-def test_divergences_of_equal_laws_are_zero():
+def test_divergences_of_equal_distributions_are_zero():
     log_p = on_grid(P)
     assert js(log_p, log_p, GRID) == pytest.approx(0.0, abs=1e-6)
     assert kl(log_p, log_p, GRID) == 0.0
 
 
-def test_divergences_of_uniform_laws():
+def test_divergences_of_uniform_distributions():
     def uniform(low, high):
         return stats.uniform(low, high - low).logpdf(GRID)
 
@@ -173,9 +173,12 @@ def test_loss_of_the_optimal_discriminator_by_quadrature():
 
 
 def test_library_losses_at_the_optimal_logit():
-    # 20,000 equally likely quantiles stand for each law: the mean over them errs by about log n / n = 5e-4.
+    # 20,000 equally likely quantiles stand for each distribution: the mean over them errs by about log n / n = 5e-4.
     u = ((np.arange(20_000) + 0.5) / 20_000)[:, None]
-    logits = [stats.norm.logpdf(x, *P) - stats.norm.logpdf(x, *Q) for x in (stats.norm.ppf(u, *law) for law in (P, Q))]
+    logits = [
+        stats.norm.logpdf(x, *P) - stats.norm.logpdf(x, *Q)
+        for x in (stats.norm.ppf(u, *distribution) for distribution in (P, Q))
+    ]
     divergence = js_by_quadrature(P, Q)
     assert jax.jit(losses.log_loss_d)(*logits) == pytest.approx(2 * LOG_2 - 2 * divergence, abs=1e-3)
     assert jax.jit(losses.half_log_loss_d)(*logits) == pytest.approx(LOG_2 - divergence, abs=1e-3)
