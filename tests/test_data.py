@@ -1,4 +1,4 @@
-"""What `data.read` takes, and the one line it answers with to whatever it does not take."""
+"""What `data.read` accepts, and its one-line errors for everything else."""
 
 import gzip
 import io
@@ -64,7 +64,7 @@ def test_a_column_becomes_a_target(tmp_path, name, column):
         ("1,2\n3,4\n", "1", [2, 4], "file"),
         ("1,a\n2,b\n", 0, [2], None),  # "a" makes the first row a header, and leaves one value.
         ("0,1,y\n5,6,7\n8,9,1\n", "1", [6, 9], "1"),
-        ("1,0,y\n5,6,7\n8,9,1\n", "1", [5, 8], "1"),  # A name goes before an index.
+        ("1,0,y\n5,6,7\n8,9,1\n", "1", [5, 8], "1"),  # a name takes precedence over an index
         ("1,0,y\n5,6,7\n8,9,1\n", 1, [6, 9], "0"),
         ("x,x\n1,2\n3,4\n", 1, [2, 4], "x"),
         (",x\n0,2\n1,4\n", "", [0, 1], "file"),
@@ -474,7 +474,7 @@ def test_memory_is_bounded_for_zip_bombs(tmp_path, start):
 
 
 def measure(path):
-    """The error's message, and the most bytes that were allocated at a time."""
+    """The error's message, and the peak of allocated bytes."""
     tracemalloc.start()
     try:
         return error(path), tracemalloc.get_traced_memory()[1]

@@ -185,7 +185,7 @@ def test_reference_in_2d_holds_the_projections_on_directions_over_half_a_turn():
     for direction, projected in list(zip(numpy_directions(2), np.asarray(points, np.float64), strict=True))[3::16]:
         distribution = mixture_ppf(weights, centers @ direction, scales, FINE[::50])
         distances.append(stats.wasserstein_distance(projected, distribution))
-    # A sample itself, of four times as many points: twice as near in the mean over directions.
+    # The reference is itself a sample, of four times as many points: its error is half as large.
     assert np.mean(distances) < 2 * float(floor) / 2
 
 
@@ -238,7 +238,7 @@ def test_sliced_w1_of_a_far_shift_is_its_mean_projection():
     sets = perfect("ring")[0] + 30 * np.array([math.cos(0.3), math.sin(0.3)])
     mean_projection = np.abs(numpy_directions(2) @ [math.cos(0.3), math.sin(0.3)]).mean()
     assert mean_projection == pytest.approx(2 / math.pi, rel=2e-3)  # 32 directions stand for all
-    # Only along the two directions that are all but orthogonal does the shape matter, and the sample's own mean by 0.1.
+    # The shape matters only along the two nearly orthogonal directions, and the sample's own mean by 0.1.
     np.testing.assert_allclose(evaluate("ring", sets)["w1"], 30 * mean_projection, rtol=5e-3)
 
 
@@ -343,7 +343,7 @@ def histogram_js(samples, distribution, edges):
 @each_1d
 def test_js_against_scipy_on_a_histogram(name):
     edges = np.linspace(*DISTRIBUTIONS[name].ppf(np.array([1e-3, 1 - 1e-3])), 101)
-    # Not where a sample is so near an edge that rounding decides on its bin.
+    # Skips samples so near an edge that rounding decides on their bin.
     clear = [(x, v) for x, v in some(name, 6) if np.abs(x - edges).min() > 1e-5]
     assert len(clear) >= 6
     for samples, values in clear:
@@ -426,7 +426,7 @@ def test_moments(name):
 
 
 def mode_metrics(samples, modes):
-    """All of them by plain loops."""
+    """All metrics of modes, by plain loops."""
     weights, centers, scales = modes
     count, hit = np.zeros(len(weights)), np.zeros(len(weights), bool)
     for x in samples:
@@ -508,7 +508,7 @@ def test_half_collapsed_sampler():
     assert values["reverse_kl"] == pytest.approx(LOG_2, rel=1e-6)
     share = metrics.expected_high_quality(1)
     assert values["mode_tv"] == pytest.approx(1 - share / 2, rel=1e-5)
-    # All that belongs to the mode at 6 comes from 4 units away.
+    # All mass of the mode at 6 comes from 4 units away.
     assert values["w1"] == pytest.approx(2, rel=0.03)
 
 

@@ -220,7 +220,7 @@ def test_largest_singular_value_of_a_random_matrix(seed):
 
 @pytest.mark.parametrize("second", [0.9, 0.97, 0.99, 0.995, 0.999, 1.0])
 def test_largest_singular_value_is_never_too_large_and_hardly_too_small(second):
-    """With the ratio r of the first two, the estimate is too small by a share of at most r^256·(1 − r²)/2, or 1.5e-3."""
+    """For a ratio r of the first two, the estimate is too small by a share of at most r^256·(1 − r²)/2: 1.5e-3."""
     for seed in range(5):
         kernel = with_singular_values(np.array([1, second, second, 0.3, 0.2, 0.1]), (6, 9), seed)
         value = float(largest(kernel))
