@@ -203,7 +203,7 @@ def divergence(method: Method, run: Run, target: Target, config: Config, num_poi
     else:
         points = target.sample(jax.random.fold_in(run.key_eval, 0), num_points)
     log_q = log_prob(method, run.state, points, target, config, *units(target, standardize))
-    return {"kl": metrics_lib.kl(target.log_prob(points), log_q)}
+    return metrics_lib.evaluate_density(target.log_prob(points), log_q, target)
 
 
 @dataclasses.dataclass(frozen=True)
