@@ -14,7 +14,7 @@ import jax
 from absl import flags
 
 import jgen1d
-from jgen1d.cli import app as cli
+from jgen1d import cli
 from jgen1d.core import unknown
 from jgen1d.engine import block as engine
 from jgen1d.methods import gan

@@ -25,7 +25,7 @@ from absl import flags
 
 import jgen1d
 from jgen1d import nets
-from jgen1d.cli import app as cli
+from jgen1d import cli
 from jgen1d.engine import run as train
 
 BATCH_SIZE = 256

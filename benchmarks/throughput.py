@@ -41,7 +41,7 @@ from absl import flags
 from benchmarks import contenders, report, yardstick
 from benchmarks.contenders import BATCH_SIZE, CONTENDERS
 from benchmarks.turns import FEW_ROUNDS, Cell, choose
-from jgen1d.cli import app as cli
+from jgen1d import cli
 from jgen1d.core import replace, unknown
 from jgen1d.methods import gan
 
@@ -74,7 +74,7 @@ def main() -> None:
     lanes = _counts(["1", "2"] if quick and not _LANES.present else _LANES.value)
     sizes = _known("sizes", ["textbook"] if quick and not _SIZES.present else _SIZES.value, SIZES)
     names = _known("contenders", _CONTENDERS.value, CONTENDERS)
-    workdir = cli.workdir(_WORKDIR.value, "throughput", _OVERWRITE.value)
+    workdir = cli.choose_workdir("throughput")
     versions = [f"jax {jax.__version__}"]
     if any(CONTENDERS[name].is_torch for name in names):
         try:
