@@ -113,9 +113,7 @@ def curves(task: Task, run: Any, reference: metrics.Reference, call: Callable = 
     return call(metrics.curves, samples, task.target, reference)
 
 
-def evaluate(
-    task: Task, run: Any, num_samples: int, call: Callable = directly, example: Task | None = None
-) -> Info:
+def evaluate(task: Task, run: Any, num_samples: int, call: Callable = directly, example: Task | None = None) -> Info:
     """The final metrics, from `num_samples` samples.
 
     Args:

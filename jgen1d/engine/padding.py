@@ -15,9 +15,18 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jgen1d.core import Config, InitFn, PyTree, condition_keyword, format_value, lookup, pytree_dataclass, replace
+from jgen1d.core import (
+    Config,
+    InitFn,
+    PyTree,
+    condition_keyword,
+    format_value,
+    lookup,
+    pytree_dataclass,
+    replace,
+    static,
+)
 from jgen1d.core import sizes as sizes_of
-from jgen1d.core import static
 from jgen1d.engine.task import Task
 from jgen1d.nets import CannotPad, Padded
 
@@ -131,7 +140,9 @@ class Cover(NamedTuple):
             return (*own, *[0] * (len(size) - len(own))) if type(size) is tuple else own
 
         own = variant(config)
-        depths = {name: {len(one[name]) for one in self.variants} for name, s in self.padded.items() if type(s) is tuple}
+        depths = {
+            name: {len(one[name]) for one in self.variants} for name, s in self.padded.items() if type(s) is tuple
+        }
         shallow = tuple(name for name, found in depths.items() if found != {len(self.padded[name])})
         actives = {name: np.array(active(own[name], size)) for name, size in self.padded.items()}
         return Padding(replace(config, **self.padded), actives, shallow)

@@ -72,7 +72,9 @@ class Plan(NamedTuple):
         """The reasons, then one line for each program."""
         lines = list(self.reasons)
         for number, group in enumerate(self.groups, 1):
-            shape = ", ".join(f"{n} {s if isinstance(s, AnyOf) else format_value(s)}" for n, s in group.cover.sizes.items())
+            shape = ", ".join(
+                f"{n} {s if isinstance(s, AnyOf) else format_value(s)}" for n, s in group.cover.sizes.items()
+            )
             num_variants = len(group.cover.variants)
             padded = f" (for {num_variants} variants)" if num_variants > 1 else ""
             lines.append(
@@ -137,7 +139,9 @@ def plan(
             seconds = model.seconds(cover.sizes, sum(counts[part]), part.stop - part.start)
             groups.append(Group(list(by_form.values()), cover, limit, *seconds))
         if len(variants) > 1:
-            totals = [sum(_part_seconds(variants, counts, p, model) for p in some) for some in (parts, separate, together)]
+            totals = [
+                sum(_part_seconds(variants, counts, p, model) for p in some) for some in (parts, separate, together)
+            ]
             reasons.append(
                 "{} variants of networks and losses in {}: about {:.0f} s; {:.0f} s with a program for each, {:.0f} s "
                 "with one for all".format(len(variants), _programs(len(parts)), *totals)

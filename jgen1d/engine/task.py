@@ -88,5 +88,3 @@ def check_eval_every(num_steps: int, eval_every: int | None) -> int:
     if eval_every < 1 or num_steps % eval_every:
         raise ValueError(f"eval_every={eval_every}: must divide num_steps={num_steps}")
     return eval_every
-
-

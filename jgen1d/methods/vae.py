@@ -35,12 +35,8 @@ class Config(_adam.DescentConfig):
 
     latent_dim: int = static(default=1, at_least=1, help="dimension of the latents")
     num_classes: int = static(default=0, at_least=0, help="classes of labelled data, the target's modes; 0: no labels")
-    encoder: Any = static(
-        default="mlp", choices=("mlp",), own=nets.Net, help="from data to the latents' moments"
-    )
-    decoder: Any = static(
-        default="mlp", choices=("mlp",), own=nets.Net, help="from latents to the data's moments"
-    )
+    encoder: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="from data to the latents' moments")
+    decoder: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="from latents to the data's moments")
     widths: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of every network's hidden layers")
     activation: Any = static(default="tanh", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
     decoder_variance: str = static(
