@@ -168,7 +168,7 @@ def test_initial_weights_have_mean_zero_and_their_standard_deviation(name):
                 np.testing.assert_array_equal(values, 0)
                 continue
             assert abs(values.mean()) < 4 * std / math.sqrt(values.size)
-            # No law here has heavier tails than the normal, whose sample std has an error of σ/√2n.
+            # No distribution here has heavier tails than the normal, whose sample std has an error of σ/√2n.
             assert values.std() == pytest.approx(std, abs=4 * std / math.sqrt(2 * values.size))
 
 
@@ -220,7 +220,7 @@ def test_largest_singular_value_of_a_random_matrix(seed):
 
 @pytest.mark.parametrize("second", [0.9, 0.97, 0.99, 0.995, 0.999, 1.0])
 def test_largest_singular_value_is_never_too_large_and_hardly_too_small(second):
-    """With the ratio r of the first two, the estimate is short by at most r^256·(1 − r²)/2 of a like share: 1.5e-3."""
+    """For a ratio r of the first two, the estimate is too small by a share of at most r^256·(1 − r²)/2: 1.5e-3."""
     for seed in range(5):
         kernel = with_singular_values(np.array([1, second, second, 0.3, 0.2, 0.1]), (6, 9), seed)
         value = float(largest(kernel))
@@ -236,7 +236,7 @@ def test_a_network_with_spectral_norm_is_1_lipschitz(activation):
         apply = network(activation=activation, spectral_norm=spectral_norm).apply
         moved = np.linalg.norm(np.asarray(apply(params, x) - apply(params, y), np.float64), axis=1)
         slopes[name] = np.max(moved / np.linalg.norm(x - y, axis=1))
-    assert slopes["normalised"] < 1 + 3 * 2e-3  # three layers, each divided by hardly too little
+    assert slopes["normalised"] < 1 + 3 * 2e-3  # three layers, each divided by slightly too little
     assert slopes["plain"] > 10
 
 
@@ -256,7 +256,9 @@ def test_a_network_with_spectral_norm_ignores_the_scale_of_its_weights():
     }
     np.testing.assert_allclose(net.apply(params, rows(6)), net.apply(scaled, rows(6)), rtol=1e-4, atol=1e-5)
     gradient = jax.jit(jax.grad(lambda params: jnp.sum(net.apply(params, rows(6)) ** 2)))(params)
-    for (along, _), (kernel, _) in zip(layers(gradient), layers(params), strict=True):  # so no gradient is along them
+    for (along, _), (kernel, _) in zip(
+        layers(gradient), layers(params), strict=True
+    ):  # so no gradient has a component along them
         assert abs(np.sum(along * kernel)) < 1e-4 * np.linalg.norm(along) * np.linalg.norm(kernel)
 
 
@@ -271,7 +273,7 @@ INPUTS = np.random.default_rng(0).normal(size=(16, LARGEST[0])).astype(np.float3
 
 
 def active_sizes():
-    """Of each lane, as one array per size: 0 for a layer that the lane does not have."""
+    """The lanes' sizes, one array per size; 0 for a layer that a lane does not have."""
     own = [(i, o, (*widths, 0, 0, 0)[:3]) for i, o, widths in OWN.values()]
     return jax.tree.map(lambda *sizes: np.array(sizes), *own)
 
@@ -311,14 +313,14 @@ def assert_padding_is_zero(params, own):
 
 
 def lanes(tree):
-    """The lanes of what a vmapped program returned, with the sizes of each."""
+    """Each lane of a vmapped program's result, with the lane's sizes."""
     tree = jax.device_get(tree)
     return [(own, jax.tree.map(lambda leaf, i=i: leaf[i], tree)) for i, own in enumerate(OWN.values())]
 
 
 @functools.cache
 def padded_parameters(initializer):
-    """Of all lanes."""
+    """The parameters of all lanes."""
     return jax.jit(jax.vmap(lambda active: padded_net(active, initializer=initializer).init(jax.random.key(3))))(
         active_sizes()
     )
@@ -386,7 +388,7 @@ def trained(activation, initializer, spectral_norm):
 
 @pytest.mark.parametrize("activation", nets.ACTIVATIONS)
 def test_a_padded_unit_puts_out_zero(activation):
-    """What keeps padding zero: no activation may have another value than 0 at 0, nor an infinite slope."""
+    """This keeps padding zero: every activation is 0 at 0 and has a finite slope there."""
     value, slope = jax.value_and_grad(nets.ACTIVATIONS[activation])(0.0)
     assert value == 0
     assert np.isfinite(slope)
