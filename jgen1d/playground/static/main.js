@@ -8,7 +8,7 @@ import { connectKeys } from "./keys.js";
 import { Outcome } from "./outcome.js";
 import { Paths } from "./paths.js";
 import { Phenomena } from "./phenomena.js";
-import { baseValues, complete } from "./settings.js";
+import { complete } from "./settings.js";
 import { Connection, throttled } from "./socket.js";
 import { connectTakeaway, showSource } from "./takeaway.js";
 import { fileFromHash, fromHash, toHash } from "./url.js";
