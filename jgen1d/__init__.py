@@ -10,7 +10,8 @@ from jgen1d.evaluation.verdict import Thresholds
 from jgen1d.fitting import Result, fit
 from jgen1d.maths.interpolation import lerp, slerp
 from jgen1d.methods import METHODS
-from jgen1d.report.table import Table, load, save
+from jgen1d.report.table import Table
+from jgen1d.report.workdir import load, save
 from jgen1d.sweeps import Sweep, grid, sweep
 from jgen1d.targets import TARGETS, Target
 

@@ -21,7 +21,7 @@ from absl import app, flags, logging
 
 from jgen1d import data, targets
 from jgen1d.core import Config, Method, nearest, parse, replace, unknown, validate, with_shape
-from jgen1d.engine import run as train
+from jgen1d.engine.block import MATMUL_PRECISIONS
 from jgen1d.engine.checkpoint import Checkpoints, Interrupted, saved_identity
 from jgen1d.methods import METHODS
 from jgen1d.report import table as results
@@ -80,7 +80,7 @@ def define_run_flags() -> None:
     """Makes flags of how a sweep is run: its precision, its checkpoints, and the processes that share it."""
     integer = functools.partial(flags.DEFINE_integer, module_name=__name__)
     flags.DEFINE_enum(
-        "matmul_precision", "highest", train.MATMUL_PRECISIONS,
+        "matmul_precision", "highest", MATMUL_PRECISIONS,
         "of float32 products on GPUs and TPUs; default is TF32 or bfloat16", module_name=__name__,
     )  # fmt: skip
     flags.DEFINE_float(
@@ -246,14 +246,10 @@ def _integers(name: str, text: str) -> list[int]:
 
 
 def _preset(method: Method, name: str) -> Config:
-    if method.preset is None:
-        if name != "default":
-            raise ValueError(f"--preset: this method has no preset {name!r}, only 'default'")
-        return method.Config()
-    try:
-        return method.preset(name)
-    except ValueError as error:
-        raise ValueError(f"--preset: {error}") from None
+    presets = method.presets() or {"default": method.Config()}
+    if name not in presets:
+        raise ValueError(f"--preset: no preset {unknown(name, presets)}")
+    return presets[name]
 
 
 def _value(field: dataclasses.Field, text: str) -> Any:
