@@ -24,8 +24,7 @@ import jax.numpy as jnp
 from absl import flags
 
 import jgen1d
-from jgen1d import nets
-from jgen1d import cli
+from jgen1d import cli, nets
 from jgen1d.engine import run as train
 
 BATCH_SIZE = 256

@@ -63,8 +63,8 @@ _SECONDS = flags.DEFINE_float("seconds", 1.0, "how long a turn should take", low
 _MAX_SECONDS = flags.DEFINE_float(
     "max_seconds", 20.0, "how long a turn may take, twice that with a normal run's evaluations", lower_bound=0.0
 )
-_WORKDIR = flags.DEFINE_string("workdir", None, "where to write; default: runs/throughput-TIME; empty: nowhere")
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "write into a workdir that is not empty")
+flags.DEFINE_string("workdir", None, "where to write; default: runs/throughput-TIME; empty: nowhere")
+flags.DEFINE_bool("overwrite", False, "write into a workdir that is not empty")
 _QUICK = flags.DEFINE_bool("quick", False, "2 rounds of 12 steps, 1 and 2 lanes, textbook; where these are not given")
 flags.FLAGS.set_default("compilation_cache", "")
 

@@ -17,11 +17,11 @@ layer 6 % or fewer.
 import itertools
 from typing import Any
 
-import lab
 import numpy as np
 from absl import flags
 
 import jgen1d
+import lab
 from jgen1d import cli
 from jgen1d.core import replace
 from jgen1d.methods import gan

@@ -23,8 +23,8 @@ rate; non-saturating with alternating updates approaches as 1/√updates; the ot
     WGAN-GP               1.802          1.221             0.716
     R1                    2.6e-6         2.3e-7            9.2e-34
 
-|λ| is the larger modulus of an update's two eigenvalues at the equilibrium, 1.0050 for GAN with simultaneous updates; if
-it is above 1, the equilibrium repels. The table gives it from theory, from the Jacobian, and measured as the growth per
+|λ| is the larger modulus of an update's two eigenvalues at the equilibrium, 1.0050 for GAN with simultaneous updates.
+Above 1 the equilibrium repels. The table gives it from theory, from the Jacobian, and measured as the growth per
 update of a run that starts at θ = ψ = 1e-6. WGAN-GP has none, because its penalty has a kink at ψ = 0. The workdir
 receives `config.json`, `summary.json` and `dirac_gan.png`.
 """

@@ -22,12 +22,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import lab
 import numpy as np
 from absl import flags
 from jax.scipy.stats import norm
 
 import jgen1d
+import lab
 from jgen1d import cli, targets
 from jgen1d.core import replace
 from jgen1d.evaluation import theory

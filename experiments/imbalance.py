@@ -18,12 +18,12 @@ import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import lab
 import numpy as np
 from absl import flags
 from matplotlib.figure import Figure
 
 import jgen1d
+import lab
 from jgen1d import cli
 from jgen1d.core import replace
 from jgen1d.evaluation import verdict

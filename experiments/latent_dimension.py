@@ -15,11 +15,11 @@ also at 64; 38 and 44 % of seeds converge at 1 dimension, 98 and 100 % at 4, and
 
 from typing import Any
 
-import lab
 import numpy as np
 from absl import flags
 
 import jgen1d
+import lab
 from jgen1d import cli
 from jgen1d.methods import gan
 from jgen1d.plots import settings as charts

@@ -16,11 +16,11 @@ both are above 1e-4, nearly all runs oscillate.
 
 from typing import Any
 
-import lab
 import numpy as np
 from absl import flags
 
 import jgen1d
+import lab
 from jgen1d import cli
 from jgen1d.core import replace
 from jgen1d.evaluation.verdict import VERDICTS

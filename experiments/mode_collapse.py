@@ -22,11 +22,11 @@ Wasserstein critic, 41 and 56 %; the unrolled generator does not help here. With
 
 from typing import Any
 
-import lab
 import numpy as np
 from absl import flags
 
 import jgen1d
+import lab
 from jgen1d import cli
 from jgen1d.core import replace
 from jgen1d.methods import gan

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import lab
 import numpy as np
 from absl import flags
 
 import jgen1d
+import lab
 from jgen1d import cli
 from jgen1d.core import replace, unknown
 from jgen1d.methods import gan

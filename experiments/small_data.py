@@ -21,11 +21,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import lab
 import numpy as np
 from absl import flags
 
 import jgen1d
+import lab
 from jgen1d import cli, targets
 from jgen1d.evaluation import metrics
 from jgen1d.methods import gan

@@ -24,12 +24,12 @@ the distributions are equal, so that the generator does not come to rest (Mesche
 from typing import Any
 
 import jax.numpy as jnp
-import lab
 import numpy as np
 from absl import flags
 from scipy.stats import norm
 
 import jgen1d
+import lab
 from jgen1d import cli, targets
 from jgen1d.core import replace
 from jgen1d.evaluation import theory

@@ -13,6 +13,7 @@ from absl import flags
 
 from jgen1d import data, targets
 from jgen1d.core import Config, Method, parse, replace, unknown, validate, with_shape
+from jgen1d.engine.block import MATMUL_PRECISIONS
 from jgen1d.methods import METHODS
 from jgen1d.targets import Target
 
@@ -21,7 +22,7 @@ MODULE = "jgen1d.cli"
 SET_BY_THE_RUN = ("dim", "num_steps")
 """Fields of configs that get no flag."""
 SHAPE = {"width": "units of every hidden layer of all networks", "depth": "hidden layers of all networks"}
-MATMUL_PRECISIONS = ("highest", "high", "default")
+
 COMPILATION_CACHE = flags.DEFINE_string(
     "compilation_cache", None, "folder for compiled programs; default: jgen1d in your cache folder; empty: none",
     module_name=MODULE,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jgen1d.engine.evaluate import NUM_CURVE_SAMPLES, log_prob
+from jgen1d.engine.evaluate import NUM_CURVE_SAMPLES
 from jgen1d.evaluation import metrics
 from jgen1d.fitting import Result
 from jgen1d.plots import runs as run_plots
@@ -126,8 +126,7 @@ def comparison(result: Result, num_samples: int = 10_000, num_points: int = 400)
     x = np.linspace(*_window(target), num_points)
     exact = np.exp(np.asarray(target.log_prob(x[:, None])))
     if result.method.log_prob is not None:
-        log_q = log_prob(result.task, result.state, jnp.asarray(x[:, None], dtype=float))
-        return run_plots.Comparison(note, np.exp(np.asarray(log_q)), exact, x)
+        return run_plots.Comparison(note, np.exp(np.asarray(result.log_prob(x[:, None]))), exact, x)
     edges = np.linspace(x[0], x[-1], num_points // 4 + 1)
     counts = np.histogram(samples, edges)[0] / num_samples / np.diff(edges)
     learnt = counts[np.clip(np.searchsorted(edges, x) - 1, 0, len(counts) - 1)]
