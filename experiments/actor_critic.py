@@ -50,7 +50,9 @@ def main() -> None:
     """Compares the gradients, and prints."""
     (target,) = cli.read_targets("target")
     workdir = cli.choose_workdir("actor_critic")
-    config = bind(replace(gan.PRESETS["textbook"], discriminator_loss="half_log", activation="tanh"), dim=target.dim)
+    config = bind(
+        replace(gan.PRESETS["textbook"], discriminator_loss="half_log", activation="tanh"), dim=target.dim, num_steps=1
+    )
     compare = jax.jit(jax.vmap(lambda key: _differences(key, target, config)))
     found = compare(jnp.stack([jax.random.key(seed) for seed in cli.seeds()]))
     rows: list[dict[str, Any]] = [

@@ -21,8 +21,8 @@ def sweep(targets: Sequence[jgen1d.Target], configs: Sequence[gan.Config], **opt
       configs: the hyper-parameters.
       **options: arguments of `jgen1d.sweep`, which come before the flags.
     """
-    options = {"seeds": cli.seeds(), "num_steps": cli.num_steps(), "progress": True} | options
-    return jgen1d.sweep(gan.METHOD, targets, configs, **options)
+    arguments: dict[str, Any] = {"seeds": cli.seeds(), "num_steps": cli.num_steps(), "progress": True} | options
+    return jgen1d.sweep(gan.METHOD, targets, configs, **arguments)
 
 
 def rows(sweep: jgen1d.Sweep, labels: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

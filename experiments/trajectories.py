@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 
 import jgen1d
 from jgen1d import cli
-from jgen1d.engine import run as train
+from jgen1d.engine.task import units
 from jgen1d.evaluation import theory
 from jgen1d.evaluation import trajectories as travel
 from jgen1d.maths import mcmc, paths
@@ -56,9 +56,10 @@ def main() -> None:
     for name, method in {"diffusion": diffusion.METHOD, "flow_matching": flow_matching.METHOD}.items():
         sweep = jgen1d.sweep(method, [target], [method.Config()], cli.seeds(), cli.num_steps())
         runs = [sweep.result(0, 0, s) for s in range(len(sweep.seeds))]
-        stops = travel.clock(runs[0].config)
+        assert method.trajectory is not None
+        stops = travel.stops(method.trajectory, runs[0].config)
         exact = travel.exact_lines(target, u, stops.alpha, stops.sigma)
-        learnt = np.stack([travel.learnt_lines(run.state, ndtri(u), run.config) for run in runs])
+        learnt = np.stack([travel.learned_lines(method.trajectory, run.state, ndtri(u), run.config) for run in runs])
         distance = np.abs(learnt - exact[None])
         ends = distance[:, -1].mean(1)
         row: dict[str, Any] = {"method": name, "num_seeds": len(runs), "at_the_end": stats.spread(ends)}
@@ -69,7 +70,7 @@ def main() -> None:
     cli.answer(workdir, Table(rows), [_conclusion(target.name, rows)], figures)
     if workdir:
         x = np.linspace(-3.5, 3.5, 300)
-        shift, scale = (float(v[0]) for v in train.units(target, standardize=True))
+        shift, scale = (float(v[0]) for v in units(target, standardize=True))
         density = None
         if target.has_density:
             density = (x, scale * np.exp(np.asarray(target.log_prob((shift + scale * x)[:, None]))))
@@ -78,7 +79,7 @@ def main() -> None:
 
 def _langevin(target: jgen1d.Target) -> np.ndarray:
     """Chains of unadjusted Langevin dynamics on the exact score, f32[steps + 1, lines], in training units."""
-    shift, scale = train.units(target, standardize=True)
+    shift, scale = units(target, standardize=True)
 
     def score(x: jax.Array) -> jax.Array:
         return theory.score(target, x, 1.0, LANGEVIN_NOISE, shift=shift, scale=scale)
