@@ -5,12 +5,17 @@ import csv
 import io
 import json
 import math
+import os
 import re
+import subprocess
+import sys
+import sysconfig
 
 import numpy as np
 import pytest
 
 from jgen1d.evaluation import verdict
+from jgen1d.report.table import TITLES
 from tests.scripts import EXPERIMENTS, run
 
 FIGURES = {
@@ -50,6 +55,8 @@ def answered(tmp_path_factory):
                 assert json.loads(done.stdout) == summary
             elif form == "text":
                 assert all(sentence in done.stdout for sentence in summary["conclusions"])
+                header = done.stdout.splitlines()[0]
+                assert all(TITLES.get(column, column) in header for column in summary["rows"][0])
             else:
                 first = next(csv.DictReader(io.StringIO(done.stdout)))
                 assert int(first["converged.count"]) == summary["rows"][0]["converged"]["count"]
@@ -75,6 +82,8 @@ def test_script_answers_with_rates_sentences_and_pictures(name, answered):
     rows, conclusions, workdir = answered(name)
     assert rows
     assert conclusions
+    assert all(re.fullmatch("[a-z][a-z0-9_]*", column) for row in rows for column in row)
+    assert all({"num_seeds", "num_runs"} & set(row) for row in rows)
     assert all(sentence.endswith(".") and "nan" not in sentence.split() for sentence in conclusions)
     rates = [entry for row in rows for entry in row.values() if isinstance(entry, dict) and "share" in entry]
     assert rates or name in ("interpolation", "small_data", "learning_rate")
@@ -150,6 +159,19 @@ def test_gallery_is_made_of_what_the_scripts_answer(tmp_path):
         assert all(sentence in page for sentence in summary["conclusions"])
     assert (tmp_path / "gallery" / "saturating.png").read_bytes().startswith(b"\x89PNG")
     assert "mode_collapse" not in page
+
+
+def test_scripts_run_from_a_plain_checkout_with_the_package_installed_elsewhere(tmp_path):
+    (tmp_path / "jgen1d").symlink_to(EXPERIMENTS.parent / "jgen1d")
+    path = os.pathsep.join([str(tmp_path), sysconfig.get_path("purelib")])
+    for script in ("actor_critic.py", "convergence.py"):
+        # -S: without the .pth file of an editable install, which puts the checkout on the path
+        command = [sys.executable, "-S", EXPERIMENTS / script, "--help"]
+        done = subprocess.run(
+            command, env=os.environ | {"PYTHONPATH": path}, cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert "--num_seeds" in done.stdout
 
 
 @pytest.mark.parametrize(

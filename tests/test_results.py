@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from jgen1d import TARGETS, core, grid, sweep
-from jgen1d.evaluation.verdict import VERDICTS
+from jgen1d.evaluation.verdict import VERDICTS, Thresholds
 from jgen1d.methods import gan
-from jgen1d.report import stats, table
+from jgen1d.report import conclusions, figures, stats, table
 from jgen1d.report import workdir as files
 
 SHAPE = (2, 2, 3)
@@ -235,6 +235,14 @@ def test_configs_that_hold_arrays_are_tabulated_as_numbers(done, tmp_path):
         assert [config["r1"] for config in files.load(tmp_path).config["configs"]] == [0.0, 0.25]
 
 
+def test_a_user_s_own_part_is_saved_by_its_name(done, tmp_path):
+    changed = dataclasses.replace(done, configs=tuple(grid(done.configs[0], activation=["relu", jnp.sin])))
+    own = changed.table().rows[1]["activation"]
+    assert own.endswith("sin")
+    files.save(tmp_path, changed)
+    assert [config["activation"] for config in files.load(tmp_path).config["configs"]] == ["relu", own]
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
@@ -274,6 +282,67 @@ def test_finite_is_a_copy_that_json_takes():
     json.dumps(copy, allow_nan=False)
     assert value["b"] is before["b"]
     assert math.isnan(value["a"][1])
+
+
+def test_texts_have_titles_and_json_has_machine_names():
+    rows = [
+        {
+            "method": name,
+            "latent_dim": dim,
+            "num_seeds": 3,
+            "all_modes_covered": stats.rate([True, dim > 1]),
+            "kl": None,
+        }
+        for name, dim in {"a": 1, "b": 16}.items()
+    ]
+    lines = str(table.Table(rows)).splitlines()
+    assert lines[0].split() == ["method", "latent_dim", "seeds", "all", "modes", "covered"]  # and no empty KL
+    assert lines[3].split()[:4] == ["b", "16", "3", "100%"]
+    assert list(strict_json(table.Table(rows).to_json())["rows"][0]) == list(rows[0])
+    assert "all_modes_covered.count" in table.Table(rows).to_csv().splitlines()[0]
+    only = table.Table(
+        rows, shown=("all_modes_covered",), formats={"all_modes_covered": lambda rate: str(rate["count"])}
+    )
+    assert str(only).splitlines()[2].split() == ["a", "1", "1"]
+
+
+# --- sentences and pictures ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("num_converged", "expected"),
+    [
+        (0, "the losses of 3 of 3 seeds are at their optimum, yet none learned the distribution"),
+        (1, "the losses of 3 of 3 seeds are at their optimum, yet only 1 of 3 learned the distribution"),
+        (3, "the losses of 3 of 3 seeds are at their optimum, and 3 of 3 learned the distribution"),
+    ],
+)
+def test_a_sentence_says_how_many_seeds_learned_the_distribution(done, num_converged, expected):
+    found = done.table(["slow", "fast"]).rows[:1]
+    hits = np.arange(3) < num_converged
+    found[0]["at_equilibrium"] = stats.rate([True] * 3)
+    found[0]["verdicts"] = dict.fromkeys(VERDICTS, stats.rate([False] * 3))
+    found[0]["verdicts"] |= {"converged": stats.rate(hits), "false_equilibrium": stats.rate(~hits)}
+    (sentence,) = conclusions.of_sweep(table.Table(found))
+    assert sentence.startswith(f"normal: with slow {expected}: the median distance is ")
+    others = {0: "(verdicts: 3 false_equilibrium).", 1: "(the others: 2 false_equilibrium).", 3: "perfect sampler's."}
+    assert sentence.endswith(others[num_converged])
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.2])
+def test_a_run_s_picture_draws_the_threshold_of_the_sweep(done, threshold):
+    changed = dataclasses.replace(done, thresholds=Thresholds(w1_over_std=threshold))
+    figure = figures.of_run(changed.result(0, 0, 0), "a run", num_samples=100)
+    (distance,) = [ax for ax in figure.axes if ax.get_title(loc="left").startswith("Distance")]
+    dashed = [line.get_ydata()[0] for line in distance.lines if line.get_linestyle() == "--"]
+    assert dashed == [threshold]
+    assert [ax.get_title(loc="left") for ax in figure.axes if "D(x) = P(real)" in ax.get_ylabel()] == ["Discriminator"]
+
+
+def test_a_sweep_s_pictures_have_one_of_a_run_for_every_row(done):
+    assert list(figures.of_sweep(done, ["slow", "fast"])) == [
+        "verdicts", "distance", "losses", *(f"run_{t}_{p}" for t in ("normal", "uniform") for p in ("slow", "fast")),
+    ]  # fmt: skip
 
 
 # --- the workdir --------------------------------------------------------------------------------------------------
