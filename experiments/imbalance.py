@@ -123,8 +123,8 @@ def _conclusion(sweep: jgen1d.Sweep, plane: Plane, span: slice) -> str:
         distance = np.nanmedian(sweep.metrics["w1_over_floor"][0, c])
         settings = f"{TITLES[plane.row]} {place[0]:g}, {TITLES[plane.column]} {place[1]:g}"
         clauses.append(
-            f"with {name} D ({settings}) W1/floor is {distance:.1f} and the most frequent verdict {most_frequent}, in "
-            f"{share} of seeds"
+            f"with {name} D ({settings}) W1/floor is {distance:.1f} and the most frequent verdict is {most_frequent}, "
+            f"in {share} of seeds"
         )
     return f"{sweep.targets[0].name}: {'; '.join(clauses)}."
 
