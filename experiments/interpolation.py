@@ -77,7 +77,7 @@ def main() -> None:
 
 def _scorer(run: jgen1d.Result, start: jax.Array, end: jax.Array, known: metrics.Reference) -> Callable:
     """A function of a generator's state: W1/σ of latents and of the middles of paths, and the traversal."""
-    std, dim = float(run.target.std[0]), start.shape[1]
+    std, dim, shift, scale = float(run.target.std[0]), start.shape[1], run.shift, run.scale
     coordinates = np.unique(np.linspace(0, dim - 1, min(dim, NUM_TRAVERSALS)).astype(int))
     levels = jnp.linspace(-3, 3, 61)
     lines = jnp.stack([jnp.tile(start[:1], (len(levels), 1)).at[:, c].set(levels) for c in coordinates])
@@ -85,7 +85,7 @@ def _scorer(run: jgen1d.Result, start: jax.Array, end: jax.Array, known: metrics
     @jax.jit
     def score(state: gan.State) -> dict[str, jax.Array]:
         def generate(z: jax.Array) -> jax.Array:
-            return run.shift[None] + run.scale[None] * gan.generate(state, z, run.config)
+            return shift[None] + scale[None] * gan.generate(state, z, run.config)
 
         scores = {"w1_over_std_latents": metrics.w1(generate(start), known.points) / std}
         for name, path in PATHS.items():
