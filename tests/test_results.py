@@ -246,14 +246,14 @@ def test_configs_that_hold_arrays_are_tabulated_as_numbers(done, tmp_path):
         ("log", "log"),
     ],
 )
-def test_show(value, shown):
-    assert core.show(value) == shown
-    assert type(core.show(value)) is type(shown)
+def test_format_value(value, shown):
+    assert core.format_value(value) == shown
+    assert type(core.format_value(value)) is type(shown)
 
 
-def test_show_takes_traced_arrays():
-    assert core.show(jnp.asarray(0.5)) == 0.5
-    assert type(core.show(jnp.asarray(0.5))) is float
+def test_format_value_takes_traced_arrays():
+    assert core.format_value(jnp.asarray(0.5)) == 0.5
+    assert type(core.format_value(jnp.asarray(0.5))) is float
 
 
 def test_finite_is_a_copy_that_json_takes():
