@@ -154,7 +154,7 @@ def fit(
     """
     if isinstance(key, jax.core.Tracer):
         raise ValueError(
-            "fit: trains from the host, so the key must be concrete; inside of jit or vmap, use jgen1d.run"
+            "fit: the key is traced: inside of jit, vmap and the like use jgen1d.run"
         )
     task = prepare(Task(method, target, config, standardize), num_steps, batch_size, num_samples)
     eval_every = check_eval_every(num_steps, eval_every)
@@ -164,10 +164,10 @@ def fit(
     group = Group.single(lane)
     outcome = run_block(spec, group, [lane], key[None], list(key.devices()))
     leaves, history, metrics, diverged_at = jax.tree.map(lambda leaf: leaf[0], outcome)
-    return as_result(
-        task, group.cover.unpad(task.config, leaves, method.init), eval_every * np.arange(1, num_steps // eval_every + 1),
-        history, metrics, diverged_at, str(judge(task, history, metrics, diverged_at, thresholds)), thresholds,
-    )  # fmt: skip
+    state = group.cover.unpad(task.config, leaves, method.init)
+    steps = eval_every * np.arange(1, num_steps // eval_every + 1)
+    name = str(judge(task, history, metrics, diverged_at, thresholds))
+    return as_result(task, state, steps, history, metrics, diverged_at, name, thresholds)
 
 
 def judge(
@@ -195,6 +195,6 @@ def as_result(
     """The `Result` of one lane's arrays; `task` is bound to its target."""
     scalars = {name: value if np.ndim(value) else float(value) for name, value in metrics.items()}
     return Result(
-        task.method, task.target, task.config, state, steps, history, scalars, verdict_name, int(np.asarray(diverged_at)),
-        task.is_standardized, thresholds,
+        task.method, task.target, task.config, state, steps, history, scalars, verdict_name,
+        int(np.asarray(diverged_at)), task.is_standardized, thresholds,
     )  # fmt: skip

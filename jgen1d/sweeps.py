@@ -1,8 +1,8 @@
 """Many runs at once: `grid`, `sweep`, and the `Sweep` that results.
 
 A **lane** is one (target, config, seed). `engine.plan` decides which lanes share programs and make up a block,
-`engine.blocks` trains every block. A lane's numbers depend on nothing but the lane, the width of its block and the sizes
-that its networks are padded to.
+`engine.blocks` trains every block. A lane's numbers depend on nothing but the lane, the width of its block and the
+sizes that its networks are padded to.
 """
 
 from __future__ import annotations

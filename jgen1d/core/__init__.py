@@ -15,7 +15,7 @@ from jgen1d.core.contract import (
     StepFn,
     Trajectory,
 )
-from jgen1d.core.labels import check_condition, condition_keyword
+from jgen1d.core.labels import check_condition, condition_keyword, num_classes
 from jgen1d.core.text import format_value, nearest, parse, qualified_name, unknown
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "format_value",
     "lookup",
     "nearest",
+    "num_classes",
     "parse",
     "pytree_dataclass",
     "qualified_name",

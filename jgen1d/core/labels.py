@@ -8,6 +8,11 @@ import jax
 import jax.numpy as jnp
 
 
+def num_classes(config: Any) -> int:
+    """How many classes of labels a config with the field `num_classes` asks for: such methods' `Method.num_classes`."""
+    return config.num_classes
+
+
 def condition_keyword(labels: jax.Array | None) -> dict[str, Any]:
     """The keyword that passes labels, i32[n], to a method's functions; empty for None."""
     return {} if labels is None else {"condition": labels}

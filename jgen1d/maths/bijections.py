@@ -1,8 +1,7 @@
 """Increasing maps of the line with free parameters, and couplings made of them: the layers of normalizing flows.
 
-A map comes with its exact inverse and the logarithm of its derivative. Arrays have rows last: a layer maps
-f32[dim, n]. The parameters of its maps, f32[num_params, dim, n], or [num_params, dim, 1] if all rows share them, may
-take any real value.
+A map comes with its exact inverse and the logarithm of its derivative. Arrays have rows last: a layer maps f32[dim, n].
+The maps' parameters, f32[num_params, dim, n], or [num_params, dim, 1] if all rows share them, may be any real numbers.
 """
 
 from __future__ import annotations
@@ -17,11 +16,10 @@ from jax.typing import ArrayLike
 
 LEAST_BIN = 1e-4
 """The least width and height of a spline's bin, as a share of the interval: densities with steps need narrow bins."""
-STEEPEST = 6.0
-"""The bound on the logarithm of a slope."""
+STEEPEST = 6.0  # the bound on the logarithm of a slope
 LOGISTIC_SCALE = math.sqrt(3) / math.pi
 """The scale at which the logistic distribution has variance 1."""
-_HIGHEST = jax.lax.Precision.HIGHEST  # a matrix product that selects a number must return exactly that number
+_HIGHEST = jax.lax.Precision.HIGHEST  # a product that selects a number must return exactly that number
 
 
 class Bijection(NamedTuple):
@@ -285,7 +283,7 @@ def couple(
 
 def uncouple(move_back: Callable[[jax.Array, jax.Array], jax.Array], y: jax.Array, first: bool) -> jax.Array:
     """The inverse of `couple`, f32[dim, n], with `move_back: (held, moved) -> other`, the inverse of `move`."""
-    held, moved = _in_turn(y[: len(y) // 2], y[len(y) // 2 :], first)
+    held, moved = _in_turn(*jnp.split(y, [len(y) // 2]), first)
     return jnp.concatenate(_in_turn(held, move_back(held, moved), first))
 
 

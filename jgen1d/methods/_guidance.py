@@ -25,11 +25,6 @@ class GuidedConfig(_adam.DescentConfig):
     )
 
 
-def num_classes(config: GuidedConfig) -> int:
-    """How many classes of labels the model takes; 0 if it takes none."""
-    return config.num_classes
-
-
 def drop(key: Key, condition: jax.Array, config: GuidedConfig) -> jax.Array:
     """The labels i32[n] with a share of them left out, as −1, so that the network learns the law of all data, too.
 

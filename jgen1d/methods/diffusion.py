@@ -20,6 +20,7 @@ from jgen1d.core import (
     PyTree,
     Trajectory,
     check_condition,
+    num_classes,
     pytree_dataclass,
     replace,
     static,
@@ -243,6 +244,6 @@ def _carry(state: State, noise: jax.Array, config: Config) -> jax.Array:
 
 METHOD = Method(
     Config, init, step, sample, log_prob,
-    num_classes=_guidance.num_classes,
+    num_classes=num_classes,
     trajectory=Trajectory(lambda _: "score", _path, _stops, _carry, score),
 )  # fmt: skip

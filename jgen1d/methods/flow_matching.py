@@ -13,7 +13,18 @@ import jax
 import jax.numpy as jnp
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, PyTree, Trajectory, check_condition, pytree_dataclass, static, traced
+from jgen1d.core import (
+    Info,
+    Key,
+    Method,
+    PyTree,
+    Trajectory,
+    check_condition,
+    num_classes,
+    pytree_dataclass,
+    static,
+    traced,
+)
 from jgen1d.maths import integrate, paths
 from jgen1d.methods import _adam, _guidance
 from jgen1d.methods._adam import State
@@ -208,5 +219,5 @@ def _carry(state: State, noise: jax.Array, config: Config) -> jax.Array:
 
 METHOD = Method(
     Config, init, step, sample, log_prob,
-    num_classes=_guidance.num_classes, trajectory=Trajectory(_kind, _path, _times, _carry, velocity),
+    num_classes=num_classes, trajectory=Trajectory(_kind, _path, _times, _carry, velocity),
 )  # fmt: skip

@@ -6,7 +6,7 @@ discriminator and on the last minibatch of generated samples (one forward pass o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -15,22 +15,12 @@ import optax
 from jax.scipy.special import ndtri
 
 from jgen1d import nets
-from jgen1d.core import (
-    Info,
-    Key,
-    Method,
-    Players,
-    PyTree,
-    check_condition,
-    lookup,
-    pytree_dataclass,
-    replace,
-    static,
-    traced,
-    unknown,
-)
+from jgen1d.core import Info, Key, Method, Players, PyTree
+from jgen1d.core.config import lookup, pytree_dataclass, replace, static, traced
+from jgen1d.core.labels import check_condition, num_classes
+from jgen1d.core.text import unknown
 from jgen1d.maths import losses
-from jgen1d.methods import _critic, _optimizer
+from jgen1d.methods import _critic, _gan_presets, _optimizer
 
 
 @pytree_dataclass
@@ -273,11 +263,6 @@ def freeze(config: Config, player: str) -> tuple[Config, tuple[str, ...]]:
     return replace(config, learning_rate_d=0.0), ("params_d", "opt_state_d")
 
 
-def presets() -> Mapping[str, Config]:
-    """The named configs."""
-    return PRESETS
-
-
 def preset(name: str) -> Config:
     """The config of that name. Raises ValueError, with the nearest name, where there is none."""
     if name not in PRESETS:
@@ -297,34 +282,11 @@ def _own_optimizer(step: jax.Array, config: Config) -> optax.GradientTransformat
     return _critic.optimizer(config.learning_rate_g, config.beta1_g, config.beta2_g, step, config)
 
 
-_PLAIN: dict[str, Any] = {"beta1_g": 0.9, "beta1_d": 0.9, "beta2_g": 0.999, "beta2_d": 0.999, "schedule": "constant"}
-_PLAIN |= {"standardize": False, "activation": "relu", "r1": None, "ema_decay": None}
-_TEXTBOOK = _PLAIN | {"learning_rate_g": 1e-3, "learning_rate_d": 1e-3, "latent_dim": 5}
-_TEXTBOOK |= {"widths_g": (15, 15), "widths_d": (25, 25)}
-
-PRESETS: dict[str, Config] = {
-    "robust": Config(),
-    "textbook": Config(**_TEXTBOOK),
-    "playground": Config(**_PLAIN, latent_dim=10, widths_g=(16,), widths_d=(32,)),
-    "one_d": Config(**_TEXTBOOK | {"latent_dim": 1, "discriminator_loss": "half_log"}),
-    "dcgan_like": Config(
-        **_TEXTBOOK | {"learning_rate_g": 2e-4, "learning_rate_d": 2e-4, "beta1_g": 0.5, "beta1_d": 0.5}
-    ),
-    "pacgan": Config(  # of their 2-D data, but for the packing (Lin et al. 2018, section 4.1, and their code)
-        **_PLAIN | {"learning_rate_g": 1e-4, "learning_rate_d": 1e-4, "beta1_g": 0.8, "beta1_d": 0.8},
-        latent_dim=2,
-        widths_g=(400,) * 4,
-        widths_d=(200,) * 3,
-        batch_norm=True,
-        maxout_pieces=5,
-        initializer="small_normal",
-        updates="simultaneous",
-    ),
-}
+PRESETS: dict[str, Config] = {name: Config(**fields) for name, fields in _gan_presets.FIELDS.items()}
 
 METHOD = Method(
     Config, init, step, sample,
     loss_optimum=loss_optimum, num_minibatches=num_minibatches, num_evaluations=num_evaluations,
-    num_classes=lambda config: config.num_classes, standardize=lambda config: config.standardize,
-    presets=presets, players=Players(discriminate, latents, generate, quantile, optimal_output, freeze),
+    num_classes=num_classes, standardize=lambda config: config.standardize,
+    presets=lambda: PRESETS, players=Players(discriminate, latents, generate, quantile, optimal_output, freeze),
 )  # fmt: skip

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, PyTree, check_condition, pytree_dataclass, static, traced
+from jgen1d.core import Info, Key, Method, PyTree, check_condition, num_classes, pytree_dataclass, static, traced
 from jgen1d.maths.losses import LOG_2
 from jgen1d.methods import _adam
 from jgen1d.methods._adam import State
@@ -297,7 +297,4 @@ def num_evaluations(config: Config) -> int:
     return 1 + config.num_latents
 
 
-METHOD = Method(
-    Config, init, step, sample, log_prob,
-    num_evaluations=num_evaluations, num_classes=lambda config: config.num_classes,
-)  # fmt: skip
+METHOD = Method(Config, init, step, sample, log_prob, num_evaluations=num_evaluations, num_classes=num_classes)

@@ -214,7 +214,8 @@ class Trainer:
         self._send({
             "type": "configured", "settings": asked.settings, "reset": reset, "command": command, "python": code,
             "target": look.describe(asked.truth, training.scene), "optimum": training.optimum, "floor": floor,
-            "threshold": DEFAULT_THRESHOLDS.w1_over_std, "critic": players is not None and not players.optimal_output(asked.config),
+            "threshold": DEFAULT_THRESHOLDS.w1_over_std,
+            "critic": players is not None and not players.optimal_output(asked.config),
             "losses": training.loss_names,
         })  # fmt: skip
 
