@@ -69,7 +69,8 @@ def main() -> None:
         found = [jax.device_get(score(run.state)) for run in runs]
         row: dict[str, Any] = {"latent_dim": dim, "num_seeds": len(found)}
         row |= {f"norm_{name}": float(values[10]) for name, values in norms.items()}
-        rows.append(row | {name: stats.spread([scores[name] for scores in found]) for name in found[0]})
+        names = ["w1_over_std_latents", *(f"w1_over_std_{name}" for name in PATHS), "traversal"]
+        rows.append(row | {name: stats.spread([scores[name] for scores in found]) for name in names})
     title, labels = "Norms along paths between latents", ("straight", "arc")
     figure = charts.maps(panels=curves, xlabel="t", ylabel="mean norm / √d", title=title, labels=labels)
     cli.answer(workdir, Table(rows), [_conclusion(rows)], {"interpolation": figure})
