@@ -107,9 +107,10 @@ def _conclusions(exact: dict[str, np.ndarray], rows: list[dict[str, Any]]) -> li
         f"{far['saturating']:.1e}, the non-saturating one {far['non_saturating']:.2f}."
     ]
     for saturating, other in zip(rows[::2], rows[1::2], strict=True):
+        count = saturating["critic_steps"]
         norms = [stats.median(row["early_gradient"]) for row in (saturating, other)]
         sentences.append(
-            f"With {saturating['critic_steps']} of D's updates per update of G, early gradients are {norms[0]:.2g} "
+            f"With {count} update{'s' * (count > 1)} of D per update of G, early gradients are {norms[0]:.2g} "
             f"(saturating) and {norms[1]:.2g} (non-saturating), and {cell(saturating['converged'])} and "
             f"{cell(other['converged'])} of seeds converge."
         )

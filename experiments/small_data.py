@@ -83,7 +83,7 @@ def _training_sample(truth: jgen1d.Target, size: int, number: int) -> jgen1d.Tar
 
 
 def _scores(truth: jgen1d.Target, known: metrics.Reference, run: jgen1d.Result) -> dict[str, float]:
-    """What one run generates against the truth and against its training sample; NaN where that is unlimited."""
+    """One run's distances to the truth and to its training sample, and its copies; NaN for a run on fresh data."""
     key_generated, key_fresh = jax.random.split(jax.random.key(0))
     generated = run.sample(key_generated, NUM_POINTS)
     std = float(truth.std[0])

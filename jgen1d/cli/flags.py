@@ -22,7 +22,6 @@ MODULE = "jgen1d.cli"
 SET_BY_THE_RUN = ("dim", "num_steps")
 """Fields of configs that get no flag."""
 SHAPE = {"width": "units of every hidden layer of all networks", "depth": "hidden layers of all networks"}
-
 COMPILATION_CACHE = flags.DEFINE_string(
     "compilation_cache", None, "folder for compiled programs; default: jgen1d in your cache folder; empty: none",
     module_name=MODULE,
