@@ -30,12 +30,13 @@ def _clause(row: dict[str, Any]) -> str:
     num_seeds, verdicts = row["num_seeds"], row["verdicts"]
     num_converged = verdicts["converged"]["count"]
     others = {v: r["count"] for v, r in verdicts.items() if v != "converged" and r["count"]}
-    rest = ", ".join(f"{count} {verdict}" for verdict, count in sorted(others.items(), key=lambda item: -item[1]))
+    listed = ", ".join(f"{count} {verdict}" for verdict, count in sorted(others.items(), key=lambda item: -item[1]))
+    rest = f" ({'the others' if num_converged else 'verdicts'}: {listed})" if listed else ""
     learned = f"{num_converged or 'none'}{f' of {num_seeds}' if num_converged else ''} learned the distribution"
     if row["at_equilibrium"] is not None:
         at_optimum = row["at_equilibrium"]["count"]
         link = "and" if at_optimum <= 2 * num_converged else "yet only" if num_converged else "yet"
-        learned = f"the losses of {at_optimum} of {num_seeds} seeds sit at their optimum, {link} {learned}"
+        learned = f"the losses of {at_optimum} of {num_seeds} seeds are at their optimum, {link} {learned}"
     distance = row["w1_over_floor"]
-    far = f", at a median of {distance['median']:.1f} times a perfect sampler's distance" if distance else ""
-    return f"with {label(row)} {learned}{far}{f' (the others: {rest})' if rest else ''}"
+    far = f": the median distance is {distance['median']:.1f} times a perfect sampler's" if distance else ""
+    return f"with {label(row)} {learned}{far}{rest}"

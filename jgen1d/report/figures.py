@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jgen1d.engine.evaluate import NUM_CURVE_SAMPLES, log_prob
-from jgen1d.evaluation import metrics
+from jgen1d.engine.evaluate import NUM_CURVE_SAMPLES
+from jgen1d.evaluation import metrics, players
 from jgen1d.fitting import Result
 from jgen1d.plots import runs as run_plots
 from jgen1d.plots import sweeps as sweep_plots
@@ -100,13 +100,13 @@ def of_run(result: Result, name: str, num_samples: int = 10_000) -> Figure:
         density = (x, np.exp(np.asarray(target.log_prob(x[:, None]))))
     else:
         data = np.asarray(target.sample(jax.random.key(1), 2_000))
-    players = _players(result) if target.dim == 1 and labels is None else {}
+    curves = _players(result) if target.dim == 1 and labels is None else {}
     optimum = result.method.loss_optimum(result.config) if result.method.loss_optimum else {}
     return run_plots.run(
         title=f"{name}: {result.verdict}, W1/σ {result.metrics['w1_over_std']:.3f}", steps=result.steps,
         history=result.history, optimum=optimum, samples=samples, labels=labels, density=density, data=data,
         target_mean=np.asarray(target.mean), target_std=np.asarray(target.std),
-        threshold=result.thresholds.w1_over_std, **players,
+        threshold=result.thresholds.w1_over_std, **curves,
     )  # fmt: skip
 
 
@@ -126,8 +126,7 @@ def comparison(result: Result, num_samples: int = 10_000, num_points: int = 400)
     x = np.linspace(*_window(target), num_points)
     exact = np.exp(np.asarray(target.log_prob(x[:, None])))
     if result.method.log_prob is not None:
-        log_q = log_prob(result.task, result.state, jnp.asarray(x[:, None], dtype=float))
-        return run_plots.Comparison(note, np.exp(np.asarray(log_q)), exact, x)
+        return run_plots.Comparison(note, np.exp(np.asarray(result.log_prob(x[:, None]))), exact, x)
     edges = np.linspace(x[0], x[-1], num_points // 4 + 1)
     counts = np.histogram(samples, edges)[0] / num_samples / np.diff(edges)
     learnt = counts[np.clip(np.searchsorted(edges, x) - 1, 0, len(counts) - 1)]
@@ -148,43 +147,20 @@ def _window(target: Target) -> tuple[float, float]:
     return low - 0.15 * (high - low), high + 0.15 * (high - low)
 
 
-def _players(result: Result) -> dict[str, dict[str, np.ndarray | None]]:
+def _players(result: Result, num_bins: int = 150, num_fake: int = 300_000) -> dict[str, dict[str, Any]]:
     """The curves of `plots.runs.run` for the players of a run on a 1-D target; none if the method has no players."""
-    players, config = result.method.players, result.config
-    curves: dict[str, dict[str, np.ndarray | None]] = {}
-    if players is None:
+    method, target, config, _ = result.task
+    curves: dict[str, dict[str, Any]] = {}
+    if method.players is None:
         return curves
-    if players.optimal_output(config) == "probability":
-        curves["discriminator"] = _discriminator(result)
-    if jax.eval_shape(lambda key: players.latents(key, 1, config), jax.random.key(0)).shape[1] == 1:
-        curves["generator"] = _generator(result)
+    model, units = (method.players, result.state, config, target), (result.shift, result.scale)
+    if method.players.optimal_output(config) == "probability":
+        edges = np.linspace(*_window(target), num_bins + 1)
+        fake = np.histogram(np.asarray(result.sample(jax.random.key(2), num_fake)), edges)[0] / num_fake
+        bins = (jnp.asarray(edges, dtype=float), jnp.asarray(fake, dtype=float))
+        curves["discriminator"] = players.discriminator(*model, *bins, num_fake, *units)
+        if not target.has_density:  # for a finite sample, D* is 1 on its values and 0 elsewhere
+            curves["discriminator"]["optimal"] = None
+    if players.latent_dim(method.players, config) == 1:
+        curves["generator"] = players.generator(*model, *units, num_points=400)
     return curves
-
-
-def _discriminator(result: Result, num_bins: int = 150, num_samples: int = 300_000) -> dict[str, np.ndarray | None]:
-    """D over the target's range, and D* = p/(p + q) bin by bin, with q from the generator's samples."""
-    assert result.method.players is not None
-    edges = np.linspace(*_window(result.target), num_bins + 1)
-    x = (edges[1:] + edges[:-1]) / 2
-    points = jnp.asarray((x[:, None] - result.shift) / result.scale)
-    learnt = np.asarray(jax.nn.sigmoid(result.method.players.discriminate(result.state, points, result.config)))
-    if not result.target.has_density:  # for a finite sample, D* is 1 on its values and 0 elsewhere
-        return {"x": x, "learnt": learnt, "optimal": None}
-    real = np.diff(np.asarray(result.target.cdf(edges)))
-    fake = np.histogram(np.asarray(result.sample(jax.random.key(2), num_samples)), edges)[0] / num_samples
-    # Below ten samples' worth of mass the ratio is noise.
-    known = real + fake > 10 / num_samples
-    optimal = np.where(known, real / np.where(known, real + fake, 1), np.nan)
-    return {"x": x, "learnt": learnt, "optimal": optimal}
-
-
-def _generator(result: Result) -> dict[str, np.ndarray | None]:
-    """G over its latent, and G* = F⁻¹ of the latent's distribution function, mirrored if G decreases."""
-    assert result.method.players is not None
-    players = result.method.players
-    levels = jax.scipy.special.ndtr(jnp.linspace(-3.5, 3.5, 400))  # equal steps of a normal latent
-    z = np.asarray(players.quantile(result.config)(levels))
-    outputs = players.generate(result.state, jnp.asarray(z[:, None]), result.config)
-    learnt = (result.shift + result.scale * np.asarray(outputs))[:, 0]
-    optimal = np.asarray(result.target.quantile(levels))
-    return {"z": z, "learnt": learnt, "optimal": optimal if np.polyfit(z, learnt, 1)[0] >= 0 else optimal[::-1]}

@@ -25,7 +25,7 @@ TITLES = {name: metric.title for name, metric in METRICS.items()} | {
     "all_modes_covered": "all modes covered",
     "at_equilibrium": "at optimum",
     "at_the_end": "at the end",
-    "depth": "layers of G",
+    "depth": "hidden layers of the generator",
     "discriminator_error": "D − D*",
     "early_gradient": "G's gradient, first tenth",
     "estimate_over_w1": "estimate/W1",
