@@ -274,8 +274,9 @@ def main(_):
     sys.path.insert(0, os.getcwd())
     out = _OUT.value
     if _PART.value:
+        result = json.dumps(PARTS[_PART.value][0]())
         with open(os.path.join(out, f"{_PART.value}.json"), "w") as file:
-            json.dump(PARTS[_PART.value][0](), file, indent=1)
+            file.write(result)
         return
     unknown = [name for name in _PARTS.value if name not in PARTS]
     if unknown:
