@@ -14,9 +14,9 @@ import jax
 from absl import flags
 
 import jgen1d
-from jgen1d.cli import app as cli
+from jgen1d import cli
 from jgen1d.core import unknown
-from jgen1d.engine import block as engine
+from jgen1d.engine import program
 from jgen1d.methods import gan
 
 STRATEGIES = {"separate": False, "padded": True, "chosen": None}
@@ -44,7 +44,7 @@ def main() -> None:
     compiled = _count_compilation()
     for name in _STRATEGIES.value:
         jax.clear_caches()
-        engine._program.cache_clear()
+        program.clear()
         compiled.clear()
         began = time.perf_counter()
         sweep = jgen1d.sweep(

@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import ArrayLike
 
-from jgen1d.plots import runs as plots
+from jgen1d.plots import style
 
-LOOKS = {"sweep": (plots.BLUE, "o"), "plain": (plots.ORANGE, "s"), "ensemble": (plots.RED, "^")}
-LOOKS |= {"loop": (plots.REAL, "")}
+LOOKS = {"sweep": (style.BLUE, "o"), "plain": (style.ORANGE, "s"), "ensemble": (style.RED, "^")}
+LOOKS |= {"loop": (style.REAL, "")}
 
 
 def runs_in_the_time_of_one(

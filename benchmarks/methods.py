@@ -24,9 +24,7 @@ import jax.numpy as jnp
 from absl import flags
 
 import jgen1d
-from jgen1d import nets
-from jgen1d.cli import app as cli
-from jgen1d.engine import run as train
+from jgen1d import cli, nets
 
 BATCH_SIZE = 256
 TARGET = jgen1d.TARGETS["mixture"]
@@ -85,9 +83,9 @@ def _sweep(method: jgen1d.Method, lanes: int, evaluates: bool) -> Run:
 
 def _plain(method: jgen1d.Method, lanes: int) -> Run:
     """All lanes in one program, from the library's step with the networks that one writes first."""
-    config = jgen1d.core.bind(method.Config(), dim=TARGET.dim, num_steps=LONG)
+    config = method.bind(method.Config(), TARGET.dim, LONG)
     num_rows = BATCH_SIZE * method.num_minibatches(config)
-    shift, scale = train.units(TARGET, train.is_standardized(config, None))
+    shift, scale = jgen1d.Task(method, TARGET, config).units
 
     def step(state: jgen1d.core.State, key: jax.Array) -> tuple[jgen1d.core.State, jgen1d.core.Info]:
         key_data, key_step = jax.random.split(key)

@@ -28,10 +28,11 @@ import numpy as np
 from absl import flags
 
 import jgen1d
-from jgen1d.cli import app as cli
+from jgen1d import cli
 from jgen1d.core import unknown
 from jgen1d.playground import phenomena, settings
-from jgen1d.report import table as results
+from jgen1d.report.stats import rate
+from jgen1d.report.table import cell
 
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "turns of page and fit", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 10.0, "of each turn", lower_bound=0.5)
@@ -205,7 +206,7 @@ def _share(asked: dict[str, Any], expected: str) -> str:
     sweep = jgen1d.sweep(
         run.method, [run.truth], [run.config], range(_NUM_SEEDS.value), run.num_steps, batch_size=run.batch_size
     )
-    return results.cell(results.rate(sweep.verdict[0, 0] == expected))
+    return cell(rate(sweep.verdict[0, 0] == expected))
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ import numpy as np
 from benchmarks import chart
 from benchmarks.contenders import CONTENDERS
 from benchmarks.turns import NORMAL, RUN_STEPS, Cell
-from jgen1d.cli import app as cli
-from jgen1d.plots import runs as plots
-from jgen1d.report import table as results
+from jgen1d import cli
+from jgen1d.plots import style
+from jgen1d.report import workdir as files
 
 
 def rows(
@@ -147,7 +147,9 @@ def write(workdir: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    (workdir / "config.json").write_text(json.dumps({"flags": cli.given(), **results.environment()}, indent=2) + "\n")
+    (workdir / "config.json").write_text(
+        json.dumps({"flags": cli.flag_values(), **files.environment()}, indent=2) + "\n"
+    )
     panels: dict[str, dict[str, tuple[list[int], list[list[float]]]]] = {}
     for row in rows:
         if row["run_lane_steps_per_second"]:
@@ -164,4 +166,4 @@ def write(workdir: Path, rows: Sequence[Mapping[str, Any]]) -> None:
             one=one,
             title=f"Runs of {RUN_STEPS:,} steps in the time of one, {devices}",
         )
-        plots.save(figure, workdir / "throughput.png")
+        style.save(figure, workdir / "throughput.png")

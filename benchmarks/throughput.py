@@ -41,7 +41,7 @@ from absl import flags
 from benchmarks import contenders, report, yardstick
 from benchmarks.contenders import BATCH_SIZE, CONTENDERS
 from benchmarks.turns import FEW_ROUNDS, Cell, choose
-from jgen1d.cli import app as cli
+from jgen1d import cli
 from jgen1d.core import replace, unknown
 from jgen1d.methods import gan
 
@@ -63,8 +63,8 @@ _SECONDS = flags.DEFINE_float("seconds", 1.0, "how long a turn should take", low
 _MAX_SECONDS = flags.DEFINE_float(
     "max_seconds", 20.0, "how long a turn may take, twice that with a normal run's evaluations", lower_bound=0.0
 )
-_WORKDIR = flags.DEFINE_string("workdir", None, "where to write; default: runs/throughput-TIME; empty: nowhere")
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "write into a workdir that is not empty")
+flags.DEFINE_string("workdir", None, "where to write; default: runs/throughput-TIME; empty: nowhere")
+flags.DEFINE_bool("overwrite", False, "write into a workdir that is not empty")
 _QUICK = flags.DEFINE_bool("quick", False, "2 rounds of 12 steps, 1 and 2 lanes, textbook; where these are not given")
 flags.FLAGS.set_default("compilation_cache", "")
 
@@ -74,7 +74,7 @@ def main() -> None:
     lanes = _counts(["1", "2"] if quick and not _LANES.present else _LANES.value)
     sizes = _known("sizes", ["textbook"] if quick and not _SIZES.present else _SIZES.value, SIZES)
     names = _known("contenders", _CONTENDERS.value, CONTENDERS)
-    workdir = cli.workdir(_WORKDIR.value, "throughput", _OVERWRITE.value)
+    workdir = cli.choose_workdir("throughput")
     versions = [f"jax {jax.__version__}"]
     if any(CONTENDERS[name].is_torch for name in names):
         try:

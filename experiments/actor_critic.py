@@ -4,20 +4,20 @@
     python experiments/actor_critic.py --num_seeds=256
 
 Pfau & Vinyals 2016 (Connecting generative adversarial networks and actor-critic methods, section 3) build the
-environment in which it is one. There is no state; an action is a point. The environment flips a fair coin and shows the
-critic the actor's action or a point of the data; the reward is 1 for data and 0 for an action, so nothing that the
-actor does changes it. The critic learns the expected reward Q(x) of what it is shown, by cross-entropy; the actor
-follows the deterministic policy gradient of log Q at its own actions. Side by side:
+environment in which it is one. There is no state, and an action is a point. The environment flips a fair coin and shows
+the critic either the actor's action or a point of the data. The reward is 1 for data and 0 for an action, so the actor
+cannot change it. The critic learns the expected reward Q(x) of what it is shown, by cross-entropy; the actor follows
+the deterministic policy gradient of log Q at its own actions. Side by side:
 
     GAN                                                  actor-critic
     D: min −½ E log D(x) − ½ E log(1 − D(G(z)))          Q: min E cross-entropy(reward, Q(shown))
     G: min −E log D(G(z))                                π: max E log Q(π(z))
 
-For each seed, networks, data and latents are drawn, and the gradients of both players computed twice: by
-differentiating the library's losses, and, as the actor-critic does, from episodes, with the error reward − Q as the
-only signal to the critic, and the critic's slope at the action as the only signal to the actor. The table has the
-largest difference in units of the gradient's norm, as median [5 %, 95 %], and the share of seeds where it is at most
-1e-5. The workdir receives `config.json` and `summary.json`.
+For each seed the script draws networks, data and latents, and computes the gradients of both players twice: by
+differentiating the library's losses, and from episodes as an actor-critic method does. There the critic's only signal
+is the error reward − Q, and the actor's only signal is the critic's slope at the action. The table gives the largest
+difference in units of the gradient's norm, as median [5 %, 95 %] over seeds, and the share of seeds in which it is at
+most 1e-5. The workdir receives `config.json` and `summary.json`.
 
 Expect (5 s): equal in all seeds, to less than 1e-6 of the norm.
 """
@@ -30,33 +30,37 @@ import numpy as np
 from absl import flags
 
 import jgen1d
-from experiments import lab
-from jgen1d.cli import app as cli
+import lab
+from jgen1d import cli
 from jgen1d.core import PyTree, bind, replace
 from jgen1d.maths import losses
 from jgen1d.methods import _critic, gan
-from jgen1d.report import table as results
+from jgen1d.report import stats
+from jgen1d.report.table import Table, cell
 
 TOLERANCE = 1e-5
 
 flags.DEFINE_string("target", "bimodal", "the data")
-flags.DEFINE_integer("batch_size", 256, "points of data, and as many actions", lower_bound=1)
-lab.define_flags("actor_critic", num_steps=1)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 256, "points of data, and as many actions", lower_bound=1)
+cli.define_training_flags(num_steps=1)
+cli.define_output_flags("actor_critic")
 
 
 def main() -> None:
     """Compares the gradients, and prints."""
-    (target,) = cli.target_list([flags.FLAGS.target], None, None, flag="target")
-    workdir = cli.workdir(flags.FLAGS.workdir, "actor_critic", flags.FLAGS.overwrite)
-    config = bind(replace(gan.preset("textbook"), discriminator_loss="half_log", activation="tanh"), dim=target.dim)
+    (target,) = cli.read_targets("target")
+    workdir = cli.choose_workdir("actor_critic")
+    config = bind(
+        replace(gan.PRESETS["textbook"], discriminator_loss="half_log", activation="tanh"), dim=target.dim, num_steps=1
+    )
     compare = jax.jit(jax.vmap(lambda key: _differences(key, target, config)))
-    found = compare(jnp.stack([jax.random.key(seed) for seed in lab.seeds()]))
+    found = compare(jnp.stack([jax.random.key(seed) for seed in cli.seeds()]))
     rows: list[dict[str, Any]] = [
         {
-            "gradient of": player,
-            "seeds": len(lab.seeds()),
-            "largest difference, 1e-6": results.spread(1e6 * np.asarray(values)),
-            "equal": results.rate(np.asarray(values) <= TOLERANCE),
+            "gradient_of": player,
+            "num_seeds": len(cli.seeds()),
+            "largest_difference_1e6": stats.spread(1e6 * np.asarray(values)),
+            "equal": stats.rate(np.asarray(values) <= TOLERANCE),
         }
         for player, values in sorted(found.items(), reverse=True)
     ]
@@ -64,17 +68,17 @@ def main() -> None:
     worst = max(float(np.max(values)) for values in found.values())
     conclusion = (
         f"{target.name}: the gradients of GAN and actor-critic {'agree' if equal else 'do not all agree'} to "
-        f"{TOLERANCE:.0e} of their norm in {results.cell(rows[0]['equal'])} (critic) and "
-        f"{results.cell(rows[1]['equal'])} (actor) of seeds; the largest difference is {worst:.1e}."
+        f"{TOLERANCE:.0e} of their norm in {cell(rows[0]['equal'])} (critic) and "
+        f"{cell(rows[1]['equal'])} (actor) of seeds; the largest difference is {worst:.1e}."
     )
-    lab.answer("actor_critic", workdir, rows, 1, [conclusion], {})
+    cli.answer(workdir, Table(rows), [conclusion], {})
 
 
 def _differences(key: jax.Array, target: jgen1d.Target, config: gan.Config) -> dict[str, jax.Array]:
-    """The largest differences between the two ways to each player's gradient, over the gradient's norm."""
+    """The largest difference between the two gradients of each player, over the gradient's norm."""
     key_init, key_data, key_latents = jax.random.split(key, 3)
-    state, data = gan.init(key_init, config), target.sample(key_data, flags.FLAGS.batch_size)
-    z, net = gan.latents(key_latents, flags.FLAGS.batch_size, config), _critic.net(config)
+    state, data = gan.init(key_init, config), target.sample(key_data, _BATCH_SIZE.value)
+    z, net = gan.latents(key_latents, _BATCH_SIZE.value, config), _critic.net(config)
 
     def actions(params: PyTree) -> jax.Array:
         return gan.generate(state._replace(params_g=params), z, config)
@@ -106,4 +110,4 @@ def _largest(a: PyTree, b: PyTree) -> jax.Array:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, quick=lab.QUICK)

@@ -1,92 +1,82 @@
-"""Which family of generative models learns which distribution, how exactly, how surely, and in what time?
+"""Which family of generative models learns which distribution, how exactly, how reliably, and in what time?
 
     python experiments/compare.py                                       # all families × five targets × 32 seeds
     python experiments/compare.py --methods=flow_matching,gmm --targets=mixture --budget=30s
     python experiments/compare.py --targets=ring,grid,disk --num_seeds=8 # in 2-D
 
-Every family has its default hyper-parameters. The budget is the same for all: `5000steps`, a number of training steps,
-each on one minibatch of --batch_size rows per network update; `1.3e6evaluations`, a number of rows that each run's
-networks evaluate in training (a GAN's step takes four for each row, a flow's one); or `60s`, seconds of training for
-all runs of a (family, target) together, found out with a short run.
+Every family has its default hyper-parameters. The budget is the same for all:
 
-The table has, for each (target, family), seconds of training for all seeds (compilation included) and milliseconds for
-10,000 samples of one model; the share of seeds converged, with its Wilson 95 % interval; median [5 %, 95 %] over seeds
-of modes covered, W1/σ, W1/floor (a perfect sampler scores about 1), KS, and KL(target ‖ model) in nats, where the model
-has a likelihood: NLL minus entropy over the target's quantiles (a random sample in 2-D). Then one sentence per target.
+- `5000steps`: training steps, each on one minibatch of --batch_size rows per network update;
+- `1.3e6evaluations`: rows that each run's networks evaluate in training (a GAN's step evaluates each row four times, a
+  flow's once);
+- `60s`: seconds of training for all runs of a (family, target) together, estimated with a short run.
 
-The workdir receives `config.json`, `summary.json`, `densities.png` (in every panel the seed whose W1 is the median),
-and a folder of results (`runs.csv`, ...) for each (family, target).
+For each (target, family) the table gives the seconds of training for all seeds (with compilation), the milliseconds for
+10,000 samples of one model, the share of seeds that converged with its Wilson 95 % interval, and as median [5 %, 95 %]
+over seeds the modes covered, W1/σ, W1/floor (about 1 for a perfect sampler), KS, and, if the model has a likelihood,
+KL(target ‖ model) in nats: NLL minus entropy over the target's quantiles (a random sample in 2-D). Then it prints one
+sentence per target.
+
+The workdir receives `config.json`, `summary.json`, `densities.png` (of the seed whose W1 is the median), and a folder
+of results (`runs.csv`, ...) for each (family, target).
 
 Expect, with `--methods=normalizing_flow,autoregressive,gmm,flow_matching,diffusion,vae,energy` (19 minutes on 2 cores):
-all seeds converged; W1/floor at most 1.1 but for flow_matching (1.6 on the mixture) and diffusion (1.7); KL at most
-0.006 nats for the first three, 0.03 for flow_matching and diffusion.
+all seeds converge; W1/floor is at most 1.1 except for flow_matching (1.6 on the mixture) and diffusion (1.7); KL is at
+most 0.006 nats for the first three families, and 0.03 for flow_matching and diffusion.
 """
 
 import re
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import jax
 from absl import flags
+from matplotlib.figure import Figure
 
 import jgen1d
-from jgen1d.cli import app as cli
-from jgen1d.report import table as results
+from jgen1d import cli
+from jgen1d.plots import runs as plots
+from jgen1d.report import figures, stats
+from jgen1d.report.table import OUTCOME, Table
 
 NUM_SAMPLES = 10_000
 CALIBRATION_STEPS = 100
 AT_FLOOR = 1.1
-"""Up to so many times a perfect sampler's distance, in the median, a model is at the floor: below 1 is luck."""
+"""A model is at the floor if its median distance is at most this multiple of a perfect sampler's."""
 
 _METHODS = flags.DEFINE_list("methods", list(jgen1d.METHODS), "families to compare, separated by commas")
-_TARGETS = flags.DEFINE_list(
+flags.DEFINE_list(
     "targets", ["normal", "bimodal", "uniform", "exponential", "mixture"], "targets to learn, separated by commas"
 )
-_BUDGET = flags.DEFINE_string("budget", "5000steps", "of each run's training: 5000steps, 1.3e6evaluations or 60s")
-_NUM_SEEDS = flags.DEFINE_integer("num_seeds", 32, "runs per (target, family)", lower_bound=1)
+_BUDGET = flags.DEFINE_string("budget", "5000steps", "of training: 5000steps, 1.3e6evaluations or 60s")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 256, "rows of each minibatch", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "the first seed", lower_bound=0)
-_WORKDIR = flags.DEFINE_string("workdir", None, "where to write; default: runs/compare-TIME; empty: nowhere")
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "write into a workdir that is not empty")
-_FORMAT = flags.DEFINE_enum("format", "text", ["text", "json", "csv"], "of the results on stdout")
-_QUICK = flags.DEFINE_bool("quick", False, "3 seeds and 20 steps on two targets, where these flags are not given")
+cli.define_seed_flags(num_seeds=32)
+cli.define_output_flags("compare")
 
 
 def main() -> None:
-    """Trains every family on every target, and prints, draws and writes what came of it."""
-    if _QUICK.value:
-        for flag, value in {_NUM_SEEDS: 3, _BUDGET: "20steps", _TARGETS: ["normal", "bimodal"]}.items():
-            if not flag.present:
-                flags.FLAGS[flag.name].value = value
+    """Trains every family on every target, and prints, draws and writes the results."""
     methods = {name: cli.method(name, "methods") for name in _METHODS.value}
-    targets = cli.target_list(_TARGETS.value, None, None)
+    targets = cli.read_targets()
     amount, unit = _parse_budget(_BUDGET.value)
-    workdir = cli.workdir(_WORKDIR.value, "compare", _OVERWRITE.value)
+    workdir = cli.choose_workdir("compare")
 
     rows, models = [], {}
     for target in targets:
         for name, method in methods.items():
             num_steps = _num_steps(method, target, amount, unit)
             sweep = _sweep(method, target, num_steps)
-            seed = results.median_index(sweep.metrics["w1"][0, 0])
+            seed = stats.median_index(sweep.metrics["w1"][0, 0])
             model = models[target.name, name] = sweep.result(0, 0, seed)
             rows.append(_row(name, sweep, model))
             print(f"{target.name}, {name}: {sweep.seconds:.0f} s", file=sys.stderr, flush=True)
             if workdir:
-                jgen1d.save(workdir / f"{name}-{target.name}", sweep, None, cli.given())
-    table = results.Table(rows, ("modes_covered", "w1_over_std", "w1_over_floor", "ks", "kl"))
+                jgen1d.save(workdir / f"{name}-{target.name}", sweep, None, cli.flag_values())
+    table = Table(rows, (*OUTCOME, "modes_covered", "w1_over_std", "w1_over_floor", "ks", "kl"))
     conclusions = [_conclusion(target.name, rows) for target in targets]
-    if _FORMAT.value == "json":
-        print(table.to_json(conclusions=conclusions, budget=_BUDGET.value))
-    elif _FORMAT.value == "csv":
-        print(table.to_csv(), end="")
-    else:
-        print(table, "", *conclusions, sep="\n")
-    if workdir:
-        _write(workdir, table, conclusions, models)
-        print(f"written to {workdir}", file=sys.stderr)
+    pictures = {"densities": _densities(models)} if workdir else {}
+    cli.answer(workdir, table, conclusions, pictures, budget=_BUDGET.value)
 
 
 def _parse_budget(text: str) -> tuple[float, str]:
@@ -101,7 +91,7 @@ def _parse_budget(text: str) -> tuple[float, str]:
 
 
 def _num_steps(method: jgen1d.Method, target: jgen1d.Target, amount: float, unit: str) -> int:
-    """What the budget allows, in whole fiftieths, for a history of fifty points."""
+    """The steps that the budget allows, a multiple of 50 if possible, for a history of 50 points."""
     if unit == "evaluations":
         amount /= _BATCH_SIZE.value * method.num_evaluations(method.Config())
     if unit == "s":
@@ -115,15 +105,14 @@ def _num_steps(method: jgen1d.Method, target: jgen1d.Target, amount: float, unit
 
 
 def _sweep(method: jgen1d.Method, target: jgen1d.Target, num_steps: int, eval_every: int | None = None) -> jgen1d.Sweep:
-    seeds = range(_SEED.value, _SEED.value + _NUM_SEEDS.value)
     return jgen1d.sweep(
-        method, [target], [method.Config()], seeds, num_steps,
+        method, [target], [method.Config()], cli.seeds(), num_steps,
         batch_size=_BATCH_SIZE.value, eval_every=eval_every, num_samples=NUM_SAMPLES,
     )  # fmt: skip
 
 
 def _row(name: str, sweep: jgen1d.Sweep, model: jgen1d.Result) -> dict[str, Any]:
-    """A row of the table: what was run, what it took, and what came of it."""
+    """A row of the table: the run, its times, and its results."""
     draw = jax.jit(lambda key, state: model.method.sample(key, state, NUM_SAMPLES, model.config))
     jax.block_until_ready(draw(jax.random.key(0), model.state))
     began = time.perf_counter()
@@ -135,26 +124,24 @@ def _row(name: str, sweep: jgen1d.Sweep, model: jgen1d.Result) -> dict[str, Any]
 
 
 def _conclusion(target: str, rows: list[dict[str, Any]]) -> str:
-    """Who was as near to the target as a perfect sampler, how far the others were, and who failed."""
+    """The families at the floor, the distances of the others, and those that converged, are likeliest, or diverged."""
     ranked = sorted(
         (row for row in rows if row["target"] == target and row["w1_over_floor"]),
         key=lambda row: row["w1_over_floor"]["median"],
     )
     if not ranked:
-        return f"{target}: no run of any family came to an end."
+        return f"{target}: all runs of all families diverged."
     at_floor = [row["method"] for row in ranked if row["w1_over_floor"]["median"] <= AT_FLOOR]
     beyond = [f"{row['method']} {row['w1_over_floor']['median']:.1f}" for row in ranked[len(at_floor) :]]
     sentence = f"{target}: as near as a perfect sampler are {', '.join(at_floor) or 'none'}"
     if beyond:
-        sentence += f"; times as far are {', '.join(beyond)}"
-    surely = [row["method"] for row in ranked if row["verdicts"]["converged"]["share"] == 1]
-    sentence += f"; {', '.join(surely) or 'none'} converged in every seed"
+        sentence += f"; times as far: {', '.join(beyond)}"
+    in_every_seed = [row["method"] for row in ranked if row["verdicts"]["converged"]["share"] == 1]
+    sentence += f"; {', '.join(in_every_seed) or 'none'} converged in every seed"
     likelihoods = [row for row in ranked if row["kl"]]
     if likelihoods:
         closest = min(likelihoods, key=lambda row: row["kl"]["median"])
-        sentence += (
-            f"; the best likelihood is {closest['method']}'s, {closest['kl']['median']:.4f} nats from the target"
-        )
+        sentence += f"; {closest['method']} has the best likelihood, {closest['kl']['median']:.4f} nats from the target"
     failed = [row for row in ranked if row["verdicts"]["diverged"]["count"]]
     if failed:
         counts = (f"{row['verdicts']['diverged']['count']} of {row['method']}" for row in failed)
@@ -162,20 +149,13 @@ def _conclusion(target: str, rows: list[dict[str, Any]]) -> str:
     return sentence + "."
 
 
-def _write(
-    workdir: Path, table: results.Table, conclusions: list[str], models: dict[tuple[str, str], jgen1d.Result]
-) -> None:
-    from jgen1d.plots import runs as plots
-    from jgen1d.report import figures as report
-
-    results.write_json(workdir / "config.json", {"flags": cli.given(), **results.environment()})
-    results.write_json(workdir / "summary.json", {"rows": table.rows, "conclusions": conclusions})
+def _densities(models: dict[tuple[str, str], jgen1d.Result]) -> Figure:
     panels: dict[str, dict[str, plots.Comparison]] = {}
     for (target, name), model in models.items():
-        panels.setdefault(target, {})[name] = report.comparison(model)
-    title = f"Densities after {_BUDGET.value}, of the seed whose W1 is the median of {_NUM_SEEDS.value}"
-    plots.save(plots.comparisons(panels=panels, title=title), workdir / "densities.png")
+        panels.setdefault(target, {})[name] = figures.comparison(model)
+    title = f"Densities after {_BUDGET.value}, of the seed whose W1 is the median of {len(cli.seeds())}"
+    return plots.comparisons(panels=panels, title=title)
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, quick={"num_seeds": 3, "budget": "20steps", "targets": ["normal", "bimodal"]})

@@ -3,18 +3,18 @@
     python experiments/dirac_gan.py                                # the table and the figure, about 10 s
     python experiments/dirac_gan.py --step_size=0.05 --num_steps=2000 --format=json
 
-The Dirac-GAN (Mescheder, Geiger & Nowozin 2018, arXiv:1801.04406): the data are the single point 0, the generator gives
-the point θ, the discriminator is D(x) = ψx, and θ = ψ = 0 is the only equilibrium. Gradient steps start at θ = ψ = 1,
-in float64. Every gradient is `jax.grad` of a loss of `jgen1d.maths.losses`, under these conventions:
+In the Dirac-GAN (Mescheder, Geiger & Nowozin 2018, arXiv:1801.04406) the data are the single point 0, the generator
+gives the point θ, the discriminator is D(x) = ψx, and θ = ψ = 0 is the only equilibrium. Gradient steps start at
+θ = ψ = 1, in float64. Every gradient is `jax.grad` of a loss of `jgen1d.maths.losses`, under these conventions:
 
-- the paper's D is high on generated points, the library's logits on real ones: the logit is −ψx;
+- the paper's D is high on generated points and the library's logits are high on real points, so the logit is −ψx;
 - "alternating" moves the generator first, then the discriminator, once or 5 times, against the new θ;
 - a penalty is γ/2·(|∇D| − g)², and |∇D| = |ψ| at every x. R1: γ = 0.3, g = 0, `zero_centred_penalty` times γ.
   WGAN-GP: γ = 0.7, g = 1, `one_centred_penalty` times γ/2;
 - WGAN clips ψ to [−1, 1] after each step of the discriminator.
 
 Expect these distances from the equilibrium after 500 updates of step size 0.2. Only R1 converges at a linear
-rate; non-saturating with alternating updates creeps in as 1/√updates; the others stay away:
+rate; non-saturating with alternating updates approaches as 1/√updates; the others stay away:
 
                        simultaneous   alternating   alternating, 5 D steps
     GAN                   3.097          1.421             1.845
@@ -23,16 +23,14 @@ rate; non-saturating with alternating updates creeps in as 1/√updates; the oth
     WGAN-GP               1.802          1.221             0.716
     R1                    2.6e-6         2.3e-7            9.2e-34
 
-|λ| is the larger modulus of an update's two eigenvalues at the equilibrium, 1.0050 for GAN, simultaneous; above 1 the
-equilibrium repels. It is given by theory, by the Jacobian, and, measured, as the growth per update of a run that starts
-at θ = ψ = 1e-6. WGAN-GP has none: its penalty has a kink at ψ = 0. The workdir receives `config.json`, `summary.json`
-and `dirac_gan.png`.
+|λ| is the larger modulus of an update's two eigenvalues at the equilibrium, 1.0050 for GAN with simultaneous updates.
+Above 1 the equilibrium repels. The table gives it from theory, from the Jacobian, and measured as the growth per
+update of a run that starts at θ = ψ = 1e-6. WGAN-GP has none, because its penalty has a kink at ψ = 0. The workdir
+receives `config.json`, `summary.json` and `dirac_gan.png`.
 """
 
 import functools
-import json
 import math
-import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -44,23 +42,20 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from jgen1d.cli import app as cli
+from jgen1d import cli
 from jgen1d.maths import losses
-from jgen1d.plots import runs as plots
-from jgen1d.report import table as results
+from jgen1d.plots import style
+from jgen1d.report.table import Table, finite
 
 _NUM_STEPS = flags.DEFINE_integer("num_steps", 500, "updates of each run", lower_bound=1)
 _STEP_SIZE = flags.DEFINE_float("step_size", 0.2, "learning rate of both players")
-_WORKDIR = flags.DEFINE_string("workdir", None, "where to write; default: runs/dirac_gan-TIME; empty: nowhere")
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "write into a workdir that is not empty")
-_FORMAT = flags.DEFINE_enum("format", "text", ["text", "json", "csv"], "of the results on stdout")
-_QUICK = flags.DEFINE_bool("quick", False, "100 steps, where --num_steps is not given")
+cli.define_output_flags("dirac_gan")
 
 
 class Variant(NamedTuple):
-    """A GAN: its losses, penalty and clipping, and what linear theory knows of it.
+    """A GAN: its losses, penalty and clipping, and the derivatives that linear theory needs.
 
-    `slope` is |∂²loss/∂θ∂ψ| and `damping` the discriminator's ∂²loss/∂ψ² at the equilibrium, None for a kink there.
+    At the equilibrium `slope` is |∂²loss/∂θ∂ψ| and `damping` is the discriminator's ∂²loss/∂ψ², None if it has a kink.
     """
 
     loss_d: Callable[[jax.Array, jax.Array], jax.Array]
@@ -81,7 +76,7 @@ VARIANTS = {
     ),
     "R1": Variant(losses.log_loss_d, losses.saturating_loss_g, 0.5, 0.3, damping=0.3),
 }
-# The discriminator's steps after each of the generator's; 0 stands for one at the same time.
+# Steps of the discriminator after each step of the generator; 0 means one step at the same time.
 ORDERS = {"simultaneous": 0, "alternating": 1, "alternating, 5 D steps": 5}
 
 
@@ -126,10 +121,11 @@ def eigenvalues(variant: Variant, num_d_steps: int, step_size: float) -> np.ndar
 
 
 def theory(variant: Variant, num_d_steps: int, step_size: float) -> np.ndarray | None:
-    """The same two by hand, as the roots of λ² − trace·λ + determinant; None at a kink.
+    """The same two eigenvalues from theory, as the roots of λ² − trace·λ + determinant; None at a kink.
 
-    Simultaneous, that is λ = 1 + h·(−γ/2 ± √(γ²/4 − slope²)); for the GAN |λ| = √(1 + h²/4). Alternating with n steps
-    of the discriminator, |λ| = (1 − hγ)^(n/2) as long as λ is complex: undamped, no order makes it less than 1.
+    With simultaneous updates λ = 1 + h·(−γ/2 ± √(γ²/4 − slope²)), and |λ| = √(1 + h²/4) for the GAN. With alternating
+    updates and n steps of the discriminator |λ| = (1 − hγ)^(n/2) as long as λ is complex: without damping, no order
+    makes it less than 1.
     """
     if variant.damping is None:
         return None
@@ -141,14 +137,14 @@ def theory(variant: Variant, num_d_steps: int, step_size: float) -> np.ndarray |
 
 
 def growth(points: np.ndarray) -> float | None:
-    """The factor per update in the distance from the equilibrium, fitted where that is small."""
+    """The growth per update of the distance from the equilibrium, fitted while that is small."""
     radius = np.hypot(*points.T)
     small = np.flatnonzero((radius > 1e-250) & (radius < 0.01))
     return math.exp(np.polyfit(small, np.log(radius[small]), 1)[0]) if small.size > 1 else None
 
 
 def behaviour(points: np.ndarray) -> str:
-    """What a run does, from its last point and the mean distances in its first quarter and in its last turn."""
+    """A run's behaviour, from its last point and its mean distances in the first quarter and in the last turn."""
     radius = np.hypot(*points.T)
     if not np.isfinite(radius).all():
         return "diverges"
@@ -172,22 +168,23 @@ def measure(name: str, order: str, step_size: float, num_steps: int) -> tuple[di
         row["lambda_theory"] = float(abs(expected).max())
         row["lambda_jacobian"] = float(abs(eigenvalues(*game)).max())
         row["lambda_measured"] = growth(near)
-    return results.finite(row), points
+    return finite(row), points
 
 
 def conclusions(rows: list[dict[str, Any]]) -> list[str]:
-    """What the table says, in sentences."""
+    """Sentences about the rows."""
     ends = {name: {row["behaviour"] for row in rows if row["variant"] == name} for name in VARIANTS}
     sure = [name for name, found in ends.items() if found == {"converges"}]
-    sentences = [f"At the equilibrium, to within 0.001, in every order of the updates: {', '.join(sure) or 'none'}."]
+    reached = ", ".join(sure) or "none"
+    sentences = [f"Variants that reach the equilibrium to within 0.001 in every order of the updates: {reached}."]
     for row in rows:
         if (row["lambda_theory"] or 0.0) > 1 + 1e-9 and row["behaviour"] == "spirals in":
             run = f"{row['variant']}, {row['order']}"
-            sentences.append(f"{run}: spirals in, but cannot converge, for the equilibrium repels (|λ| > 1).")
-    for key in ("Jacobian", "measured"):
-        pairs = [(row[f"lambda_{key.lower()}"], row["lambda_theory"]) for row in rows]
+            sentences.append(f"{run}: spirals in but cannot converge, because the equilibrium repels (|λ| > 1).")
+    for key, source in {"jacobian": "from the Jacobian", "measured": "as measured"}.items():
+        pairs = [(row[f"lambda_{key}"], row["lambda_theory"]) for row in rows]
         if gaps := [abs(found - known) for found, known in pairs if found is not None]:
-            sentences.append(f"|λ|, {key}, differs from theory by {max(gaps):.0e} at most.")
+            sentences.append(f"|λ| {source} differs from theory by at most {max(gaps):.0e}.")
     return sentences
 
 
@@ -209,15 +206,17 @@ def draw(rows: list[dict[str, Any]], runs: dict[tuple[str, str], np.ndarray], st
         ax.quiver(*grid.T, *field.T, color="#BBBBBB", scale=20, width=0.005, pivot="mid")
         if variant.clip < limit:
             bounds = [-variant.clip, variant.clip]
-            ax.hlines(bounds, -limit, limit, color=plots.REAL, linestyle="--", linewidth=1, label="clipping")
+            ax.hlines(bounds, -limit, limit, color=style.REAL, linestyle="--", linewidth=1, label="clipping")
         line = LineCollection(list(np.stack([run[:-1], run[1:]], axis=1)), cmap="viridis_r", linewidth=1.2)
         line.set_array(np.arange(num_steps))
         ax.add_collection(line)
-        ax.plot(*run[0], "o", color=plots.REAL, markerfacecolor="white", label="start")
-        ax.plot(*run[-1], "o", color=plots.RED, label="end")
-        ax.plot(0, 0, "+", color=plots.REAL, markersize=11, markeredgewidth=1.8, label="equilibrium")
-        modulus = "" if row["lambda_theory"] is None else f", |λ| = {row['lambda_theory']:.4f}"
-        ax.set_title(f"{row['behaviour']}{modulus}\nfinal radius {number(row['final_radius'])}", fontsize=9, loc="left")
+        ax.plot(*run[0], "o", color=style.REAL, markerfacecolor="white", label="start")
+        ax.plot(*run[-1], "o", color=style.RED, label="end")
+        ax.plot(0, 0, "+", color=style.REAL, markersize=11, markeredgewidth=1.8, label="equilibrium")
+        eigenvalue = "" if row["lambda_theory"] is None else f", |λ| = {modulus(row['lambda_theory'])}"
+        ax.set_title(
+            f"{row['behaviour']}{eigenvalue}\nfinal radius {number(row['final_radius'])}", fontsize=9, loc="left"
+        )
         ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xlabel="θ", ylabel="ψ")
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
@@ -238,45 +237,31 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}" if 1e-3 <= value < 1e4 else f"{value:.1e}"
 
 
-def text(rows: list[dict[str, Any]]) -> str:
-    """The table, aligned."""
-    line = "{:15} {:24} {:>12} {:>12} {:>8} {:>8} {:>8}".format
-    lines = [line("variant", "order", "final radius", "behaviour", "|λ|", "Jacobian", "measured")]
-    for row in rows:
-        moduli = (row[f"lambda_{key}"] for key in ("theory", "jacobian", "measured"))
-        cells = ("–" if value is None else f"{value:.4f}" for value in moduli)
-        lines.append(line(row["variant"], row["order"], number(row["final_radius"]), row["behaviour"], *cells))
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+def table(rows: list[dict[str, Any]]) -> Table:
+    """The rows, with texts that show small radii and moduli close to 1."""
+    moduli = dict.fromkeys(("lambda_theory", "lambda_jacobian", "lambda_measured"), modulus)
+    return Table(rows, formats={"final_radius": number, **moduli})
+
+
+def modulus(value: float | None) -> str:
+    """|λ| to four decimals."""
+    return "–" if value is None else f"{value:.4f}"
 
 
 def main() -> None:
     """Runs every variant in every order, prints and writes what the flags ask for."""
-    num_steps = 100 if _QUICK.value and not _NUM_STEPS.present else _NUM_STEPS.value
-    step_size = _STEP_SIZE.value
+    num_steps, step_size = _NUM_STEPS.value, _STEP_SIZE.value
     if not 0 < step_size <= 10:
         raise ValueError(f"--step_size={step_size:g}: must be above 0 and at most 10")
-    workdir = cli.workdir(_WORKDIR.value, "dirac_gan", _OVERWRITE.value)
+    workdir = cli.choose_workdir("dirac_gan")
 
     jax.config.update("jax_enable_x64", True)
     runs = {(name, order): measure(name, order, step_size, num_steps) for name in VARIANTS for order in ORDERS}
-    table = results.Table([row for row, _ in runs.values()])
-    sentences = conclusions(table.rows)
-    summary = table.to_json(conclusions=sentences, num_steps=num_steps, step_size=step_size)
-    if _FORMAT.value == "json":
-        print(summary)
-    elif _FORMAT.value == "csv":
-        print(table.to_csv(), end="")
-    else:
-        print(text(table.rows), "", *sentences, sep="\n")
-    if workdir:
-        workdir.mkdir(parents=True, exist_ok=True)
-        config = results.finite({"flags": cli.given(), **results.environment()})
-        (workdir / "config.json").write_text(json.dumps(config, indent=2, allow_nan=False) + "\n")
-        (workdir / "summary.json").write_text(summary + "\n")
-        figure = draw(table.rows, {key: points for key, (_, points) in runs.items()}, step_size)
-        plots.save(figure, workdir / "dirac_gan.png")
-        print(f"written to {workdir}", file=sys.stderr)
+    rows = [row for row, _ in runs.values()]
+    points = {key: points for key, (_, points) in runs.items()}
+    figures = {"dirac_gan": draw(rows, points, step_size)} if workdir else {}
+    cli.answer(workdir, table(rows), conclusions(rows), figures, num_steps=num_steps, step_size=step_size)
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, quick={"num_steps": 100})

@@ -3,7 +3,7 @@
     python experiments/gallery.py                                # all of them, as `make gallery` does
     python experiments/gallery.py --scripts=mode_collapse        # one; the others keep their last answers
 
-Results stay in runs/gallery. The page `experiments/README.md` and its pictures are made of those that are there.
+Results stay in runs/gallery. The page `experiments/README.md` and its pictures are made from what is there.
 """
 
 import ast
@@ -16,9 +16,8 @@ from pathlib import Path
 from absl import flags
 from PIL import Image
 
-from jgen1d.cli import app as cli
-from jgen1d.core import unknown
-from jgen1d.report import table as results
+from jgen1d import cli
+from jgen1d.report.workdir import write_json
 
 FOLDER = Path(__file__).parent
 PICTURES: dict[str, str | None] = {
@@ -36,49 +35,48 @@ PICTURES: dict[str, str | None] = {
     "double_sigmoid": "discriminators",
     "mode_coverage_2d": "samples",
 }
-"""By the name of the script, the picture that the page shows, where there is one."""
+"""Script -> the picture that the page shows; None for a script without pictures."""
 WIDTH = 900
-"""Of a picture, in pixels, at most."""
+"""The greatest width of a picture, in pixels."""
 
-_SCRIPTS = flags.DEFINE_list("scripts", list(PICTURES), "to run, separated by commas; empty: none, only write the page")
+_SCRIPTS = flags.DEFINE_list(
+    "scripts", list(PICTURES), "scripts to run, separated by commas; empty: only write the page"
+)
 _WORKDIR = flags.DEFINE_string("workdir", "runs/gallery", "where the results are")
 _QUICK = flags.DEFINE_bool("quick", False, "run the scripts with --quick, and write the page into the workdir")
 
 
 def main() -> None:
     """Runs the scripts and writes the page."""
-    for name in _SCRIPTS.value:
-        if name not in PICTURES:
-            raise ValueError(f"--scripts: none is called {unknown(name, PICTURES)}")
     workdir = Path(_WORKDIR.value)
-    for name in _SCRIPTS.value:
+    for name in cli.names("scripts", PICTURES) if _SCRIPTS.value else ():
         began = time.monotonic()
         command = [sys.executable, str(FOLDER / f"{name}.py"), f"--workdir={workdir / name}", "--overwrite"]
         if code := subprocess.run(command + ["--quick"] * _QUICK.value).returncode:
-            sys.exit(code)  # the script has said why
-        results.write_json(workdir / name / "seconds.json", time.monotonic() - began)
+            sys.exit(code)  # the script has printed why
+        write_json(workdir / name / "seconds.json", time.monotonic() - began)
     page = workdir if _QUICK.value else FOLDER
     sections = [_section(workdir, page, name) for name in PICTURES if (workdir / name / "seconds.json").exists()]
-    head = "# The GAN laboratory\n\nEach answer is computed from the run's numbers; `make gallery` makes this page.\n"
+    head = "# The GAN laboratory\n\nEach answer is computed from its run's numbers; `make gallery` makes this page.\n"
     (page / "README.md").write_text("\n".join([head, *sections]))
     print(f"written to {page / 'README.md'}", file=sys.stderr)
 
 
 def _section(workdir: Path, page: Path, name: str) -> str:
-    """One experiment's part of the page; its picture is made small."""
+    """One experiment's part of the page, with its picture reduced."""
     question = (ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text())) or "").splitlines()[0]
     summary = json.loads((workdir / name / "summary.json").read_text())
     seconds = json.loads((workdir / name / "seconds.json").read_text())
-    shown = ""
+    picture_line = ""
     if PICTURES[name]:
         with Image.open(workdir / name / f"{PICTURES[name]}.png") as picture:
             picture.thumbnail((WIDTH, 10 * WIDTH), Image.Resampling.LANCZOS)
             (page / "gallery").mkdir(parents=True, exist_ok=True)
             picture.convert("P", palette=Image.Palette.ADAPTIVE).save(page / "gallery" / f"{name}.png", optimize=True)
-        shown = f"\n![{question}](gallery/{name}.png)\n"
+        picture_line = f"\n![{question}](gallery/{name}.png)\n"
     answers = "\n".join(f"- {sentence}" for sentence in summary["conclusions"])
     command = f"`.venv/bin/python experiments/{name}.py`, {seconds / 60:.1f} min"
-    return f"## {question}\n\n{command}\n\n{answers}\n{shown}"
+    return f"## {question}\n\n{command}\n\n{answers}\n{picture_line}"
 
 
 if __name__ == "__main__":

@@ -4,14 +4,14 @@
     python experiments/imbalance.py --target=normal --preset=robust
 
 Trains GANs on standardised data on three planes: units of both hidden layers of G and of D; hidden layers of G and of
-D, of 16 units; and D's updates per update of G with the ratio of D's learning rate to G's (their geometric mean stays).
-The table has, for each place, the share of seeds converged and with all modes covered, each with its Wilson 95 %
-interval, and modes covered and W1/floor as median [5 %, 95 %]. The workdir receives `units.png`, `layers.png` and
-`speeds.png`, maps of the verdicts' shares on which D grows stronger to the right and upwards, `config.json` and
-`summary.json`.
+D, of 16 units each; and D's updates per update of G with the ratio of D's learning rate to G's (their geometric mean is
+fixed). For each point the table gives the share of seeds that converged and the share that cover all modes, each with
+its Wilson 95 % interval, and the modes covered and W1/floor as median [5 %, 95 %]. The workdir receives `units.png`,
+`layers.png` and `speeds.png`, maps of the verdicts' shares on which D grows stronger to the right and upwards,
+`config.json` and `summary.json`.
 
-Expect (7 minutes on 2 cores): W1/floor is 13 to 14 where the players are balanced, and 76 to 107 where D is
-weakest or strongest; there modes are lost in 50 to 98 % of seeds. In 2,000 steps none converges.
+Expect (7 minutes on 2 cores): W1/floor is 13 to 14 if the players are balanced, and 76 to 107 if D is weakest or
+strongest; then modes are lost in 50 to 98 % of seeds. In 2,000 steps no run converges.
 """
 
 import itertools
@@ -23,17 +23,27 @@ from absl import flags
 from matplotlib.figure import Figure
 
 import jgen1d
-from experiments import lab
-from jgen1d.cli import app as cli
+import lab
+from jgen1d import cli
 from jgen1d.core import replace
 from jgen1d.evaluation import verdict
 from jgen1d.methods import gan
 from jgen1d.plots import settings as charts
-from jgen1d.report import table as results
+from jgen1d.report import stats
+from jgen1d.report.table import TITLES, Table, cell
 
 
 class Plane(NamedTuple):
-    """Two settings and their values, and the GAN at a place; D grows stronger from the first values to the last."""
+    """Two settings of a GAN; D grows stronger from their first values to their last.
+
+    Attributes:
+      row: the name of the first setting.
+      rows: its values.
+      column: the name of the second setting.
+      columns: its values.
+      balanced: the values at which the players are balanced.
+      config: `(base, value of row, value of column) -> config`.
+    """
 
     row: str
     rows: tuple[float, ...]
@@ -58,23 +68,24 @@ def _speeds(base: gan.Config, updates: int, ratio: float) -> gan.Config:
 
 
 PLANES = {
-    "units": Plane("units of G", (64, 16, 4), "units of D", (4, 16, 64), (16, 16), _units),
-    "layers": Plane("layers of G", (4, 2, 1), "layers of D", (1, 2, 4), (2, 2), _layers),
-    "speeds": Plane("D's updates", (1, 2, 5), "D's rate / G's", (1 / 16, 1 / 4, 1, 4, 16), (1, 1), _speeds),
+    "units": Plane("units_g", (64, 16, 4), "units_d", (4, 16, 64), (16, 16), _units),
+    "layers": Plane("layers_g", (4, 2, 1), "layers_d", (1, 2, 4), (2, 2), _layers),
+    "speeds": Plane("updates_d", (1, 2, 5), "rate_d_over_g", (1 / 16, 1 / 4, 1, 4, 16), (1, 1), _speeds),
 }
 
 flags.DEFINE_string("target", "bimodal", "what to learn")
-flags.DEFINE_string("preset", "textbook", "of the GAN")
-flags.DEFINE_list("planes", list(PLANES), "to map, separated by commas")
-lab.define_flags("imbalance", num_steps=2_000)
+_PRESET = flags.DEFINE_string("preset", "textbook", "preset of the GAN")
+flags.DEFINE_list("planes", list(PLANES), "planes to map, separated by commas")
+cli.define_training_flags(num_steps=2_000)
+cli.define_output_flags("imbalance")
 
 
 def main() -> None:
     """Trains, prints and draws."""
-    (target,) = cli.target_list([flags.FLAGS.target], None, None, flag="target")
-    base = replace(lab.preset(flags.FLAGS.preset), standardize=True)
-    planes = {name: PLANES[name] for name in lab.names("planes", PLANES, quick=["layers"])}
-    workdir = cli.workdir(flags.FLAGS.workdir, "imbalance", flags.FLAGS.overwrite)
+    (target,) = cli.read_targets("target")
+    base = replace(cli.preset(gan.METHOD, _PRESET.value), standardize=True)
+    planes = {name: PLANES[name] for name in cli.names("planes", PLANES)}
+    workdir = cli.choose_workdir("imbalance")
     blank = {name: None for plane in planes.values() for name in (plane.row, plane.column)}
     configs: list[gan.Config] = []
     labels: list[dict[str, Any]] = []
@@ -88,32 +99,35 @@ def main() -> None:
     rows = lab.rows(sweep, labels)
     figures = {name: _map(sweep, plane, spans[name]) for name, plane in planes.items()}
     conclusions = [_conclusion(sweep, plane, spans[name]) for name, plane in planes.items()]
-    lab.answer("imbalance", workdir, rows, 1 + len(blank), conclusions, figures)
+    cli.answer(workdir, Table(rows), conclusions, figures)
 
 
 def _map(sweep: jgen1d.Sweep, plane: Plane, span: slice) -> Figure:
     shares = {name: (sweep.verdict[0, span] == name).mean(axis=1) for name in verdict.VERDICTS}
     panels = {name: s.reshape(len(plane.rows), len(plane.columns)) for name, s in shares.items() if s.any()}
     rows, columns = ([f"{value:g}" for value in values] for values in (plane.rows, plane.columns))
-    title = f"Verdicts on {sweep.targets[0].name}, {flags.FLAGS.preset}: D grows stronger to the right and upwards"
-    labels = {"xlabel": plane.column, "ylabel": plane.row, "unit": "share", "title": title}
+    title = f"Verdicts on {sweep.targets[0].name}, {_PRESET.value}: D grows stronger to the right and upwards"
+    labels = {"xlabel": TITLES[plane.column], "ylabel": TITLES[plane.row], "unit": "share", "title": title}
     return charts.heat_maps(panels=panels, rows=rows, columns=columns, **labels)
 
 
 def _conclusion(sweep: jgen1d.Sweep, plane: Plane, span: slice) -> str:
-    """The distance and the commonest verdict where D is weakest, where it is balanced, and where it is strongest."""
+    """The distance and the most frequent verdict with the weakest, a balanced and the strongest D."""
     places = list(itertools.product(plane.rows, plane.columns))
     clauses = []
     for name, place in {"the weakest": places[0], "a balanced": plane.balanced, "the strongest": places[-1]}.items():
         c = span.start + places.index(place)
         verdicts, counts = np.unique(sweep.verdict[0, c], return_counts=True)
-        commonest = verdicts[counts.argmax()]
-        share = results.cell(results.rate(sweep.verdict[0, c] == commonest))
+        most_frequent = verdicts[counts.argmax()]
+        share = cell(stats.rate(sweep.verdict[0, c] == most_frequent))
         distance = np.nanmedian(sweep.metrics["w1_over_floor"][0, c])
-        where = f"{plane.row} {place[0]:g}, {plane.column} {place[1]:g}"
-        clauses.append(f"with {name} D ({where}) W1/floor is {distance:.1f} and {commonest} in {share} of seeds")
+        settings = f"{TITLES[plane.row]} {place[0]:g}, {TITLES[plane.column]} {place[1]:g}"
+        clauses.append(
+            f"with {name} D ({settings}) W1/floor is {distance:.1f} and the most frequent verdict is {most_frequent}, "
+            f"in {share} of seeds"
+        )
     return f"{sweep.targets[0].name}: {'; '.join(clauses)}."
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, quick=lab.QUICK | {"planes": ["layers"]})

@@ -4,20 +4,20 @@
     python experiments/mode_collapse.py --targets=mixture --methods="strong D,unrolled" --num_seeds=64
 
 Starts from a GAN that loses modes, `strong D`: the textbook's networks on standardised data, with a learning rate of D
-that is 16 times G's (`imbalance.py` has the map). To it one remedy each is added: packing (Lin et al. 2018), R1
+that is 16 times G's (`imbalance.py` has the map). Then adds one remedy at a time: packing (Lin et al. 2018), R1
 (Mescheder et al. 2018), a generator that looks 5 updates of the discriminator ahead (Metz et al. 2017), minibatch
-discrimination (Salimans et al. 2016), a Wasserstein critic with gradient penalty and 5 updates (Gulrajani et al. 2017);
-beside them stand the textbook's equal rates and the whole `robust` preset. A mode is covered when it holds at least
-20 % of its expected mass within three standard deviations.
+discrimination (Salimans et al. 2016), or a Wasserstein critic with gradient penalty and 5 updates (Gulrajani et al.
+2017). For comparison it also trains the textbook's equal rates and the `robust` preset. A mode is covered if it holds
+at least 20 % of its expected mass within three standard deviations.
 
-The table has, for each (target, method), the share of seeds with all modes covered and with the verdict `converged`,
-each with its Wilson 95 % interval, and modes covered and W1/floor as median [5 %, 95 %]. The workdir receives
-`coverage.png`, `lanes.png` (of the GAN without a remedy the runs with the fewest and the most modes), `config.json` and
-`summary.json`.
+For each (target, method) the table gives the share of seeds that cover all modes and the share that converged, each
+with its Wilson 95 % interval, and the modes covered and W1/floor as median [5 %, 95 %]. The workdir receives
+`coverage.png`, `lanes.png` (the runs of the GAN without a remedy that have the fewest and the most modes),
+`config.json` and `summary.json`.
 
-Expect (4 minutes on 2 cores): without a remedy 38 % of seeds cover both modes of the bimodal and 3 % all three of
-the mixture; with packing of 4, 88 and 62 %; with R1, 97 and 100 %; with minibatch discrimination 62 and 34 %, with the
-Wasserstein critic 41 and 56 %; the unrolled generator does not help here. With equal rates 100 and 88 % do.
+Expect (4 minutes on 2 cores): without a remedy 38 % of seeds cover both modes of the bimodal and 3 % all three of the
+mixture; with packing of 4, 88 and 62 %; with R1, 97 and 100 %; with minibatch discrimination, 62 and 34 %; with the
+Wasserstein critic, 41 and 56 %; the unrolled generator does not help here. With equal rates, 100 and 88 %.
 """
 
 from typing import Any
@@ -26,15 +26,16 @@ import numpy as np
 from absl import flags
 
 import jgen1d
-from experiments import lab
-from jgen1d.cli import app as cli
+import lab
+from jgen1d import cli
 from jgen1d.core import replace
 from jgen1d.methods import gan
 from jgen1d.plots import runs as plots
 from jgen1d.plots import settings as charts
 from jgen1d.report import figures as report
+from jgen1d.report.table import Table
 
-_TEXTBOOK = replace(gan.preset("textbook"), standardize=True)
+_TEXTBOOK = replace(gan.PRESETS["textbook"], standardize=True)
 _STRONG_D = replace(_TEXTBOOK, learning_rate_g=2.5e-4, learning_rate_d=4e-3)
 METHODS = {
     "strong D": _STRONG_D,
@@ -47,27 +48,27 @@ METHODS = {
         _STRONG_D, discriminator_loss="wasserstein", generator_loss="wasserstein", gradient_penalty=1.0, critic_steps=5
     ),
     "textbook": _TEXTBOOK,
-    "robust": gan.preset("robust"),
+    "robust": gan.PRESETS["robust"],
 }
 
 flags.DEFINE_list("targets", ["bimodal", "mixture"], "targets with modes, separated by commas")
-flags.DEFINE_list("methods", list(METHODS), "to compare with the first of them, separated by commas")
-lab.define_flags("mode_collapse", num_seeds=32, num_steps=2_000)
+flags.DEFINE_list("methods", list(METHODS), "GANs to compare with the first of them, separated by commas")
+cli.define_training_flags(num_seeds=32, num_steps=2_000)
+cli.define_output_flags("mode_collapse")
 
 
 def main() -> None:
     """Trains, prints and draws."""
-    methods = lab.names("methods", METHODS, quick=["strong D", "unrolled", "minibatch"])
-    targets = cli.target_list(lab.value("targets", ["bimodal"]), None, None)
+    methods, targets = cli.names("methods", METHODS), cli.read_targets()
     for target in targets:
         if len(target.modes.scales) < 2:
             raise ValueError(f"--targets={target.name}: must have several modes")
-    workdir = cli.workdir(flags.FLAGS.workdir, "mode_collapse", flags.FLAGS.overwrite)
+    workdir = cli.choose_workdir("mode_collapse")
     sweep = lab.sweep(targets, [METHODS[name] for name in methods])
     rows = lab.rows(sweep, [{"method": name} for name in methods])
     panels: dict[str, Any] = {}
     for row in rows:
-        panels.setdefault(row["target"], {})[row["method"]] = row["all modes covered"]
+        panels.setdefault(row["target"], {})[row["method"]] = row["all_modes_covered"]
     figures = {
         "coverage": charts.rates(
             panels=panels, xlabel="share of runs (95 % interval)", title="Runs that cover all modes"
@@ -78,7 +79,7 @@ def main() -> None:
         ),
     }
     conclusions = [_conclusion(target.name, rows) for target in targets]
-    lab.answer("mode_collapse", workdir, rows, 2, conclusions, figures)
+    cli.answer(workdir, Table(rows), conclusions, figures)
 
 
 def _lanes(sweep: jgen1d.Sweep, t: int) -> dict[str, plots.Comparison]:
@@ -90,20 +91,27 @@ def _lanes(sweep: jgen1d.Sweep, t: int) -> dict[str, plots.Comparison]:
 
 
 def _conclusion(target: str, rows: list[dict[str, Any]]) -> str:
-    """Which remedies differ from the first method by more than their intervals leave to chance."""
+    """The remedies whose interval is above that of the first method, below it, or overlaps with it."""
     first, *others = [row for row in rows if row["target"] == target]
-    base = first["all modes covered"]
-    better = [row["method"] for row in others if row["all modes covered"]["low"] > base["high"]]
-    worse = [row["method"] for row in others if row["all modes covered"]["high"] < base["low"]]
+    base = first["all_modes_covered"]
+    better = [row["method"] for row in others if row["all_modes_covered"]["low"] > base["high"]]
+    worse = [row["method"] for row in others if row["all_modes_covered"]["high"] < base["low"]]
     same = [row["method"] for row in others if row["method"] not in better + worse]
-    clauses = [f"{first['method']} covers all modes in {base['count']} of {first['seeds']} seeds"]
-    for word, names in {"more often": better, "less often": worse, "not surely more or less often": same}.items():
+    clauses = [f"{first['method']} covers all modes in {base['count']} of {first['num_seeds']} seeds"]
+    for word, names in {
+        "more often": better,
+        "less often": worse,
+        "not significantly more or less often": same,
+    }.items():
         if names:
             clauses.append(f"{word} with {', '.join(names)}")
     converged = [row["method"] for row in (first, *others) if row["converged"]["low"] > 0.5]
-    clauses.append(f"most seeds converge with {', '.join(converged) or 'none'}")
+    clauses.append(
+        f"most seeds converge with {', '.join(converged)}" if converged else "with none do most seeds converge"
+    )
     return f"{target}: {'; '.join(clauses)}."
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    methods = ["strong D", "unrolled", "minibatch"]
+    cli.run(main, quick=lab.QUICK | {"targets": ["bimodal"], "methods": methods})

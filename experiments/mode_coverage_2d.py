@@ -3,15 +3,16 @@
     python experiments/mode_coverage_2d.py                                    # --protocol=small
     python experiments/mode_coverage_2d.py --protocol=pacgan --workdir=runs/pacgan
 
-`pacgan` is Table 1 of Lin et al. 2018 (PacGAN: the power of two samples in generative adversarial networks), with what
-their code adds: weights begin as N(0, 0.02²), batch normalisation samples with running moments, both players move at
-once. Two things differ: data are fresh in every step, where theirs are 100,000 points seen 400 times; and with packing
-one batch normalisation sees the points of all slots. `small` is a ring of radius 2 and std 0.1, networks of 2 × 128.
+`pacgan` is Table 1 of Lin et al. 2018 (PacGAN: the power of two samples in generative adversarial networks), with the
+details of their code: weights start as N(0, 0.02²), batch normalisation samples with running moments, and both players
+move at once. Two things differ: data are fresh in every step, while theirs are 100,000 points seen 400 times; and with
+packing one batch normalisation sees the points of all slots. `small` is a ring of radius 2 and std 0.1, with networks
+of 2 × 128 units.
 
-A mode is *hit* when one sample lies within three standard deviations, *covered* when 20 % of its expected mass does;
-*high quality* is the share of samples within three standard deviations of a mode, 98.9 % for a perfect sampler. Modes
+A mode is *hit* if one sample lies within three standard deviations, and *covered* if 20 % of its expected mass does.
+*High quality* is the share of samples within three standard deviations of a mode, 98.9 % for a perfect sampler. Modes
 hit and high quality are means ± standard errors over seeds. The workdir receives `samples.png`, `config.json` and
-`summary.json`; until the run is done it keeps the progress: after Ctrl-C or a crash the same command goes on.
+`summary.json`. Until the run is done it keeps the progress: after Ctrl-C or a crash the same command continues.
 
 Expect of `small` (9 minutes on 2 cores): the GAN hits 7.0 ± 0.2 of 8 modes and covers 5.5, PacGAN2 8 ± 0 and 8.
 `pacgan` takes more than a day on 2 cores by its FLOPs, and has not been run.
@@ -25,23 +26,24 @@ import numpy as np
 from absl import flags
 
 import jgen1d
-from experiments import lab
-from jgen1d.cli import app as cli
+import lab
+from jgen1d import cli
 from jgen1d.core import replace, unknown
 from jgen1d.methods import gan
 from jgen1d.plots import runs as plots
 from jgen1d.report import figures as report
-from jgen1d.report import table as results
+from jgen1d.report import stats
+from jgen1d.report.table import Table, cell
 
 _SHAPE = {"latent_dim": 16, "widths_g": (128, 128), "widths_d": (128, 128), "activation": "leaky_relu"}
 PROTOCOLS: dict[str, tuple[gan.Config, dict[str, jgen1d.Target], int, dict[str, Any]]] = {
     "small": (
-        replace(gan.preset("dcgan_like"), initializer="default", **_SHAPE),
+        replace(gan.PRESETS["dcgan_like"], initializer="default", **_SHAPE),
         {"ring": jgen1d.targets.ring(8, 2.0, 0.1)}, 32,
         {"num_steps": 10_000, "batch_size": 256, "num_samples": 10_000},
     ),
     "pacgan": (
-        gan.preset("pacgan"), {name: jgen1d.TARGETS[name] for name in ("ring", "grid")}, 10,
+        gan.PRESETS["pacgan"], {name: jgen1d.TARGETS[name] for name in ("ring", "grid")}, 10,
         {"num_steps": 400_000, "batch_size": 100, "num_samples": 2_500},
     ),
 }  # fmt: skip
@@ -50,28 +52,31 @@ PUBLISHED = {
     ("ring", "GAN"): {"mean": 6.3, "standard_error": 0.5}, ("ring", "PacGAN2"): {"mean": 7.9, "standard_error": 0.1},
     ("grid", "GAN"): {"mean": 17.3, "standard_error": 0.8}, ("grid", "PacGAN2"): {"mean": 23.8, "standard_error": 0.7},
 }  # fmt: skip
-"""The modes hit of the protocol `pacgan`."""
+"""The modes hit in the paper, for the protocol `pacgan`."""
 
 _PROTOCOL = flags.DEFINE_enum("protocol", "small", list(PROTOCOLS), "what to train, and how")
-flags.DEFINE_list("targets", None, "of the protocol's, separated by commas; default: all")
-flags.DEFINE_list("packings", ["1", "2"], "samples that the discriminator sees at a time, separated by commas")
-lab.define_flags("mode_coverage_2d", num_seeds=None, num_steps=None)
+_TARGETS = flags.DEFINE_list("targets", None, "targets of the protocol, separated by commas; default: all")
+flags.DEFINE_list("packings", ["1", "2"], "samples that the discriminator sees at once, separated by commas")
+cli.define_training_flags(num_seeds=None, num_steps=None)
+cli.define_output_flags("mode_coverage_2d")
 cli.define_run_flags()
 
 
 def main() -> None:
     """Trains, prints and draws."""
     config, available, num_seeds, options = PROTOCOLS[_PROTOCOL.value]
-    names = flags.FLAGS.targets or list(available)
+    names = _TARGETS.value or list(available)
     for name in sorted(set(names) - set(available)):
         raise ValueError(f"--targets: {_PROTOCOL.value} has none called {unknown(name, available)}")
     targets = [available[name] for name in names]
-    configs = [replace(config, packing=packing) for packing in lab.integers("packings", ["1", "2"])]
-    options = options | {name: flags.FLAGS[name].value for name in ("lanes_per_device", "matmul_precision")}
-    options["seeds"] = lab.seeds(num_seeds)
-    options["num_steps"] = lab.value("num_steps", lab.QUICK_STEPS) or options["num_steps"]
-    workdir = cli.workdir(flags.FLAGS.workdir, "mode_coverage_2d", flags.FLAGS.overwrite)
-    with cli.checkpoints(workdir, targets, configs, flags.FLAGS.overwrite) as checkpoints:
+    configs = [replace(config, packing=packing) for packing in cli.integers("packings")]
+    options = (
+        options
+        | cli.run_options()
+        | {"seeds": cli.seeds(num_seeds), "num_steps": cli.num_steps() or options["num_steps"]}
+    )
+    workdir = cli.choose_workdir("mode_coverage_2d")
+    with cli.checkpoints(workdir, targets, configs) as checkpoints:
         sweep = lab.sweep(targets, configs, checkpoints=checkpoints, **options)
         if jax.process_index() == 0:
             _show(sweep, names, workdir)
@@ -83,40 +88,42 @@ def _show(sweep: jgen1d.Sweep, names: list[str], workdir: Path | None) -> None:
     rows, conclusions, panels = [], [], {}
     for t, target in enumerate(names):
         some = [_row(sweep, t, c, target) for c in range(len(sweep.configs))]
-        seeds = [results.median_index(hit) for hit in sweep.metrics["modes_hit"][t]]
+        seeds = [stats.median_index(hit) for hit in sweep.metrics["modes_hit"][t]]
         runs = [sweep.result(t, c, seed) for c, seed in enumerate(seeds)]
         panels[target] = {row["method"]: report.comparison(run) for row, run in zip(some, runs, strict=True)}
         rows += some
         conclusions.append(f"{target}: {'; '.join(_clause(row, some[0]) for row in some)}.")
     figure = plots.comparisons(panels=panels, title="The seed that hits the median number of modes")
-    lab.answer("mode_coverage_2d", workdir, rows, 2, conclusions, {"samples": figure})
+    cli.answer(workdir, Table(rows), conclusions, {"samples": figure})
 
 
 def _row(sweep: jgen1d.Sweep, t: int, c: int, target: str) -> dict[str, Any]:
-    """What came of one (target, packing)."""
+    """The row of one (target, packing)."""
     found = {name: values[t, c] for name, values in sweep.metrics.items()}
     num_modes, packing = len(sweep.targets[t].modes.scales), sweep.configs[c].packing
     row: dict[str, Any] = {"target": target, "method": "GAN" if packing == 1 else f"PacGAN{packing}"}
-    row |= {"seeds": len(sweep.seeds), "modes": num_modes, "modes hit": results.mean(found["modes_hit"])}
+    row |= {"num_seeds": len(sweep.seeds), "num_modes": num_modes, "modes_hit": stats.mean(found["modes_hit"])}
     if _PROTOCOL.value == "pacgan":
         row["published"] = PUBLISHED.get((target, row["method"]))
-    row["high quality (%)"] = results.mean(100 * found["high_quality"])
-    row["modes covered"] = results.spread(found["modes_covered"])
-    return row | {"all covered": results.rate(found["modes_covered"] == num_modes)}
+    row["high_quality_percent"] = stats.mean(100 * found["high_quality"])
+    row["modes_covered"] = stats.spread(found["modes_covered"])
+    return row | {"all_modes_covered": stats.rate(found["modes_covered"] == num_modes)}
 
 
 def _clause(row: dict[str, Any], first: dict[str, Any]) -> str:
-    """How a row stands to the first one, and to the published figure: they differ at two standard errors."""
-    hit, clause = row["modes hit"], f"{row['method']} hits {results.cell(row['modes hit'])} of {row['modes']} modes"
-    others = {f"{first['method']}'s": first["modes hit"]} if row is not first else {}
-    others[f"the published {results.cell(row.get('published'))}"] = row.get("published")
+    """A row's modes, compared with the first row's and the published ones; two standard errors are significant."""
+    hit, clause = row["modes_hit"], f"{row['method']} hits {cell(row['modes_hit'])} of {row['num_modes']} modes"
+    others = {f"{first['method']}'s": first["modes_hit"]} if row is not first else {}
+    others[f"the published {cell(row.get('published'))}"] = row.get("published")
     for name, other in others.items():
         if hit and other:
-            surely = abs(hit["mean"] - other["mean"]) > 2 * np.hypot(hit["standard_error"], other["standard_error"])
+            significant = abs(hit["mean"] - other["mean"]) > 2 * np.hypot(
+                hit["standard_error"], other["standard_error"]
+            )
             word = "more" if hit["mean"] > other["mean"] else "fewer"
-            clause += f", {word if surely else 'not surely more or fewer'} than {name}"
+            clause += f", {word if significant else 'not significantly more or fewer'} than {name}"
     return clause
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, quick=lab.QUICK | {"packings": ["1", "2"]})

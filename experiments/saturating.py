@@ -3,18 +3,19 @@
     python experiments/saturating.py
     python experiments/saturating.py --target=mixture --num_steps=5000
 
-Exactly, first: the data are N(0, 1), the generator is z + μ, and the discriminator is the best there is. The saturating
-loss then has the gradient of 2·JS, which vanishes with the distance; the non-saturating one that of KL(q‖p) − 2·JS,
-which grows with it. Then trained: the robust GAN without R1, which would tame D, and without weight averaging, which
-would set the pace, with either loss, against discriminators that make 1, 3 or 10 updates for each of the generator's.
-The table has, for each, as median [5 %, 95 %] over seeds, the norm of G's gradient in the first tenth of the run and
-the first step at which W1/σ of the history is at most 0.05 (of the seeds that get there), and the share of seeds
+First exactly: the data are N(0, 1), the generator is z + μ, and the discriminator is optimal. The saturating loss then
+has the gradient of 2·JS, which vanishes with the distance; the non-saturating loss has that of KL(q‖p) − 2·JS, which
+grows with it. Then in training: the robust GAN with either loss, against discriminators that make 1, 3 or 10 updates
+for each update of the generator. It has no R1, which would tame D, and no weight averaging, which would set the pace.
+For each the table gives, as median [5 %, 95 %] over seeds, the norm of G's gradient in the first tenth of the run and
+the first step at which W1/σ in the history is at most 0.05 (for the seeds that get there), and the share of seeds that
 converged with its Wilson 95 % interval. The workdir receives `exact.png`, `distance.png`, `config.json` and
 `summary.json`.
 
-Expect (2 minutes on 2 cores): six standard deviations away the exact gradients are 0.012 and 5.99. Trained, on data
-that overlap from the start, the non-saturating one is 1.5 to 2.4 times the other and gets to 0.05 sooner; but with 1,
-3 and 10 updates of D 84, 84 and 97 % of seeds converge with the saturating loss, 47, 38 and 19 % with the other.
+Expect (2 minutes on 2 cores): six standard deviations away the exact gradients are 0.012 and 5.99. In training, where
+the distributions overlap from the start, the non-saturating gradient is 1.5 to 2.4 times the saturating one, and W1/σ
+falls to 0.05 sooner; but with 1, 3 and 10 updates of D, 84, 84 and 97 % of seeds converge with the saturating loss, and
+47, 38 and 19 % with the non-saturating one.
 """
 
 import itertools
@@ -27,31 +28,33 @@ from absl import flags
 from jax.scipy.stats import norm
 
 import jgen1d
-from experiments import lab
-from jgen1d.cli import app as cli
+import lab
+from jgen1d import cli
 from jgen1d.core import replace
 from jgen1d.evaluation import theory
 from jgen1d.maths import losses
 from jgen1d.methods import gan
-from jgen1d.plots import runs as plots
 from jgen1d.plots import settings as charts
-from jgen1d.report import table as results
+from jgen1d.plots import sweeps as plots
+from jgen1d.report import stats
+from jgen1d.report.table import Table, cell
 
 LOSSES = ("saturating", "non_saturating")
-CRITIC_STEPS = (1, 3, 10)
 SHIFTS = np.linspace(0, 6, 25)
 
 flags.DEFINE_string("target", "bimodal", "what to learn")
-lab.define_flags("saturating", num_seeds=32, num_steps=2_000)
+flags.DEFINE_list("critic_steps", ["1", "3", "10"], "D's updates per update of G, separated by commas")
+cli.define_training_flags(num_seeds=32, num_steps=2_000)
+cli.define_output_flags("saturating")
 
 
 def main() -> None:
     """Trains, prints and draws."""
-    (target,) = cli.target_list([flags.FLAGS.target], None, None, flag="target")
-    workdir = cli.workdir(flags.FLAGS.workdir, "saturating", flags.FLAGS.overwrite)
-    steps = CRITIC_STEPS[:1] if flags.FLAGS.quick else CRITIC_STEPS
+    (target,) = cli.read_targets("target")
+    workdir = cli.choose_workdir("saturating")
+    steps = cli.integers("critic_steps")
     places = list(itertools.product(steps, LOSSES))
-    base = replace(gan.preset("robust"), r1=None, ema_decay=None)
+    base = replace(gan.PRESETS["robust"], r1=None, ema_decay=None)
     sweep = lab.sweep([target], [replace(base, critic_steps=k, generator_loss=loss) for k, loss in places])
     rows = [_row(sweep, c, k, loss) for c, (k, loss) in enumerate(places)]
     exact = {name: _exact_gradients(losses.GENERATOR[name].loss) for name in LOSSES}
@@ -71,7 +74,7 @@ def main() -> None:
             steps=sweep.steps, curves=curves, floor={}, threshold=threshold, title=f"{target.name}: distance over seeds"
         ),
     }  # fmt: skip
-    lab.answer("saturating", workdir, rows, 2, _conclusions(exact, rows), figures)
+    cli.answer(workdir, Table(rows), _conclusions(exact, rows), figures)
 
 
 def _exact_gradients(loss: Any) -> np.ndarray:
@@ -91,27 +94,28 @@ def _row(sweep: jgen1d.Sweep, c: int, critic_steps: int, loss: str) -> dict[str,
     there = sweep.history["w1_over_std"][0, c] <= sweep.thresholds.w1_over_std
     arrived = [float(sweep.steps[row.argmax()]) for row in there if row.any()]
     return {
-        "critic_steps": critic_steps, "loss": loss, "seeds": len(sweep.seeds),
-        "G's gradient, first tenth": results.spread(early), "steps until W1/σ ≤ 0.05": results.spread(arrived),
-        "converged": results.rate(sweep.verdict[0, c] == "converged"),
+        "critic_steps": critic_steps, "loss": loss, "num_seeds": len(sweep.seeds),
+        "early_gradient": stats.spread(early), "steps_to_threshold": stats.spread(arrived),
+        "converged": stats.rate(sweep.verdict[0, c] == "converged"),
     }  # fmt: skip
 
 
 def _conclusions(exact: dict[str, np.ndarray], rows: list[dict[str, Any]]) -> list[str]:
     far = {name: values[-1] for name, values in exact.items()}
     sentences = [
-        f"At the best discriminator and {SHIFTS[-1]:g} standard deviations away the saturating gradient is "
+        f"At the optimal discriminator and {SHIFTS[-1]:g} standard deviations away the saturating gradient is "
         f"{far['saturating']:.1e}, the non-saturating one {far['non_saturating']:.2f}."
     ]
     for saturating, other in zip(rows[::2], rows[1::2], strict=True):
-        norms = [lab.median(row["G's gradient, first tenth"]) for row in (saturating, other)]
+        count = saturating["critic_steps"]
+        norms = [stats.median(row["early_gradient"]) for row in (saturating, other)]
         sentences.append(
-            f"D's updates per G's {saturating['critic_steps']}: early gradients {norms[0]:.2g} "
-            f"(saturating) and {norms[1]:.2g} (non-saturating), converged {results.cell(saturating['converged'])} and "
-            f"{results.cell(other['converged'])}."
+            f"With {count} update{'s' * (count > 1)} of D per update of G, early gradients are {norms[0]:.2g} "
+            f"(saturating) and {norms[1]:.2g} (non-saturating), and {cell(saturating['converged'])} and "
+            f"{cell(other['converged'])} of seeds converge."
         )
     return sentences
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, quick=lab.QUICK | {"critic_steps": ["1"]})

@@ -3,12 +3,15 @@
 import sys
 
 from jgen1d.core import Method
-from jgen1d.engine.run import Result, fit
+from jgen1d.engine.run import run
+from jgen1d.engine.task import Task
 from jgen1d.evaluation import metrics, theory, verdict
 from jgen1d.evaluation.verdict import Thresholds
+from jgen1d.fitting import Result, fit
 from jgen1d.maths.interpolation import lerp, slerp
 from jgen1d.methods import METHODS
-from jgen1d.report.table import Table, load, save
+from jgen1d.report.table import Table
+from jgen1d.report.workdir import load, save
 from jgen1d.sweeps import Sweep, grid, sweep
 from jgen1d.targets import TARGETS, Target
 
@@ -23,12 +26,14 @@ __all__ = [
     "Sweep",
     "Table",
     "Target",
+    "Task",
     "Thresholds",
     "fit",
     "grid",
     "lerp",
     "load",
     "metrics",
+    "run",
     "save",
     "slerp",
     "sweep",

@@ -1,6 +1,6 @@
-"""How a user's column of numbers becomes a target: reading it, with every check and error message about the input.
+"""How a user's column of numbers becomes a target: reading, checks and error messages.
 
-A file is taken as it is or refused: no row is skipped, no missing value filled in, no number format guessed.
+A file is read exactly or refused: no row is skipped, no missing value is filled in, no number format is guessed.
 """
 
 from __future__ import annotations
@@ -28,20 +28,22 @@ from jgen1d import targets
 from jgen1d.core import nearest
 
 MAX_BYTES = 2**28
-"""A file's largest size, also decompressed: 256 MiB, 33 million float64. A few kB can expand to terabytes."""
+"""The largest file, also after decompression: 256 MiB, 33 million float64. A few kB can expand to terabytes."""
 MAX_LINE = 2**20
-"""A text line's largest number of characters: one line is held in memory at a time."""
+"""Characters of the longest line: one line at a time is held in memory."""
 MAX_LINES = 10**7
-"""A text's largest number of lines, each of which takes a microsecond or two."""
+"""Lines of the longest text: each takes a microsecond or two."""
 MAX_MAGNITUDE = float(np.finfo(np.float32).max)
-"""What training, in float32 by default, can represent."""
+"""The largest number that training, in float32 by default, can represent."""
 
 ALLOWED = f"must be a finite decimal number such as -1.5 or 2e3, at most {MAX_MAGNITUDE:.2g} in magnitude"
 AT_LEAST = "at least 2 different values are needed"
 # Python's float() also takes "1_000", "nan" and other scripts' digits.
 NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 NO_NAME = re.compile(r"[-+]?(nan|inf|infinity|0x[0-9a-f]+)|[\W\d_]*", re.IGNORECASE)
-NOT_TEXT = re.compile("[\0\udc80-\udcff]")  # NUL, and what errors="surrogateescape" makes of bytes that are not UTF-8.
+NOT_TEXT = re.compile(
+    "[\0\udc80-\udcff]"
+)  # NUL, and what errors="surrogateescape" turns bytes into that are not UTF-8.
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 MAX_NPY_HEADER = 2**14  # NumPy itself refuses headers of more than 10,000 bytes.
 UNREADABLE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, struct.error, RuntimeError)
@@ -52,16 +54,16 @@ def read(
 ) -> targets.Target:
     """Reads a column of numbers and returns the distribution of that sample (see `targets.empirical`).
 
-    It is named after the column, or after the file where the column has no name.
+    The target is named after the column, or after the file if the column has no name.
 
     Args:
       path: a `.csv`, `.csv.gz`, `.npy` or `.npz` file (see `read_column`).
-      column: a name or an index from 0; None for the only one.
-      num_samples: the size of a random subset, without replacement, to take instead of all values.
-      seed: what the subset is drawn with, at least 0.
+      column: a name, or an index from 0; None for the only column.
+      num_samples: the size of a random subset without replacement, from 2 to the number of values; None for all values.
+      seed: the seed of the subset, from 0 to 2⁶⁴ − 1.
 
     Raises:
-      ValueError: in one line, for whatever `read_column` refuses, and for a subset that cannot be drawn.
+      ValueError: in one line, for everything that `read_column` refuses and for a subset that cannot be drawn.
     """
     values, name = _read(path, column)
     with _errors_that_name(path):
@@ -76,22 +78,22 @@ def read(
 def read_column(path: str | os.PathLike[str], column: str | int | None = None) -> np.ndarray:
     """Reads a column of numbers.
 
-    - `.csv`, `.csv.gz`: UTF-8, commas, double quotes. The first row is a header if it has a cell that is not a number;
-      where that cell has no letter, as in `1_000` or `2020-01-01`, it could be either, and the file is refused. Only
+    - `.csv`, `.csv.gz`: UTF-8, commas, double quotes. The first row is a header if one of its cells is not a number. If
+      such a cell has no letter, as in `1_000` or `2020-01-01`, it could be a name or data: the file is refused. Only
       the chosen column needs to hold numbers.
     - `.npy`: integers or floats of shape [n] or [n, k].
-    - `.npz`: its arrays are the columns; if there is only one, of shape [n, k], an index means one of that array's.
+    - `.npz`: its arrays are the columns; if it has a single array [n, k], an index means a column of that array.
 
     Args:
-      path: the file, of at most `MAX_BYTES`, also decompressed.
-      column: a name; or an index from 0, also as a string that is no name; None for the only one.
+      path: a file of at most `MAX_BYTES`, also after decompression.
+      column: a name; or an index from 0, also as a string if no column has that name; None for the only column.
 
     Returns:
       float64[n], n ≥ 2, finite and not all equal, in the file's order.
 
     Raises:
-      ValueError: in one line, with the file, the row (counted from 1; in a text, the line), the column, the value and
-        what is allowed.
+      ValueError: in one line, with the file, the row (from 1; in a text file, the line), the column, the value and what
+        is allowed.
     """
     return _read(path, column)[0]
 
@@ -116,12 +118,12 @@ def _read(path: str | os.PathLike[str], column: str | int | None) -> tuple[np.nd
 
 @contextlib.contextmanager
 def _errors_that_name(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turns the errors of reading a file into a ValueError of one line that begins with its path."""
+    """Turns errors of reading a file into a ValueError of one line that begins with the file's path."""
     shown = str(path) if str(path).isprintable() else repr(str(path))
     try:
         yield
     except UNREADABLE as error:
-        # The system's errors are about the path; those of decoders name no file.
+        # Errors of the operating system name the file; those of decoders do not.
         problem = error.strerror if isinstance(error, OSError) and error.filename else None
         problem = problem or "the file is damaged, encrypted or of another format than its name says"
         raise ValueError(f"{shown}: {problem}") from None
@@ -130,7 +132,7 @@ def _errors_that_name(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _require_spread(values: np.ndarray, where: str = "") -> None:
-    dtype = jnp.result_type(float)  # float32, unless JAX is told otherwise.
+    dtype = jnp.result_type(float)  # float32 unless jax_enable_x64 is set
     if len(values) < 2:
         raise ValueError(f"{where}the number of values is {len(values)}: {AT_LEAST}")
     if np.ptp(values.astype(dtype)) == 0:
@@ -143,12 +145,12 @@ def _require_integer(name: str, value: Any, low: int, high: int) -> None:
 
 
 def _short(text: str) -> str:
-    """A text as an error shows it: on one line, and not all of a long one."""
+    """A text as errors show it: on one line, and truncated if it is long."""
     return repr(text if len(text) <= 40 else text[:39] + "…")
 
 
 def _choose(column: str | int | None, width: int, names: list[str] | None) -> int:
-    """The index of the column that is meant, of `width`; `names` is None where they have none."""
+    """The index of the column, one of `width`; `names` is None if the columns have no names."""
     there_are = f"an index from 0 to {width - 1}"
     if names is not None:
         there_are += " or one of " + ", ".join(map(_short, names[:20])) + (", …" if width > 20 else "")
@@ -157,7 +159,7 @@ def _choose(column: str | int | None, width: int, names: list[str] | None) -> in
     if isinstance(column, str) and names is not None:
         places = [i for i, name in enumerate(names) if name == column.strip()]
         if len(places) > 1:
-            raise ValueError(f"{len(places)} columns have the name {_short(column)}: column must be one's index")
+            raise ValueError(f"{len(places)} columns have the name {_short(column)}: column must be an index")
         if places:
             return places[0]
     index = 0 if column is None else _as_index(column)
@@ -169,7 +171,7 @@ def _choose(column: str | int | None, width: int, names: list[str] | None) -> in
 
 
 def _as_index(column: Any) -> int | None:
-    """The index that `column` is, as an int or a string of digits, or None."""
+    """The index that an int or a string of digits stands for, or None."""
     if isinstance(column, str):
         return int(column) if re.fullmatch("[0-9]{1,9}", column) else None
     return int(column) if isinstance(column, int | np.integer) and not isinstance(column, bool) else None
@@ -177,28 +179,30 @@ def _as_index(column: Any) -> int | None:
 
 def _lines(text: IO[str]) -> Iterator[str]:
     """The lines of a text, one at a time."""
-    size = 0  # In characters, of which there are at most as many as bytes.
+    size = 0  # in characters, which are at most as many as bytes
     for row in itertools.count(1):
         line = text.readline(MAX_LINE + 1)
         size += len(line)
         if not line:
             return
         if len(line) > MAX_LINE:
-            raise ValueError(f"row {row}: the line goes on: at most {MAX_LINE} characters are allowed")
+            raise ValueError(f"row {row}: the line is too long: at most {MAX_LINE} characters are allowed")
         if row > MAX_LINES or size > MAX_BYTES:
-            raise ValueError(f"row {row}: the text goes on: at most {MAX_LINES} lines, {MAX_BYTES} bytes are allowed")
+            raise ValueError(
+                f"row {row}: the text is too long: at most {MAX_LINES} lines, {MAX_BYTES} bytes are allowed"
+            )
         if NOT_TEXT.search(line):
             raise ValueError(f"row {row}: {_short(line)}: must be UTF-8 text")
         yield line
 
 
 def _rows(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a CSV, each with the line that it begins on, without the blank lines at the end."""
+    """The rows of a CSV file, each with the number of its first line, without blank lines at the end."""
     reader = csv.reader(lines, strict=True)
     row, blank = 1, 0
     try:
         for cells in reader:
-            # A quoted empty cell, [""], is no blank line but a missing value.
+            # A quoted empty cell, [""], is a missing value, not a blank line.
             if not cells or (len(cells) == 1 and cells[0].isspace()):
                 blank = blank or row
             elif blank:
@@ -211,7 +215,7 @@ def _rows(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
 
 
 def _header(cells: list[str]) -> list[str] | None:
-    """The column names, if a file's first row is a header; None if all its cells are numbers."""
+    """The column names, given a file's first row; None if all its cells are numbers, so that it is not a header."""
     cells = [cell.strip() for cell in cells]
     others = {i: cell for i, cell in enumerate(cells) if not NUMBER.fullmatch(cell)}
     if others and all(NO_NAME.fullmatch(cell) for cell in others.values()):
@@ -248,12 +252,12 @@ def _read_csv_gz(file: IO[bytes], column: str | int | None) -> tuple[np.ndarray,
 
 
 def _read_npy(file: IO[bytes], column: str | int | None, name: str = "") -> tuple[np.ndarray, str]:
-    """Reads the header first: `np.load` would allocate whatever it claims."""
+    """Reads the header first, because `np.load` would allocate whatever size the header claims."""
     data = file.read(MAX_NPY_HEADER)
     header = io.BytesIO(data)
     try:
         shape, is_fortran, dtype = NPY_HEADERS[np.lib.format.read_magic(header)](header)
-    except Exception:  # It is a Python literal, which can be wrong in as many ways.
+    except Exception:  # the header is a Python literal, which can be wrong in many ways
         raise ValueError("not a NumPy array, or its header is damaged") from None
     size = math.prod(shape) * dtype.itemsize
     what = f"array {_short(f'{dtype}{list(shape)}')[1:-1]}"

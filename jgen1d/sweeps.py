@@ -1,8 +1,8 @@
-"""Many runs at once: the grid of configs, and what came of training all of them.
+"""Many runs at once: `grid`, `sweep`, and the `Sweep` that results.
 
-A **lane** is one (target, config, seed). `plan` says which lanes share programs and make up a block, `blocks`
-sees to it that every block is trained, `engine` trains one.
-A lane's numbers depend on nothing but the lane, the block's width and the sizes that its networks are padded to.
+A **lane** is one (target, config, seed). `engine.plan` decides which lanes share programs and make up a block,
+`engine.blocks` trains every block. A lane's numbers depend on nothing but the lane, the width of its block and the
+sizes that its networks are padded to.
 """
 
 from __future__ import annotations
@@ -11,20 +11,24 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
+from jgen1d import fitting
 from jgen1d.core import Config, Method, PyTree, replace, validate, with_shape
-from jgen1d.engine import run as train
-from jgen1d.engine.block import Outcome, Spec
+from jgen1d.engine.block import Spec, check_matmul_precision
 from jgen1d.engine.blocks import run_blocks
 from jgen1d.engine.checkpoint import Checkpoints
 from jgen1d.engine.plan import Group, Lane, Place, Plan, plan
+from jgen1d.engine.snapshot import Outcome
+from jgen1d.engine.task import Task, check_eval_every, prepare
 from jgen1d.evaluation import verdict as verdict_lib
-from jgen1d.report import table as results
 from jgen1d.targets import Target
+
+if TYPE_CHECKING:
+    from jgen1d.report.table import Table
 
 
 def grid(config: Config, **axes: Sequence[Any]) -> list[Config]:
@@ -63,20 +67,22 @@ class Sweep:
     """The outcome of many runs. Arrays have the leading axes [targets, configs, seeds].
 
     Attributes:
-      method: what was trained.
-      targets: on what.
-      configs: with which hyper-parameters, `dim` not set.
-      seeds: the integers whose `jax.random.key` each run is a function of.
-      num_steps: the runs' length.
+      method: the method that was trained.
+      targets: the distributions to learn.
+      configs: the hyper-parameters, not bound to a target.
+      seeds: seed s trained with `jax.random.key(s)`.
+      num_steps: steps of each run.
+      standardize: whether the runs trained on (x − mean)/std; None for what each config says.
       steps: i[num_evals], the steps taken at each point of the history.
       history: f[..., num_evals] by name (see `Result.history`), NaN after a divergence.
-      metrics: f[...] by name, NaN where a target lacks one; those of modes and classes are f[..., modes].
+      metrics: f[...] by name, NaN if a target lacks one; those of modes and of classes are f[..., modes].
       verdict: strings[...].
-      diverged_at: i[...], the step that was not finite, −1 where there was none.
-      thresholds: the verdict's.
+      diverged_at: i[...], the first step that was not finite, −1 if there is none.
+      thresholds: the limits that the verdicts were made with.
       seconds: wall-clock time of this process, compilation included.
       plan: which lanes shared programs, and why; see `explain`.
       states: the final states, by (target, config, seed) indices.
+      applicable: the names of the metrics that each (target, config) has.
     """
 
     method: Method
@@ -94,32 +100,33 @@ class Sweep:
     seconds: float
     plan: Plan = dataclasses.field(repr=False)
     states: Mapping[Place, PyTree] = dataclasses.field(repr=False)
+    applicable: Mapping[tuple[int, int], frozenset[str]] = dataclasses.field(repr=False)
 
-    def table(self, presets: Sequence[str] | None = None) -> results.Table:
+    def table(self, presets: Sequence[str] | None = None) -> Table:
         """One row per (target, config): rates over seeds with Wilson intervals, distances as median [5 %, 95 %].
 
         Args:
-          presets: a name for each config, to be shown beside the fields in which configs of one name differ.
+          presets: a name for each config, shown beside the fields in which configs of one name differ.
         """
-        return results.tabulate(self, presets)
+        from jgen1d.report.table import tabulate  # reports are made of sweeps
+
+        return tabulate(self, presets)
 
     def explain(self) -> str:
         """Which lanes shared a program, how wide its blocks were, and what that was expected to cost."""
         return str(self.plan)
 
-    def result(self, target: int, config: int, seed: int) -> train.Result:
+    def result(self, target: int, config: int, seed: int) -> fitting.Result:
         """One run of the sweep, by its indices."""
-        lane = (target, config, seed)
-        metrics: dict[str, Any] = {k: float(v[lane]) for k, v in self.metrics.items() if v.ndim == 3}
-        if num_modes := len(self.targets[target].modes.scales):
-            metrics |= {k: v[lane][:num_modes] for k, v in self.metrics.items() if v.ndim == 4}
-        standardize = train.is_standardized(self.configs[config], self.standardize)
-        shift, scale = jax.device_get(train.units(self.targets[target], standardize))
-        bound = train.bind(self.configs[config], dim=self.targets[target].dim, num_steps=self.num_steps)
-        return train.Result(
-            self.method, self.targets[target], bound, self.states[lane], self.steps,
-            {k: v[lane] for k, v in self.history.items()}, metrics, str(self.verdict[lane]),
-            int(self.diverged_at[lane]), shift, scale,
+        lane, num_modes = (target, config, seed), len(self.targets[target].modes.scales)
+        names = [name for name in self.metrics if name in self.applicable[target, config]]
+        metrics = {name: self.metrics[name][lane] for name in names}
+        bound = self.method.bind(self.configs[config], self.targets[target].dim, self.num_steps)
+        return fitting.as_result(
+            Task(self.method, self.targets[target], bound, self.standardize), self.states[lane], self.steps,
+            {name: curve[lane] for name, curve in self.history.items()},
+            {name: value[:num_modes] if value.ndim else value for name, value in metrics.items()},
+            self.diverged_at[lane], str(self.verdict[lane]), self.thresholds,
         )  # fmt: skip
 
 
@@ -145,29 +152,30 @@ def sweep(
     """Trains every (target, config, seed), as many at once as the devices take.
 
     Args:
-      method: what to train.
-      targets: what to learn.
-      configs: hyper-parameters, from `grid` for instance; `dim` and `num_steps` are set from the other arguments.
-      seeds: seed s trains with `jax.random.key(s)`.
-      num_steps: how many steps each run takes.
-      batch_size: rows of each minibatch.
+      method: the method to train.
+      targets: the distributions to learn, at least one.
+      configs: the hyper-parameters, for instance from `grid`; `dim` and `num_steps` are set from the other arguments.
+      seeds: integers from 0 to 2**32 − 1; seed s trains with `jax.random.key(s)`.
+      num_steps: how many steps each run takes, at least 1.
+      batch_size: rows of each minibatch, at least 1.
       eval_every: steps between points of the history, a divisor of `num_steps`; None for up to 50 points.
-      num_samples: samples for the final metrics.
-      standardize: train on (x − mean)/std; results are in data units all the same. None for what each config says.
-      thresholds: the verdict's.
-      lanes_per_device: the width of a block, at most; None for what suits device and networks. Equal widths give equal
-        bits; fewer lanes than fill a block of all devices make it narrower.
-      padding: whether networks of different sizes, and kinds of losses, share a program, the smaller ones padded; None
-        for what is faster.
-      matmul_precision: of float32 products; on GPUs and TPUs `highest`, `high` or `default` (TF32 or bfloat16).
-      devices: None for all of this process. Where there are several processes (see `jax.distributed`), each trains its
-        share of the blocks on its own devices, and all get all results.
-      checkpoints: where progress is kept and found again, entered by the caller; None for nowhere.
-      progress: show a bar on stderr.
+      num_samples: samples for the final metrics, at least 1.
+      standardize: whether to train on (x − mean)/std; results are in data units all the same. None for what each
+        config says.
+      thresholds: the verdict's limits.
+      lanes_per_device: the greatest width of a block, at least 1; None for what suits the device and the networks.
+        Equal widths give equal bits. If there are too few lanes to fill a block of all devices, it is narrower.
+      padding: whether networks of different sizes, and different losses, share a program, the smaller networks padded;
+        None for what is faster.
+      matmul_precision: of float32 products, `highest`, `high` or `default`; they differ on GPUs and TPUs only.
+      devices: None for all devices of this process. If there are several processes (see `jax.distributed`), each trains
+        its share of the blocks on its own devices, and all get all results.
+      checkpoints: where progress is saved and resumed from, entered by the caller; None for nowhere.
+      progress: whether to show a bar on stderr.
 
     Raises:
       ValueError: for an argument out of range, in one line, before anything is compiled.
-      Interrupted: where a signal has come and the progress is saved.
+      Interrupted: if a signal has come and the progress is saved.
 
     Example:
       >>> from jgen1d import TARGETS, grid, sweep
@@ -189,14 +197,14 @@ def sweep(
         raise ValueError(f"lanes_per_device={lanes_per_device!r}: must be an integer of at least 1, or None")
     if padding not in (None, True, False):
         raise ValueError(f"padding={padding!r}: must be True, False or None")
-    eval_every = train.check_eval_every(num_steps, eval_every)
-    train.check_matmul_precision(matmul_precision)
+    eval_every = check_eval_every(num_steps, eval_every)
+    check_matmul_precision(matmul_precision)
     spec = Spec(method, num_steps, batch_size, eval_every, num_samples, standardize, matmul_precision)
     lanes = [
-        Lane((t, c, s), target, bound, seed)
+        Lane((t, c, s), target, task.config, seed)
         for t, target in enumerate(targets)
         for c, config in enumerate(configs)
-        for bound in [train.prepare(method, target, config, num_steps, batch_size, num_samples)]
+        for task in [prepare(Task(method, target, config, standardize), num_steps, batch_size, num_samples)]
         for s, seed in enumerate(seeds)
     ]
     devices = tuple(devices or jax.local_devices())
@@ -215,20 +223,24 @@ def sweep(
     verdict = np.empty(shape, f"<U{max(map(len, verdict_lib.VERDICTS))}")
     for t, target in enumerate(targets):
         for c, config in enumerate(configs):
-            optimum = method.loss_optimum(config) if method.loss_optimum else None
-            verdict[t, c] = verdict_lib.classify(
-                {k: v[t, c] for k, v in history.items()}, {k: v[t, c] for k, v in metrics.items()},
-                optimum, len(target.modes.scales), diverged_at[t, c], thresholds,
+            verdict[t, c] = fitting.judge(
+                Task(method, target, config), {k: v[t, c] for k, v in history.items()},
+                {k: v[t, c] for k, v in metrics.items()}, diverged_at[t, c], thresholds,
             )  # fmt: skip
+    applicable = {
+        lane.place[:2]: frozenset(outcome.metrics)
+        for (_, members), outcome in zip(blocks, outcomes, strict=True)
+        for lane in members
+    }
     steps = eval_every * np.arange(1, num_steps // eval_every + 1)
     return Sweep(
         method, targets, configs, seeds, num_steps, standardize, steps, history, metrics, verdict, diverged_at,
-        thresholds, time.monotonic() - began, planned, _States(method, blocks, outcomes),
+        thresholds, time.monotonic() - began, planned, _States(method, blocks, outcomes), applicable,
     )  # fmt: skip
 
 
 class _States(Mapping):
-    """The lanes' final states by place, cut out of their blocks, without padding, when they are asked for."""
+    """The lanes' final states by place, cut out of their blocks and without padding, when they are asked for."""
 
     def __init__(self, method: Method, blocks: Sequence[tuple[Group, list[Lane]]], outcomes: Sequence[Outcome]):
         self._method, self._outcomes = method, outcomes
@@ -241,7 +253,7 @@ class _States(Mapping):
     def __getitem__(self, place: Place) -> PyTree:
         index, row, group, lane = self._at[place]
         leaves = [leaf[row] for leaf in self._outcomes[index].state]
-        return group.unpad(lane, leaves, self._method.init)
+        return group.cover.unpad(lane.config, leaves, self._method.init)
 
     def __iter__(self) -> Iterator[Place]:
         return iter(self._at)
@@ -253,7 +265,7 @@ class _States(Mapping):
 def _gather(
     blocks: Sequence[Mapping[str, np.ndarray]], places: Sequence[np.ndarray], shape: tuple[int, ...]
 ) -> dict[str, np.ndarray]:
-    """Per-block values by name -> arrays [targets, configs, seeds, ...], NaN where a lane lacks one or is shorter."""
+    """Blocks' values by name as arrays [targets, configs, seeds, ...], NaN if a lane lacks a value or is shorter."""
     gathered: dict[str, np.ndarray] = {}
     for name in dict.fromkeys(itertools.chain(*blocks)):
         rows = [(place, block[name]) for place, block in zip(places, blocks, strict=True) if name in block]

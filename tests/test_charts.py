@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from jgen1d.plots import runs as plots
 from jgen1d.plots import settings as charts
+from jgen1d.plots import style
 
 
 def test_rates_have_a_dot_and_an_interval_for_every_row():
@@ -36,7 +36,7 @@ def test_settings_get_a_dot_per_seed_and_their_median(tmp_path):
     dots, medians = figure.axes[0].lines
     assert len(dots.get_xdata()) == 6
     assert list(medians.get_ydata()) == [2, 5]
-    plots.save(figure, tmp_path / "axis.png")
+    style.save(figure, tmp_path / "axis.png")
 
 
 def test_maps_and_lines_draw_both_functions():

@@ -212,7 +212,7 @@ def test_cross_validated_bandwidth_is_the_likeliest_of_fresh_data():
         return -np.mean(scipy.special.logsumexp(-0.5 * z**2, axis=2) - np.log(scale)[:, None])
 
     best = scipy.optimize.minimize_scalar(loss_of, bounds=(-4, 1), method="bounded").x
-    learnt = float(state.tuning.weights["log_factor"])
+    learnt = float(state.tuning.eval_params["log_factor"])
     assert best < -0.8  # far from Silverman's rule, which is for one mode
     np.testing.assert_allclose(learnt, best, atol=0.2)
     assert loss_of(learnt) < loss_of(0) - 0.1
@@ -327,7 +327,7 @@ def test_gradient_ascent_finds_what_scipy_fits(family):
     expected = law.logpdf(data, *law.fit(data)).mean()
     got = log_prob(gradient_mle, state, data[:, None], config).mean()
     np.testing.assert_allclose(got, expected, atol=2e-4)
-    params = {name: float(value.ravel()[0]) for name, value in state.weights.items()}
+    params = {name: float(value.ravel()[0]) for name, value in state.eval_params.items()}
     shape = (math.exp(params["log_dof"]),) if family == "student_t" else ()
     fitted = law(*shape, params["location"], math.exp(params["log_scale"]))
     np.testing.assert_allclose(log_prob(gradient_mle, state, data[:, None], config), fitted.logpdf(data), atol=1e-3)
@@ -337,7 +337,7 @@ def test_gradient_ascent_finds_what_scipy_fits(family):
 def test_mixtures_by_gradient_are_mixtures_of_products():
     data = two_modes(256, 2).reshape(4, 64, 2)
     state, _, config = trained(gradient_mle, data, family="logistic", num_components=3, num_steps=4)
-    params = {name: np.float64(value) for name, value in state.weights.items()}
+    params = {name: np.float64(value) for name, value in state.eval_params.items()}
     weights, scales = scipy.special.softmax(params["logits"]), np.exp(params["log_scale"])
     x = data[0]
     components = scipy.stats.logistic.logpdf(x[:, None], params["location"], scales).sum(2)

@@ -10,7 +10,7 @@ import scipy.stats
 import jgen1d
 from jgen1d import TARGETS, nets
 from jgen1d.evaluation import metrics, theory
-from jgen1d.maths import paths
+from jgen1d.maths import integrate, paths
 from jgen1d.methods import METHODS, _guidance, diffusion, flow_matching, gan, vae
 from jgen1d.targets import mixture
 
@@ -94,7 +94,7 @@ def test_guided_flow_with_the_exact_velocities_is_that_of_scipy():
         return _guidance.guide(exact, jnp.full(len(x), label), config)
 
     noise = jnp.array([[-1.5], [-0.3], [0.0], [0.8], [2.0]])
-    end, _ = paths.solve(predict, noise, jnp.linspace(0, 0.99, 400), "heun")
+    end, _ = integrate.solve(predict, noise, jnp.linspace(0, 0.99, 400), "heun")
 
     def slope(t, x):
         """v = E[data − noise | x] of normal modes, where x = t·data + (1 − t)·noise."""

@@ -11,8 +11,9 @@ import pytest
 
 import jgen1d
 from jgen1d import core
-from jgen1d.engine import run as train
-from jgen1d.methods import METHODS
+from jgen1d.engine import run
+from jgen1d.engine.task import Task
+from jgen1d.methods import METHODS, gan
 from tests import toys
 from tests.readme import toy_method
 
@@ -154,12 +155,17 @@ def test_loss_optimum_names_losses_of_the_info(method, config):
     assert set(method.loss_optimum(config)) <= set(info)
 
 
-def test_presets_are_valid_and_unknown_ones_named(method):
-    if method.preset is None:
+def test_presets_are_valid(method):
+    if not method.presets():
         pytest.skip("the method has no presets")
+    for config in method.presets().values():
+        assert isinstance(config, method.Config)
+        core.validate(config)
+
+
+def test_an_unknown_preset_is_named():
     with pytest.raises(ValueError, match="no preset 'robst'; did you mean 'robust'"):
-        method.preset("robst")
-    core.validate(method.preset("robust"))
+        gan.preset("robst")
 
 
 def test_fit_runs_in_one_and_two_dimensions(method, config):
@@ -173,8 +179,8 @@ def test_fit_runs_in_one_and_two_dimensions(method, config):
 
 
 def test_start_is_the_same_for_the_same_key(method, config):
-    start = jax.jit(functools.partial(train.start, method))
-    states = [start(jax.random.key(seed), config).state for seed in (3, 3, 4)]
+    start = jax.jit(functools.partial(run.start, Task(method, jgen1d.TARGETS["normal"], config)))
+    states = [start(jax.random.key(seed)).state for seed in (3, 3, 4)]
     chex.assert_trees_all_equal(states[0], states[1])
     leaves = [np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state)]) for state in states]
     if any(np.size(leaf) and np.any(leaf) for leaf in leaves):

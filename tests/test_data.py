@@ -1,4 +1,4 @@
-"""What `data.read` takes, and the one line it answers with to whatever it does not take."""
+"""What `data.read` accepts, and its one-line errors for everything else."""
 
 import gzip
 import io
@@ -64,7 +64,7 @@ def test_a_column_becomes_a_target(tmp_path, name, column):
         ("1,2\n3,4\n", "1", [2, 4], "file"),
         ("1,a\n2,b\n", 0, [2], None),  # "a" makes the first row a header, and leaves one value.
         ("0,1,y\n5,6,7\n8,9,1\n", "1", [6, 9], "1"),
-        ("1,0,y\n5,6,7\n8,9,1\n", "1", [5, 8], "1"),  # A name goes before an index.
+        ("1,0,y\n5,6,7\n8,9,1\n", "1", [5, 8], "1"),  # a name takes precedence over an index
         ("1,0,y\n5,6,7\n8,9,1\n", 1, [6, 9], "0"),
         ("x,x\n1,2\n3,4\n", 1, [2, 4], "x"),
         (",x\n0,2\n1,4\n", "", [0, 1], "file"),
@@ -412,7 +412,7 @@ def test_zip_members_that_expand_without_bound_are_refused(tmp_path):
     ("name", "content", "part"),
     [
         ("a.csv", "1\n2\n" * 500, "the file has 2000 bytes: at most 1000"),
-        ("a.csv.gz", "1\n2\n" * 500, "row 501: the text goes on: at most 10000000 lines, 1000 bytes"),
+        ("a.csv.gz", "1\n2\n" * 500, "row 501: the text is too long: at most 10000000 lines, 1000 bytes"),
         ("a.npy", np.arange(200.0), "at most 1000 are allowed"),
         ("a.npz", None, "array float64[200]: must be integers or floats of shape [n] or [n, k], at most 1000 bytes"),
     ],
@@ -431,7 +431,7 @@ def test_the_size_is_limited_also_after_decompression(tmp_path, monkeypatch, nam
 def test_the_number_of_lines_is_limited(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "MAX_LINES", 10)
     assert len(data.read_column(write(tmp_path, "a.csv", "1\n2\n" * 5))) == 10
-    assert "row 11: the text goes on" in error(write(tmp_path, "a.csv", "1\n2\n" * 5 + "\n"))
+    assert "row 11: the text is too long" in error(write(tmp_path, "a.csv", "1\n2\n" * 5 + "\n"))
 
 
 GIBIBYTE_OF_ONES = gzip.compress(b"1" * 2**20, 1) * 2**10
@@ -474,7 +474,7 @@ def test_memory_is_bounded_for_zip_bombs(tmp_path, start):
 
 
 def measure(path):
-    """The error's message, and the most bytes that were allocated at a time."""
+    """The error's message, and the peak of allocated bytes."""
     tracemalloc.start()
     try:
         return error(path), tracemalloc.get_traced_memory()[1]

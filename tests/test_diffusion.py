@@ -312,7 +312,9 @@ def test_learnt_score_is_near_the_exact_one_and_the_loss_above_its_least(learnt)
         exact = theory.score(SMOOTH, x, alpha, sigma)
         excess = jnp.mean((sigma * (diffusion.score(learnt, x, jnp.float32(t), CONFIG) - exact)) ** 2)
         assert excess < 0.01
-        rows = diffusion.losses(learnt.weights, data, noise, jnp.full((n, 1), t), CONFIG.replace(weighting="simple"))
+        rows = diffusion.losses(
+            learnt.eval_params, data, noise, jnp.full((n, 1), t), CONFIG.replace(weighting="simple")
+        )
         least = (noise + sigma * exact)[:, 0] ** 2
         difference = np.asarray(rows - least)  # in the mean, the learnt score's squared error: Vincent 2011
         np.testing.assert_allclose(difference.mean(), excess, atol=5 * difference.std() / math.sqrt(n))

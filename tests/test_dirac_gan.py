@@ -135,7 +135,7 @@ def test_a_run_that_overflows_is_reported_without_nan(script):
     row, points = script.measure("WGAN-GP", "simultaneous", 10.0, 500)
     assert not np.isfinite(points).all()
     assert (row["behaviour"], row["final_radius"]) == ("diverges", None)
-    assert "–" in script.text([row])
+    assert "–" in str(script.table([row]))
 
 
 @pytest.mark.parametrize("argument", ["--step_sise=0.1", "--step_size=nan"])

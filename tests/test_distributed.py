@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from jgen1d.cli import app as cli
+from jgen1d.cli import app
 from tests import scripts
 
 
@@ -79,9 +79,9 @@ def test_process_0_alone_reports(together, workdir):
 )
 def test_flags_that_do_not_go_together_are_refused_in_one_line(flags, message):
     with pytest.raises(ValueError, match=r"^--") as info:
-        cli._join(*flags)
+        app._join(*flags)
     assert str(info.value) == message
 
 
 def test_without_flags_a_process_is_alone():
-    cli._join(None, None, None)
+    app._join(None, None, None)

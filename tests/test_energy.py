@@ -10,7 +10,7 @@ from scipy import stats
 
 import jgen1d
 from jgen1d.evaluation import theory
-from jgen1d.maths import paths
+from jgen1d.maths import mcmc
 from jgen1d.methods import _adam, energy
 
 SCALE = 2.0
@@ -97,7 +97,7 @@ def test_separate_modes_have_their_shares_although_chains_do_not_cross():
     np.testing.assert_allclose((draws > 0).mean(), 0.75, atol=5 * np.sqrt(0.75 * 0.25 / n))
     assert (np.abs(draws) < 0.9).sum() == 0
     walk = jax.jit(energy.walk, static_argnums=3)
-    ends = walk(jax.random.key(1), state.weights, jnp.full((500, 1), -1.5), 200, config)
+    ends = walk(jax.random.key(1), state.eval_params, jnp.full((500, 1), -1.5), 200, config)
     assert np.all(np.asarray(ends) < -0.9)
 
 
@@ -106,8 +106,8 @@ def chains():
     """Langevin chains on N(0, s²) that have forgotten their start, and what their variance is divided by."""
     s, eta, n = 0.5, 0.3, 100_000
     start = jnp.zeros((n, 1))
-    unadjusted, _ = paths.langevin(jax.random.key(0), lambda x: -x / s**2, start, eta, 40)
-    adjusted, rate = paths.mala(jax.random.key(1), lambda x: -0.5 * jnp.sum(x**2, axis=1) / s**2, start, eta, 40)
+    unadjusted, _ = mcmc.langevin(jax.random.key(0), lambda x: -x / s**2, start, eta, 40)
+    adjusted, rate = mcmc.mala(jax.random.key(1), lambda x: -0.5 * jnp.sum(x**2, axis=1) / s**2, start, eta, 40)
     return s, eta, np.asarray(unadjusted)[:, 0], np.asarray(adjusted)[:, 0], float(rate)
 
 
@@ -121,7 +121,7 @@ def test_unadjusted_langevin_has_its_own_stationary_variance(chains):
 
 def test_unadjusted_langevin_approaches_it_at_the_rate_of_its_recursion():
     s, eta, n = 0.5, 0.3, 50_000
-    _, path = paths.langevin(jax.random.key(3), lambda x: -x / s**2, jnp.full((n, 1), 2.0), eta, 3)
+    _, path = mcmc.langevin(jax.random.key(3), lambda x: -x / s**2, jnp.full((n, 1), 2.0), eta, 3)
     shrink = 1 - eta / (2 * s**2)
     variance = eta * np.cumsum(shrink ** (2 * np.arange(3)))
     np.testing.assert_allclose(np.mean(path, axis=(1, 2)), 2 * shrink ** np.arange(1, 4), atol=5 * 0.6 / np.sqrt(n))
@@ -230,7 +230,7 @@ def learn(name):
 def test_every_objective_learns_the_mean_of_a_normal(name):
     state, infos, config = learn(name)
     assert set(infos) == {"loss", "grad_norm", "energy_data"}
-    slope = state.weights["params"]["kernel_out"][0, 0]
+    slope = state.eval_params["params"]["kernel_out"][0, 0]
     np.testing.assert_allclose(slope * SCALE**2, 1, atol=0.05)  # 2.5 % of the data's standard deviation
     x = np.linspace(-4, 4, 9)[:, None]
     exact = stats.norm.logpdf(x[:, 0], 1, SCALE)
@@ -276,7 +276,7 @@ def test_options_train_and_keep_finite_in_two_dimensions(options):
             return energy.step(key_step, state, jax.random.normal(key_data, (16, 2)), config)
 
         state, infos = jax.lax.scan(train, energy.init(key_init, config), jax.random.split(key_train, 3))
-        return state.weights, infos, energy.sample(key_sample, state, 5, config)
+        return state.eval_params, infos, energy.sample(key_sample, state, 5, config)
 
     weights, infos, samples = jax.device_get(jax.jit(run)(jax.random.key(1)))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((weights, infos, samples)))

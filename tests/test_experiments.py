@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 
 import jgen1d
-from jgen1d.cli import app as cli
+from jgen1d import cli
+from jgen1d.cli import app
 from tests import readme
-from tests.scripts import finish, results, run, start
+from tests.scripts import EXPERIMENTS, finish, results, run, start
 
 QUICK = (
     "--quick", "--num_steps=40", "--widths_g=6", "--widths_d=6", "--r1=none,0.1", "--preset=textbook",
@@ -133,7 +135,7 @@ def configured():
 def test_the_flag_sets_the_folder_or_none(tmp_path, monkeypatch, configured, flag, expected):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
-    cli._keep_compiled(flag)
+    app._keep_compiled(flag)
     assert jax.config.values["jax_compilation_cache_dir"] == (expected and str(tmp_path / expected))
     assert [path.name for path in tmp_path.iterdir()] == ([] if expected is None else [expected.partition("/")[0]])
 
@@ -144,10 +146,10 @@ def test_programs_that_others_could_have_written_are_not_run(tmp_path, monkeypat
     folder.mkdir()
     folder.chmod(mode)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    cli._keep_compiled(None)
+    app._keep_compiled(None)
     assert capsys.readouterr().err == f"no programs are kept in '{folder}': others can write to it\n"
     with pytest.raises(ValueError, match=r"^--compilation_cache: ") as info:
-        cli._keep_compiled(str(folder))
+        app._keep_compiled(str(folder))
     assert str(info.value) == f"--compilation_cache: '{folder}' cannot be used: others can write to it"
     assert jax.config.values["jax_compilation_cache_dir"] is None
 
@@ -155,10 +157,10 @@ def test_programs_that_others_could_have_written_are_not_run(tmp_path, monkeypat
 def test_a_folder_that_cannot_be_made_is_refused_only_where_it_was_asked_for(tmp_path, monkeypatch, capsys):
     (tmp_path / "jgen1d").write_text("a file")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    cli._keep_compiled(None)
+    app._keep_compiled(None)
     assert capsys.readouterr().err == f"no programs are kept in '{tmp_path / 'jgen1d'}': File exists\n"
     with pytest.raises(ValueError, match=r"^--compilation_cache: '.*' cannot be used: File exists$"):
-        cli._keep_compiled(str(tmp_path / "jgen1d"))
+        app._keep_compiled(str(tmp_path / "jgen1d"))
 
 
 def test_importing_the_library_keeps_no_programs_and_is_quick():
@@ -232,8 +234,35 @@ def test_wrong_input_is_one_line_and_nothing_written(tmp_path):
 def test_help_is_the_docstring_and_every_flag():
     done = run("--help")
     assert done.returncode == 0
-    for text in ("In how many seeds", "--num_seeds", "--learning_rate_g", "--widths_d"):
+    for text in ("In how many seeds", "--num_seeds", "--learning_rate_g", "--widths_d", "--compilation_cache"):
         assert text in done.stdout
+    assert "--quick: --num_seeds=4, --num_steps=200, --targets=normal,bimodal, unless given" in done.stdout
+    assert "--activation: " in done.stdout
+    assert "--network" not in done.stdout  # its only choice is the default; the user's own network is no text
+
+
+def test_only_cli_and_scripts_know_flags():
+    package = EXPERIMENTS.parent / "jgen1d"
+    imports = re.compile(r"^from absl import .*\bflags\b", re.MULTILINE)
+    found = {str(path.relative_to(package)) for path in package.rglob("*.py") if imports.search(path.read_text())}
+    assert found == {"cli/app.py", "cli/flags.py", "cli/output.py", "playground/__main__.py"}
+
+
+@pytest.mark.parametrize(
+    ("method", "flag", "message"),
+    [
+        ("gan", "preset", "--preset: gan has no preset 'robst'; did you mean 'robust'? (there are: robust, textbook, "),
+        (
+            "gan",
+            "presets",
+            "--presets: gan has no preset 'robst'; did you mean 'robust'? (there are: robust, textbook, ",
+        ),
+        ("gmm", "preset", "--preset: gmm has no preset 'robst' (there are: default)"),
+    ],
+)
+def test_an_unknown_preset_has_one_error(method, flag, message):
+    with pytest.raises(ValueError, match=rf"^{re.escape(message)}"):
+        cli.preset(jgen1d.METHODS[method], "robst", flag)
 
 
 @pytest.mark.parametrize("source", readme.blocks(), ids=lambda source: source.splitlines()[0][:40])

@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import integrate, optimize, stats
+import scipy.integrate
+from scipy import optimize, stats
 
 import jgen1d
 from jgen1d import core, targets
 from jgen1d.evaluation import theory
-from jgen1d.maths import paths
+from jgen1d.maths import integrate, paths
 from jgen1d.methods import flow_matching as fm
 
 MEAN, STD = 1.5, 0.4
@@ -51,7 +52,7 @@ def test_variance_preserving_paths_keep_the_variance():
 
 def test_schedules_are_the_papers():
     t = 0.3
-    beta_integral = integrate.quad(lambda s: 0.1 + s * (20 - 0.1), 0, t)[0]  # Song et al. 2021, equation 32
+    beta_integral = scipy.integrate.quad(lambda s: 0.1 + s * (20 - 0.1), 0, t)[0]  # Song et al. 2021, equation 32
     np.testing.assert_allclose(paths.SCHEDULES["linear"].alpha(jnp.array(t)), np.exp(-beta_integral / 2), rtol=1e-5)
     cosine = np.cos((t + 0.008) / 1.008 * np.pi / 2) ** 2 / np.cos(0.008 / 1.008 * np.pi / 2) ** 2
     np.testing.assert_allclose(paths.SCHEDULES["cosine"].alpha(jnp.array(t)) ** 2, cosine, rtol=2e-3)
@@ -62,7 +63,7 @@ def test_integrators_have_their_order(name, order):
     """dy/dt = y·cos t, whose solution is exp(sin t)."""
     errors = []
     for steps in (20, 40):
-        end, way = paths.solve(lambda y, t: y * jnp.cos(t), jnp.ones(()), jnp.linspace(0, 2, steps + 1), name)
+        end, way = integrate.solve(lambda y, t: y * jnp.cos(t), jnp.ones(()), jnp.linspace(0, 2, steps + 1), name)
         np.testing.assert_array_equal(way[-1], end)
         assert len(way) == steps
         errors.append(abs(float(end) - np.exp(np.sin(2))))
@@ -71,7 +72,7 @@ def test_integrators_have_their_order(name, order):
 
 def test_divergence_is_exact():
     x = jax.random.normal(jax.random.key(0), (5, 2))
-    value, divergence = paths.divergence(lambda x: jnp.stack([x[:, 0] * x[:, 1], jnp.sin(x[:, 1])], axis=1), x)
+    value, divergence = integrate.divergence(lambda x: jnp.stack([x[:, 0] * x[:, 1], jnp.sin(x[:, 1])], axis=1), x)
     np.testing.assert_allclose(value[:, 0], x[:, 0] * x[:, 1], rtol=1e-6)
     np.testing.assert_allclose(divergence, x[:, 1] + jnp.cos(x[:, 1]), rtol=1e-5)
 
@@ -79,7 +80,7 @@ def test_divergence_is_exact():
 def test_log_prob_by_flow_of_a_linear_field_is_a_normal():
     """dx/dt = x carries N(0, 1) to N(0, e²)."""
     x = column(-3.0, 0.5, 4.0)
-    found = paths.log_prob_by_flow(lambda x, t: x, x, jnp.linspace(1, 0, 101))
+    found = integrate.log_prob_by_flow(lambda x, t: x, x, jnp.linspace(1, 0, 101))
     np.testing.assert_allclose(found, stats.norm(0, np.e).logpdf(x[:, 0]), atol=1e-3)
 
 
@@ -108,7 +109,7 @@ def test_exact_velocity_carries_noise_to_the_target():
     def field(x, t):
         return theory.velocity(bimodal, x, paths.FLOWS["linear"], t, shift=bimodal.mean, scale=bimodal.std)
 
-    end, _ = paths.solve(field, jnp.array(noise, jnp.float32), jnp.linspace(0, 0.9999, 200))
+    end, _ = integrate.solve(field, jnp.array(noise, jnp.float32), jnp.linspace(0, 0.9999, 200))
     exact = (np.asarray(bimodal.quantile(stats.norm.cdf(noise))) - bimodal.mean) / bimodal.std
     np.testing.assert_allclose(end[5:-5], exact[5:-5], atol=0.02)
 

@@ -120,8 +120,8 @@ def test_penalties_change_the_update_but_not_the_reported_loss():
 
 def test_weight_averaging_is_an_exponential_moving_average():
     before, after, _, config = one_step(ema_decay=0.75)
-    expected = jax.tree.map(lambda old, new: 0.75 * old + 0.25 * new, before.average_g, after.params_g)
-    for a, b in zip(jax.tree.leaves(after.average_g), jax.tree.leaves(expected), strict=True):
+    expected = jax.tree.map(lambda old, new: 0.75 * old + 0.25 * new, before.ema_params_g, after.params_g)
+    for a, b in zip(jax.tree.leaves(after.ema_params_g), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
     z = jax.random.normal(jax.random.key(0), (5, config.latent_dim))
     raw = gan.generate(after, z, config.replace(ema_decay=None))

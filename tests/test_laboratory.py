@@ -5,12 +5,17 @@ import csv
 import io
 import json
 import math
+import os
 import re
+import subprocess
+import sys
+import sysconfig
 
 import numpy as np
 import pytest
 
 from jgen1d.evaluation import verdict
+from jgen1d.report.table import TITLES
 from tests.scripts import EXPERIMENTS, run
 
 FIGURES = {
@@ -50,6 +55,8 @@ def answered(tmp_path_factory):
                 assert json.loads(done.stdout) == summary
             elif form == "text":
                 assert all(sentence in done.stdout for sentence in summary["conclusions"])
+                header = done.stdout.splitlines()[0]
+                assert all(TITLES.get(column, column) in header for column in summary["rows"][0])
             else:
                 first = next(csv.DictReader(io.StringIO(done.stdout)))
                 assert int(first["converged.count"]) == summary["rows"][0]["converged"]["count"]
@@ -65,7 +72,7 @@ def test_the_gallery_has_every_script_and_a_picture_that_it_draws():
         for node in ast.parse((EXPERIMENTS / "gallery.py").read_text()).body
         if isinstance(node, ast.AnnAssign) and node.target.id == "PICTURES"
     )
-    scripts = {path.stem for path in EXPERIMENTS.glob("*.py") if "from experiments import lab" in path.read_text()}
+    scripts = {path.stem for path in EXPERIMENTS.glob("*.py") if "import lab\n" in path.read_text()}
     assert scripts == pictures.keys() == FIGURES.keys()
     assert all(picture in (None, *FIGURES[name]) for name, picture in pictures.items())
 
@@ -75,6 +82,8 @@ def test_script_answers_with_rates_sentences_and_pictures(name, answered):
     rows, conclusions, workdir = answered(name)
     assert rows
     assert conclusions
+    assert all(re.fullmatch("[a-z][a-z0-9_]*", column) for row in rows for column in row)
+    assert all({"num_seeds", "num_runs"} & set(row) for row in rows)
     assert all(sentence.endswith(".") and "nan" not in sentence.split() for sentence in conclusions)
     rates = [entry for row in rows for entry in row.values() if isinstance(entry, dict) and "share" in entry]
     assert rates or name in ("interpolation", "small_data", "learning_rate")
@@ -90,7 +99,7 @@ def test_mode_collapse_compares_remedies(answered):
     assert [(row["target"], row["method"]) for row in rows] == [
         ("bimodal", name) for name in ("strong D", "unrolled", "minibatch")
     ]
-    covered = rows[0]["all modes covered"]["count"]
+    covered = rows[0]["all_modes_covered"]["count"]
     assert sentence.startswith(f"bimodal: strong D covers all modes in {covered} of 3 seeds")
 
 
@@ -98,8 +107,8 @@ def test_inverse_transform_sampling_passes_its_own_test(answered):
     rows, _, _ = answered("inverse_transform")
     assert [row["target"] for row in rows] == ["normal", "bimodal"]
     for row in rows:
-        assert row["same seed, same bits"]["share"] == row["next seed, other numbers"]["share"] == 1
-        assert 0.5 < row["W1/floor"]["median"] < 2
+        assert row["same_seed_same_bits"]["share"] == row["next_seed_other_numbers"]["share"] == 1
+        assert 0.5 < row["w1_over_floor"]["median"] < 2
 
 
 def test_exact_gradients_add_up_to_that_of_the_divergence(answered):
@@ -118,8 +127,8 @@ def test_norms_half_way_are_those_of_chords_and_arcs(answered):
     wide = rows[-1]
     # E‖(a + b)/2‖ = E‖z‖/√2, and E‖z‖/√d = √(2/d)·Γ((d + 1)/2)/Γ(d/2).
     norm = math.sqrt(2 / 8) * math.exp(math.lgamma(4.5) - math.lgamma(4))
-    assert wide["norm half-way, straight"] == pytest.approx(norm / math.sqrt(2), rel=0.02)
-    assert wide["norm half-way, arc"] == pytest.approx(norm, rel=0.02)
+    assert wide["norm_straight"] == pytest.approx(norm / math.sqrt(2), rel=0.02)
+    assert wide["norm_arc"] == pytest.approx(norm, rel=0.02)
 
 
 def test_actor_and_critic_have_the_gradients_of_the_players(answered):
@@ -129,13 +138,13 @@ def test_actor_and_critic_have_the_gradients_of_the_players(answered):
 
 def test_learning_rates_fill_the_plane(answered):
     rows, conclusions, _ = answered("learning_rate")
-    np.testing.assert_allclose([row["G's rate / D's"] for row in rows], [1e-4, 1e-2, 1, 1e2, 1e4], rtol=1e-6)
+    np.testing.assert_allclose([row["rate_g_over_d"] for row in rows], [1e-4, 1e-2, 1, 1e2, 1e4], rtol=1e-6)
     assert {sentence.split()[0] for sentence in conclusions} <= set(verdict.VERDICTS)
 
 
 def test_a_protocol_has_its_own_number_of_seeds(answered):
     rows, _, _ = answered("mode_coverage_2d")
-    assert [(row["target"], row["method"], row["seeds"], row["modes"]) for row in rows] == [
+    assert [(row["target"], row["method"], row["num_seeds"], row["num_modes"]) for row in rows] == [
         ("ring", "GAN", 32, 8), ("ring", "PacGAN2", 32, 8),
     ]  # fmt: skip
 
@@ -150,6 +159,19 @@ def test_gallery_is_made_of_what_the_scripts_answer(tmp_path):
         assert all(sentence in page for sentence in summary["conclusions"])
     assert (tmp_path / "gallery" / "saturating.png").read_bytes().startswith(b"\x89PNG")
     assert "mode_collapse" not in page
+
+
+def test_scripts_run_from_a_plain_checkout_with_the_package_installed_elsewhere(tmp_path):
+    (tmp_path / "jgen1d").symlink_to(EXPERIMENTS.parent / "jgen1d")
+    path = os.pathsep.join([str(tmp_path), sysconfig.get_path("purelib")])
+    for script in ("actor_critic.py", "convergence.py"):
+        # -S: without the .pth file of an editable install, which puts the checkout on the path
+        command = [sys.executable, "-S", EXPERIMENTS / script, "--help"]
+        done = subprocess.run(
+            command, env=os.environ | {"PYTHONPATH": path}, cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert "--num_seeds" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_no_constant_discriminator_beats_the_optimum_at_equilibrium():
 
 
 TAIL = np.array([-1e4, -200.0, -50.0, -20.0, 20.0, 50.0, 200.0, 1e4], np.float32)
-# softplus(x) = log(1 + eˣ), in float64; what float32 cannot hold, below 1e-37, it may give as 0.
+# softplus(x) = log(1 + eˣ), in float64; float32 may give 0 for values below 1e-37.
 SOFTPLUS = np.logaddexp(0, TAIL.astype(float))
 SOFTPLUS_OF_MINUS = np.logaddexp(0, -TAIL.astype(float))
 
@@ -134,7 +134,7 @@ def test_log_losses_in_the_tails():
     expected = {
         "log_d": (2 * SOFTPLUS_OF_MINUS, -2 * np.exp(-SOFTPLUS)),
         "half_log_d": (SOFTPLUS_OF_MINUS, -np.exp(-SOFTPLUS)),
-        "non_saturating": (SOFTPLUS_OF_MINUS, -np.exp(-SOFTPLUS)),  # slope −1 where D is sure of a fake
+        "non_saturating": (SOFTPLUS_OF_MINUS, -np.exp(-SOFTPLUS)),  # slope −1 if D is sure of a fake
         "saturating": (-SOFTPLUS, -np.exp(-SOFTPLUS_OF_MINUS)),  # slope 0 there: it saturates
     }
     for name, known in expected.items():
@@ -253,7 +253,7 @@ def test_penalties_are_their_definitions():
     for scale in (1.0, 0.0, 1 / norms[:, None]):
         scaled = (gradients * scale).astype(np.float32)
         expected = np.mean((norms * np.squeeze(scale)) ** 2) / 2, np.mean((norms * np.squeeze(scale) - 1) ** 2)
-        # A norm of 0 counts as 1e-6, for the sake of its gradient.
+        # A norm of 0 counts as 1e-6, so that it has a gradient.
         np.testing.assert_allclose(penalties(scaled), expected, rtol=1e-5, atol=1e-11)
 
 
@@ -275,3 +275,19 @@ def test_best_discriminator_of_the_double_sigmoid_is_the_clipped_log_ratio():
         losses.double_sigmoid_loss_d(logit, logit), np.logaddexp(0, -probability) + np.logaddexp(0, probability), 1e-6
     )
     np.testing.assert_allclose(losses.double_sigmoid_loss_g(logit), np.logaddexp(0, -probability), 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("compute", "message"),
+    [
+        (lambda: losses.zero_centred_penalty(jnp.ones(3)), r"zero_centred_penalty: gradients \[n, dim\]"),
+        (lambda: losses.one_centred_penalty(jnp.ones((2, 3, 1))), r"one_centred_penalty: gradients \[n, dim\]"),
+        (lambda: losses.input_gradients(jnp.sin, jnp.ones(3)), r"x \[n, dim\]"),
+        (lambda: losses.input_gradients(jnp.sin, jnp.ones((3, 2))), r"apply\(x\) \[n, 1\]"),
+    ],
+)
+def test_wrong_shapes_are_refused_in_one_line(compute, message):
+    for call in (compute, jax.jit(compute)):
+        with pytest.raises(AssertionError, match=message) as error:
+            call()
+        assert "\n" not in str(error.value)

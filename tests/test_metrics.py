@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,7 +28,7 @@ FINE = (np.arange(200_000) + 0.5) / 200_000
 LOG_2 = math.log(2)
 
 
-class Law(NamedTuple):
+class Distribution(NamedTuple):
     """A registered target by NumPy and scipy, in float64; `cdf` and `ppf` in 1-D."""
 
     draw: Callable  # (rng, num_sets) -> [num_sets, NUM_SAMPLES, dim]
@@ -46,7 +47,7 @@ def mixture_ppf(weights, centers, scales, u):
     return np.interp(u, mixture_cdf(weights, centers, scales, x), x)
 
 
-def mixture_law(weights, centers, scales):
+def mixture_distribution(weights, centers, scales):
     weights, centers, scales = np.array(weights, float), np.array(centers, float), np.array(scales, float)
     weights /= weights.sum()
     centers = centers.reshape(len(weights), -1)
@@ -58,14 +59,14 @@ def mixture_law(weights, centers, scales):
 
     std = np.sqrt(weights @ (scales[:, None] ** 2 + (centers - weights @ centers) ** 2)).mean()
     cdf, ppf = (functools.partial(f, weights, centers[:, 0], scales) for f in (mixture_cdf, mixture_ppf))
-    return Law(draw, *((cdf, ppf) if dim == 1 else (None, None)), std, (weights, centers, scales))
+    return Distribution(draw, *((cdf, ppf) if dim == 1 else (None, None)), std, (weights, centers, scales))
 
 
-def scipy_law(law):
+def scipy_distribution(distribution):
     def draw(rng, num_sets):
-        return law.rvs(size=(num_sets, NUM_SAMPLES, 1), random_state=rng)
+        return distribution.rvs(size=(num_sets, NUM_SAMPLES, 1), random_state=rng)
 
-    return Law(draw, law.cdf, law.ppf, law.std())
+    return Distribution(draw, distribution.cdf, distribution.ppf, distribution.std())
 
 
 def draw_disk(rng, num_sets):
@@ -77,20 +78,20 @@ def draw_disk(rng, num_sets):
 
 ANGLES = 2 * np.pi * np.arange(8) / 8
 AXIS = np.array([-4.0, -2.0, 0.0, 2.0, 4.0])
-LAWS = {
-    "normal": mixture_law([1], [4], [0.5]),
-    "bimodal": mixture_law([1, 1], [2, 6], [0.4, 0.4]),
-    "uniform": scipy_law(stats.uniform(2, 4)),
-    "exponential": scipy_law(stats.expon(scale=2)),
-    "mixture": mixture_law([0.33, 0.33, 0.34], [1.5, 4, 7], [0.3, 0.4, 0.25]),
-    "two_normals": mixture_law([1, 3], [-5, 2], [1, 1]),
-    "ring": mixture_law(np.ones(8), np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1), np.full(8, 0.01)),
-    "grid": mixture_law(np.ones(25), [(x, y) for x in AXIS for y in AXIS], np.full(25, 0.05)),
-    "disk": Law(draw_disk, None, None, math.sqrt(26)),
+DISTRIBUTIONS = {
+    "normal": mixture_distribution([1], [4], [0.5]),
+    "bimodal": mixture_distribution([1, 1], [2, 6], [0.4, 0.4]),
+    "uniform": scipy_distribution(stats.uniform(2, 4)),
+    "exponential": scipy_distribution(stats.expon(scale=2)),
+    "mixture": mixture_distribution([0.33, 0.33, 0.34], [1.5, 4, 7], [0.3, 0.4, 0.25]),
+    "two_normals": mixture_distribution([1, 3], [-5, 2], [1, 1]),
+    "ring": mixture_distribution(np.ones(8), np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1), np.full(8, 0.01)),
+    "grid": mixture_distribution(np.ones(25), [(x, y) for x in AXIS for y in AXIS], np.full(25, 0.05)),
+    "disk": Distribution(draw_disk, None, None, math.sqrt(26)),
 }
-ONE_D = [name for name in LAWS if TARGETS[name].dim == 1]
-WITH_MODES = [name for name in LAWS if LAWS[name].modes]
-each_target = pytest.mark.parametrize("name", LAWS)
+ONE_D = [name for name in DISTRIBUTIONS if TARGETS[name].dim == 1]
+WITH_MODES = [name for name in DISTRIBUTIONS if DISTRIBUTIONS[name].modes]
+each_target = pytest.mark.parametrize("name", DISTRIBUTIONS)
 each_1d = pytest.mark.parametrize("name", ONE_D)
 each_with_modes = pytest.mark.parametrize("name", WITH_MODES)
 
@@ -123,7 +124,7 @@ def evaluate(name, sets):
 @functools.cache
 def perfect(name):
     """Samples of the target itself, rounded as the library sees them, and their metrics."""
-    sets = LAWS[name].draw(np.random.default_rng(0), num_sets(name)).astype(np.float32)
+    sets = DISTRIBUTIONS[name].draw(np.random.default_rng(0), num_sets(name)).astype(np.float32)
     return sets.astype(np.float64), evaluate(name, sets)
 
 
@@ -131,8 +132,8 @@ def perfect(name):
 def wrong(name):
     """Samples that are off in location and spread, some a little and some a lot, and their metrics."""
     rng = np.random.default_rng(1)
-    sets = LAWS[name].draw(rng, num_sets(name))
-    center, std = sets.mean((0, 1)), LAWS[name].std
+    sets = DISTRIBUTIONS[name].draw(rng, num_sets(name))
+    center, std = sets.mean((0, 1)), DISTRIBUTIONS[name].std
     stretch, shift = (rng.uniform(low, high, (len(sets), 1, sets.shape[2])) for low, high in [(0.3, 1.8), (-std, std)])
     sets = (center + stretch * (sets - center) + shift * rng.choice([0, 0.01, 1], (len(sets), 1, 1))).astype(np.float32)
     return sets.astype(np.float64), evaluate(name, sets)
@@ -168,21 +169,23 @@ def test_reference_is_the_target_by_its_quantiles(name):
     points = np.asarray(reference_of(name).points, np.float64)[0]
     u = (np.arange(len(points)) + 0.5) / len(points)
     assert (np.diff(points) >= 0).all()
-    np.testing.assert_allclose(LAWS[name].cdf(points), u, atol=2e-6)  # a float32's worth of quantile, times the density
-    discretization = stats.wasserstein_distance(points, LAWS[name].ppf(FINE))
+    np.testing.assert_allclose(
+        DISTRIBUTIONS[name].cdf(points), u, atol=2e-6
+    )  # a float32's worth of quantile, times the density
+    discretization = stats.wasserstein_distance(points, DISTRIBUTIONS[name].ppf(FINE))
     assert discretization < 0.02 * float(reference_of(name).floor)
 
 
 def test_reference_in_2d_holds_the_projections_on_directions_over_half_a_turn():
-    weights, centers, scales = LAWS["ring"].modes
+    weights, centers, scales = DISTRIBUTIONS["ring"].modes
     points, floor = reference_of("ring")
     assert points.shape == (32, 2000)
     assert (np.diff(points, axis=1) >= 0).all()
     distances = []
     for direction, projected in list(zip(numpy_directions(2), np.asarray(points, np.float64), strict=True))[3::16]:
-        law = mixture_ppf(weights, centers @ direction, scales, FINE[::50])
-        distances.append(stats.wasserstein_distance(projected, law))
-    # A sample itself, of four times as many points: twice as near in the mean over directions.
+        distribution = mixture_ppf(weights, centers @ direction, scales, FINE[::50])
+        distances.append(stats.wasserstein_distance(projected, distribution))
+    # The reference is itself a sample, of four times as many points: its error is half as large.
     assert np.mean(distances) < 2 * float(floor) / 2
 
 
@@ -196,16 +199,16 @@ def test_w1_against_scipy_on_numpy_projections(name):
         projections = samples @ numpy_directions(samples.shape[1]).T
         oracle = np.mean([stats.wasserstein_distance(a, b) for a, b in zip(projections.T, points, strict=True)])
         np.testing.assert_allclose(values["w1"], oracle, rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(values["w1_over_std"], oracle / LAWS[name].std, rtol=2e-5, atol=1e-6)
+        np.testing.assert_allclose(values["w1_over_std"], oracle / DISTRIBUTIONS[name].std, rtol=2e-5, atol=1e-6)
         np.testing.assert_allclose(values["w1_over_floor"], oracle / float(reference_of(name).floor), rtol=2e-5)
 
 
 @each_1d
-def test_w1_against_scipy_on_the_exact_law(name):
-    law = LAWS[name].ppf(FINE)
+def test_w1_against_scipy_on_the_exact_distribution(name):
+    distribution = DISTRIBUTIONS[name].ppf(FINE)
     for samples, values in some(name, 2):
         floor = float(reference_of(name).floor)
-        assert values["w1"] == pytest.approx(stats.wasserstein_distance(samples[:, 0], law), abs=0.02 * floor)
+        assert values["w1"] == pytest.approx(stats.wasserstein_distance(samples[:, 0], distribution), abs=0.02 * floor)
 
 
 def mean_absolute(mean, std):
@@ -223,7 +226,7 @@ def test_distances_between_gaussians(mean, std):
     draws = np.random.default_rng(2).normal(size=(num_sets("normal") - 1, NUM_SAMPLES))
     values = evaluate("normal", (mean + std * np.concatenate([quantiles[None], draws]))[..., None])
     expected = mean_absolute(mean - 4, std - 0.5)
-    assert values["w1"][0] == pytest.approx(expected, abs=5e-3)  # the quantiles' own distance from their law
+    assert values["w1"][0] == pytest.approx(expected, abs=5e-3)  # the quantiles' own distance from their distribution
     floor = math.sqrt(2 / math.pi / NUM_SAMPLES) * 1.6147 * std
     assert values["w1"][1:].mean() == pytest.approx(expected, abs=4 * standard_error(values["w1"][1:]) + floor)
     expected = 2 * mean_absolute(mean - 4, math.hypot(std, 0.5)) - mean_absolute(0, math.sqrt(2) * std)
@@ -235,7 +238,7 @@ def test_sliced_w1_of_a_far_shift_is_its_mean_projection():
     sets = perfect("ring")[0] + 30 * np.array([math.cos(0.3), math.sin(0.3)])
     mean_projection = np.abs(numpy_directions(2) @ [math.cos(0.3), math.sin(0.3)]).mean()
     assert mean_projection == pytest.approx(2 / math.pi, rel=2e-3)  # 32 directions stand for all
-    # Only along the two directions that are all but orthogonal does the shape matter, and the sample's own mean by 0.1.
+    # The shape matters only along the two nearly orthogonal directions, and the sample's own mean by 0.1.
     np.testing.assert_allclose(evaluate("ring", sets)["w1"], 30 * mean_projection, rtol=5e-3)
 
 
@@ -244,8 +247,10 @@ def test_sliced_w1_of_a_far_shift_is_its_mean_projection():
 
 @each_1d
 def test_floor_is_the_integral_over_the_cdf(name):
-    cdf = LAWS[name].cdf
-    knots = LAWS[name].ppf(np.array([1e-12, 1e-6, 0.01, *np.linspace(0.05, 0.95, 19), 0.99, 1 - 1e-6, 1 - 1e-12]))
+    cdf = DISTRIBUTIONS[name].cdf
+    knots = DISTRIBUTIONS[name].ppf(
+        np.array([1e-12, 1e-6, 0.01, *np.linspace(0.05, 0.95, 19), 0.99, 1 - 1e-6, 1 - 1e-12])
+    )
     quad = functools.partial(integrate.quad, lambda x: np.sqrt(cdf(x) * (1 - cdf(x))), limit=200)
     integral = sum(quad(a, b)[0] for a, b in itertools.pairwise(knots))
     closed = {"normal": 1.6147 * 0.5, "uniform": 4 * math.pi / 8, "exponential": 2 * math.pi / 2}
@@ -283,14 +288,14 @@ def test_floor_is_what_a_perfect_sampler_scores(name):
 @each_1d
 def test_ks_against_scipy(name):
     for samples, values in some(name):
-        assert values["ks"] == pytest.approx(stats.kstest(samples[:, 0], LAWS[name].cdf).statistic, abs=1e-5)
+        assert values["ks"] == pytest.approx(stats.kstest(samples[:, 0], DISTRIBUTIONS[name].cdf).statistic, abs=1e-5)
 
 
 def test_ks_of_samples_with_ties_against_scipy():
     sets = np.round(4 * wrong("uniform")[0]) / 4
     values = evaluate("uniform", sets)["ks"]
     for i in range(5):
-        assert values[i] == pytest.approx(stats.kstest(sets[i, :, 0], LAWS["uniform"].cdf).statistic, abs=1e-5)
+        assert values[i] == pytest.approx(stats.kstest(sets[i, :, 0], DISTRIBUTIONS["uniform"].cdf).statistic, abs=1e-5)
 
 
 def greatest_gap(samples, data):
@@ -329,23 +334,23 @@ def test_ks_of_a_finite_sample_to_itself_is_zero(values):
 # --- Jensen–Shannon and Kullback–Leibler --------------------------------------------------------------------------
 
 
-def histogram_js(samples, law, edges):
+def histogram_js(samples, distribution, edges):
     open_edges = np.concatenate([[-np.inf], edges, [np.inf]])
     observed = np.histogram(samples, open_edges)[0] / len(samples)
-    return jensenshannon(observed, np.diff(law.cdf(edges), prepend=0, append=1)) ** 2
+    return jensenshannon(observed, np.diff(distribution.cdf(edges), prepend=0, append=1)) ** 2
 
 
 @each_1d
 def test_js_against_scipy_on_a_histogram(name):
-    edges = np.linspace(*LAWS[name].ppf(np.array([1e-3, 1 - 1e-3])), 101)
-    # Not where a sample is so near an edge that rounding decides on its bin.
+    edges = np.linspace(*DISTRIBUTIONS[name].ppf(np.array([1e-3, 1 - 1e-3])), 101)
+    # Skips samples so near an edge that rounding decides on their bin.
     clear = [(x, v) for x, v in some(name, 6) if np.abs(x - edges).min() > 1e-5]
     assert len(clear) >= 6
     for samples, values in clear:
-        assert values["js"] == pytest.approx(histogram_js(samples[:, 0], LAWS[name], edges), abs=1e-5)
+        assert values["js"] == pytest.approx(histogram_js(samples[:, 0], DISTRIBUTIONS[name], edges), abs=1e-5)
 
 
-def test_js_of_disjoint_laws_is_almost_log_2():
+def test_js_of_disjoint_distributions_is_almost_log_2():
     values = evaluate("normal", perfect("normal")[0] + 50)["js"]
     masses = np.array([0.999, 0.001]), np.array([0.0, 1.0])  # a thousandth lies in the last bin too
     np.testing.assert_allclose(values, jensenshannon(*masses) ** 2, rtol=1e-4)
@@ -369,12 +374,14 @@ def test_kl_of_two_gaussians():
 
 
 @each_1d
-def test_energy_against_scipy_on_the_exact_law(name):
+def test_energy_against_scipy_on_the_exact_distribution(name):
     """scipy's distance is the square root of 2∫(F − G)²."""
-    law = LAWS[name].ppf(FINE)
+    distribution = DISTRIBUTIONS[name].ppf(FINE)
     for samples, values in some(name, 2):
-        oracle = stats.energy_distance(samples[:, 0], law) ** 2
-        assert values["energy"] == pytest.approx(oracle, rel=1e-2, abs=1e-5 * LAWS[name].std)  # every third point
+        oracle = stats.energy_distance(samples[:, 0], distribution) ** 2
+        assert values["energy"] == pytest.approx(
+            oracle, rel=1e-2, abs=1e-5 * DISTRIBUTIONS[name].std
+        )  # every third point
 
 
 @pytest.mark.parametrize("dim", [1, 2])
@@ -407,7 +414,7 @@ def test_moments(name):
     target = TARGETS[name]
     for samples, values in some(name):
         mean, std = samples.mean(0), samples.std(0)
-        tolerance = {"abs": 1e-5 * LAWS[name].std, "rel": 1e-5}
+        tolerance = {"abs": 1e-5 * DISTRIBUTIONS[name].std, "rel": 1e-5}
         assert values["mean_error"] == pytest.approx(np.linalg.norm(mean - target.mean), **tolerance)
         assert values["std_error"] == pytest.approx(np.linalg.norm(std - target.std), **tolerance)
         assert values["std_ratio"] == pytest.approx(np.linalg.norm(std) / np.linalg.norm(target.std), rel=1e-5)
@@ -419,7 +426,7 @@ def test_moments(name):
 
 
 def mode_metrics(samples, modes):
-    """All of them by plain loops."""
+    """All metrics of modes, by plain loops."""
     weights, centers, scales = modes
     count, hit = np.zeros(len(weights)), np.zeros(len(weights), bool)
     for x in samples:
@@ -446,7 +453,7 @@ def mode_metrics(samples, modes):
 
 @each_with_modes
 def test_modes_by_plain_loops(name):
-    modes = LAWS[name].modes
+    modes = DISTRIBUTIONS[name].modes
     for samples, values in some(name):
         expected, hits = mode_metrics(samples, modes)
         for metric, value in expected.items():
@@ -468,7 +475,7 @@ def test_overlapping_modes_share_no_sample():
 
 @each_with_modes
 def test_perfect_sampler_in_the_modes(name):
-    dim, num_modes = TARGETS[name].dim, len(LAWS[name].modes[0])
+    dim, num_modes = TARGETS[name].dim, len(DISTRIBUTIONS[name].modes[0])
     values = perfect(name)[1]
     share = {1: 0.9973, 2: 0.9889}[dim]
     assert metrics.expected_high_quality(dim) == pytest.approx(share, abs=5e-5)
@@ -480,7 +487,7 @@ def test_perfect_sampler_in_the_modes(name):
     error = math.sqrt(2 * (num_modes - 1) / num_sets(name)) / (2 * NUM_SAMPLES)
     assert values["reverse_kl"].mean() == pytest.approx(expected, abs=4 * error + 0.03 * expected + 1e-6)
     # Half the sum over modes and rest of E|binomial − its mean|, each √(2/π) of a standard deviation.
-    masses = np.append(share * LAWS[name].modes[0], 1 - share)
+    masses = np.append(share * DISTRIBUTIONS[name].modes[0], 1 - share)
     expected = np.sum(np.sqrt(masses * (1 - masses))) * math.sqrt(2 / math.pi / NUM_SAMPLES) / 2
     assert values["mode_tv"].mean() == pytest.approx(
         expected, abs=4 * standard_error(values["mode_tv"]) + 0.05 * expected
@@ -501,7 +508,7 @@ def test_half_collapsed_sampler():
     assert values["reverse_kl"] == pytest.approx(LOG_2, rel=1e-6)
     share = metrics.expected_high_quality(1)
     assert values["mode_tv"] == pytest.approx(1 - share / 2, rel=1e-5)
-    # All that belongs to the mode at 6 comes from 4 units away.
+    # All mass of the mode at 6 comes from 4 units away.
     assert values["w1"] == pytest.approx(2, rel=0.03)
 
 
@@ -525,8 +532,8 @@ def test_no_sample_in_any_mode():
 
 @pytest.mark.parametrize("name", ["mixture", "ring"])
 def test_shrunken_variance_raises_high_quality_above_a_perfect_samplers(name):
-    weights, centers, scales = LAWS[name].modes
-    shrunk = mixture_law(weights, centers, 0.7 * scales).draw(np.random.default_rng(7), num_sets(name))
+    weights, centers, scales = DISTRIBUTIONS[name].modes
+    shrunk = mixture_distribution(weights, centers, 0.7 * scales).draw(np.random.default_rng(7), num_sets(name))
     dim = centers.shape[1]
     values = evaluate(name, shrunk)["high_quality"].mean()
     expected = stats.chi2(dim).cdf((3 / 0.7) ** 2)
@@ -545,10 +552,10 @@ OF_MODES = {"mode_mass", "modes_covered", "modes_hit", "high_quality", "mode_tv"
 def test_evaluate_gives_each_target_its_metrics_and_all_are_finite(name):
     values = perfect(name)[1]
     assert values.keys() == EVERYWHERE | (IN_1D if TARGETS[name].dim == 1 else set()) | (
-        OF_MODES if LAWS[name].modes else set()
+        OF_MODES if DISTRIBUTIONS[name].modes else set()
     )
     assert {metric: value.shape for metric, value in values.items()} == {
-        metric: (num_sets(name), len(LAWS[name].modes[0])) if metric == "mode_mass" else (num_sets(name),)
+        metric: (num_sets(name), len(DISTRIBUTIONS[name].modes[0])) if metric == "mode_mass" else (num_sets(name),)
         for metric in values
     }
     for metric, value in (values | wrong(name)[1]).items():
@@ -586,3 +593,83 @@ def test_one_sample_that_is_not_finite_shows_in_what_the_verdict_reads(name):
     values = evaluate(name, sets)
     for metric in ("w1", "w1_over_std", "std_ratio"):
         assert not np.isfinite(values[metric]).any(), metric
+
+
+# --- the table of metrics -------------------------------------------------------------------------------------------
+
+
+def test_a_new_metric_is_one_entry(monkeypatch):
+    samples, target = jnp.asarray(perfect("normal")[0][0], dtype=float), target_of("normal")
+    spread = metrics.Metric(
+        "range", lambda s: jnp.max(s.samples) - jnp.min(s.samples), lambda target: target.dim == 1, in_history=True
+    )
+    monkeypatch.setitem(metrics.METRICS, "range", spread)
+    for compute in (metrics.evaluate, metrics.curves):
+        assert compute(samples, target, reference_of("normal"))["range"] == pytest.approx(np.ptp(samples))
+    planar = jnp.asarray(perfect("disk")[0][0], dtype=float)
+    assert "range" not in metrics.curves(planar, target_of("disk"), reference_of("disk"))
+
+
+def test_a_run_has_the_metrics_that_its_model_gives_material_for():
+    kinds = {name: metric.needs for name, metric in metrics.METRICS.items()}
+    of_samples = {name for name, needs in kinds.items() if needs is metrics.Samples}
+    assert perfect("mixture")[1].keys() == of_samples
+    log_p = jnp.array([0.5, 1.0, 1.5])
+    assert metrics.evaluate_density(log_p, log_p - 0.25, target_of("normal")) == {"kl": 0.25}
+    assert kinds.keys() - of_samples == {"kl", "class_w1_over_floor", "class_accuracy"}
+
+
+def test_curves_are_the_metrics_of_the_same_name():
+    samples = jnp.asarray(wrong("ring")[0][0], dtype=float)
+    cheap = metrics.curves(samples, target_of("ring"), reference_of("ring"))
+    assert list(cheap) == ["w1", "w1_over_std", "std_ratio"]
+    for name, value in cheap.items():
+        assert value == pytest.approx(wrong("ring")[1][name][0], rel=1e-5), name
+
+
+def test_titles_are_one_line_each_and_differ():
+    titles = [metric.title for metric in metrics.METRICS.values()]
+    assert len(set(titles)) == len(titles)
+    assert all(title and title.isprintable() for title in titles)
+
+
+# --- shapes ---------------------------------------------------------------------------------------------------------
+
+LINE, PLANE = jnp.zeros((8, 1)), jnp.zeros((8, 2))
+RING = jax.tree.map(jnp.asarray, TARGETS["ring"].modes)
+WRONG_SHAPES = {
+    "w1 of 2-D samples to 1-D points": (lambda: metrics.w1(PLANE, jnp.zeros((1, 8 * 32))), "points"),
+    "energy of 2-D samples to 1-D points": (lambda: metrics.energy(PLANE, jnp.zeros((1, 64))), "points"),
+    "ks of 2-D samples": (lambda: metrics.ks(PLANE, target_of("normal")), r"ks: samples \[n, 1\]"),
+    "js of 2-D samples": (lambda: metrics.js(PLANE, target_of("normal")), r"js: samples \[n, 1\]"),
+    "kl of a row and a column": (lambda: metrics.kl(jnp.zeros(8), LINE), "log_p and log_q"),
+    "kl of columns": (lambda: metrics.kl(LINE, LINE), r"log_p \[n\]"),
+    "mass of 1-D samples in 2-D modes": (lambda: metrics.mode_mass(LINE, RING), "of the modes' dim"),
+    "1-D samples that hit 2-D modes": (lambda: metrics.hit(LINE, RING), "of the modes' dim"),
+    "one mass for all modes": (lambda: metrics.covered(jnp.ones(1), RING), r"covered: mass and weights \[k\]"),
+    "tv of one mass": (lambda: metrics.mode_tv(jnp.ones(1), RING), "mode_tv: mass"),
+    "reverse kl of one mass": (lambda: metrics.reverse_kl(jnp.ones(1), RING), "reverse_kl: mass"),
+}
+
+
+@pytest.mark.parametrize("mistake", WRONG_SHAPES)
+def test_shapes_that_would_broadcast_are_refused_in_one_line(mistake):
+    compute, message = WRONG_SHAPES[mistake]
+    for call in (compute, jax.jit(compute)):
+        with pytest.raises(AssertionError, match=message) as error:
+            call()
+        assert "\n" not in str(error.value)
+
+
+def test_checks_of_shapes_leave_no_trace_in_a_program():
+    def program():
+        return str(
+            jax.make_jaxpr(metrics.evaluate)(PLANE, target_of("ring"), metrics.Reference(jnp.zeros((32, 32)), 1.0))
+        )
+
+    checked = program()
+    chex.disable_asserts()
+    try:
+        assert program() == checked
+    finally:
+        chex.enable_asserts()

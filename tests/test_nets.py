@@ -1,4 +1,4 @@
-"""The networks against plain loops, numpy.linalg and the laws that their parameters are drawn from."""
+"""The networks against plain loops, numpy.linalg and the distributions that their parameters are drawn from."""
 
 import functools
 import itertools
@@ -20,7 +20,7 @@ ACTIVATIONS = {
     "tanh": np.tanh,
     "silu": lambda x: x / (1 + np.exp(-x)),
 }
-# The standard deviations of weights and of biases, and the kurtosis of the weights' law, as functions of the fan-in.
+# Standard deviations of weights and of biases, as functions of the fan-in.
 INITIALIZERS = {
     "he_normal": (lambda fan_in: math.sqrt(2 / fan_in), lambda fan_in: 0.0),
     "default": (lambda fan_in: math.sqrt(1 / (3 * fan_in)), lambda fan_in: math.sqrt(1 / (3 * fan_in))),
@@ -168,7 +168,7 @@ def test_initial_weights_have_mean_zero_and_their_standard_deviation(name):
                 np.testing.assert_array_equal(values, 0)
                 continue
             assert abs(values.mean()) < 4 * std / math.sqrt(values.size)
-            # No law here has heavier tails than the normal, whose sample std has an error of σ/√2n.
+            # No distribution here has heavier tails than the normal, whose sample std has an error of σ/√2n.
             assert values.std() == pytest.approx(std, abs=4 * std / math.sqrt(2 * values.size))
 
 
@@ -220,7 +220,7 @@ def test_largest_singular_value_of_a_random_matrix(seed):
 
 @pytest.mark.parametrize("second", [0.9, 0.97, 0.99, 0.995, 0.999, 1.0])
 def test_largest_singular_value_is_never_too_large_and_hardly_too_small(second):
-    """With the ratio r of the first two, the estimate is short by at most r^256·(1 − r²)/2 of a like share: 1.5e-3."""
+    """For a ratio r of the first two, the estimate is too small by a share of at most r^256·(1 − r²)/2: 1.5e-3."""
     for seed in range(5):
         kernel = with_singular_values(np.array([1, second, second, 0.3, 0.2, 0.1]), (6, 9), seed)
         value = float(largest(kernel))
@@ -236,7 +236,7 @@ def test_a_network_with_spectral_norm_is_1_lipschitz(activation):
         apply = network(activation=activation, spectral_norm=spectral_norm).apply
         moved = np.linalg.norm(np.asarray(apply(params, x) - apply(params, y), np.float64), axis=1)
         slopes[name] = np.max(moved / np.linalg.norm(x - y, axis=1))
-    assert slopes["normalised"] < 1 + 3 * 2e-3  # three layers, each divided by hardly too little
+    assert slopes["normalised"] < 1 + 3 * 2e-3  # three layers, each divided by slightly too little
     assert slopes["plain"] > 10
 
 
@@ -256,7 +256,9 @@ def test_a_network_with_spectral_norm_ignores_the_scale_of_its_weights():
     }
     np.testing.assert_allclose(net.apply(params, rows(6)), net.apply(scaled, rows(6)), rtol=1e-4, atol=1e-5)
     gradient = jax.jit(jax.grad(lambda params: jnp.sum(net.apply(params, rows(6)) ** 2)))(params)
-    for (along, _), (kernel, _) in zip(layers(gradient), layers(params), strict=True):  # so no gradient is along them
+    for (along, _), (kernel, _) in zip(
+        layers(gradient), layers(params), strict=True
+    ):  # so no gradient has a component along them
         assert abs(np.sum(along * kernel)) < 1e-4 * np.linalg.norm(along) * np.linalg.norm(kernel)
 
 
@@ -271,7 +273,7 @@ INPUTS = np.random.default_rng(0).normal(size=(16, LARGEST[0])).astype(np.float3
 
 
 def active_sizes():
-    """Of each lane, as one array per size: 0 for a layer that the lane does not have."""
+    """The lanes' sizes, one array per size; 0 for a layer that a lane does not have."""
     own = [(i, o, (*widths, 0, 0, 0)[:3]) for i, o, widths in OWN.values()]
     return jax.tree.map(lambda *sizes: np.array(sizes), *own)
 
@@ -311,14 +313,14 @@ def assert_padding_is_zero(params, own):
 
 
 def lanes(tree):
-    """The lanes of what a vmapped program returned, with the sizes of each."""
+    """Each lane of a vmapped program's result, with the lane's sizes."""
     tree = jax.device_get(tree)
     return [(own, jax.tree.map(lambda leaf, i=i: leaf[i], tree)) for i, own in enumerate(OWN.values())]
 
 
 @functools.cache
 def padded_parameters(initializer):
-    """Of all lanes."""
+    """The parameters of all lanes."""
     return jax.jit(jax.vmap(lambda active: padded_net(active, initializer=initializer).init(jax.random.key(3))))(
         active_sizes()
     )
@@ -386,7 +388,7 @@ def trained(activation, initializer, spectral_norm):
 
 @pytest.mark.parametrize("activation", nets.ACTIVATIONS)
 def test_a_padded_unit_puts_out_zero(activation):
-    """What keeps padding zero: no activation may have another value than 0 at 0, nor an infinite slope."""
+    """This keeps padding zero: every activation is 0 at 0 and has a finite slope there."""
     value, slope = jax.value_and_grad(nets.ACTIVATIONS[activation])(0.0)
     assert value == 0
     assert np.isfinite(slope)
@@ -535,3 +537,60 @@ def test_a_padded_network_trains_as_the_unpadded_one(options):
 
     own, padded = jax.jit(lambda: [trained(width) for width in (5, nets.Padded(8, jnp.array(5)))])()
     np.testing.assert_allclose(own, padded, rtol=1e-5, atol=1e-6)
+
+
+# --- by name, or the user's own ------------------------------------------------------------------------------------
+
+CAUSAL = {"masked_mlp": {}, "transformer": {"embedding_dim": 8, "num_heads": 2}}
+
+
+def test_a_network_by_name_is_the_one_that_its_function_builds():
+    def drawn(net):
+        return net.init(jax.random.key(0))
+
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)), float)
+    ours, theirs = nets.build("mlp", 3, 6, (4,), activation="tanh"), nets.mlp(3, 6, (4,), activation="tanh")
+    np.testing.assert_array_equal(ours.apply(drawn(ours), x), theirs.apply(drawn(theirs), x))
+    for name, options in CAUSAL.items():
+        ours, theirs = nets.build(name, 3, 6, (4,), **options), getattr(nets, name)(3, 2, (4,), **options)
+        params = jax.tree.map(lambda leaf: leaf + 0.1, drawn(ours))
+        np.testing.assert_array_equal(ours.apply(params, x), theirs.apply(params, x))
+    assert nets.NETWORKS.keys() == {"mlp", *CAUSAL}
+
+
+def test_a_network_or_activation_of_the_users_own_is_returned_as_it_is():
+    own = nets.Net(lambda key: jnp.ones(1), lambda params, x: params[None] * x)
+    assert nets.build(own, 3, 6, (4,), activation="tanh") is own
+    assert hash(own) == hash(nets.Net(*own))
+    assert nets.activation(jnp.sin) is jnp.sin
+    assert nets.activation("tanh") is jnp.tanh
+
+
+def test_an_activation_of_the_users_own_is_applied():
+    by_name = nets.mlp(3, 2, (4,), activation="tanh")
+    own = nets.mlp(3, 2, (4,), activation=lambda x: 2 * jax.nn.sigmoid(2 * x) - 1)  # tanh by another route
+    params, x = by_name.init(jax.random.key(0)), jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)), float)
+    np.testing.assert_allclose(own.apply(params, x), by_name.apply(params, x), rtol=1e-5, atol=1e-6)
+
+
+def test_a_network_without_a_training_pass_trains_as_it_is_applied():
+    own = nets.Net(lambda key: jnp.ones(1), lambda params, x, *labels: params[None] * x + sum(labels))
+    out, seen = own.train(jnp.full(1, 3.0), jnp.ones((2, 1)))
+    assert out.tolist() == [[3.0], [3.0]]
+    assert seen == {}
+    out, _ = own.train(jnp.full(1, 3.0), jnp.ones((2, 1)), jnp.ones((2, 1)))
+    assert out.tolist() == [[4.0], [4.0]]
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    {
+        "network": (lambda: nets.build("mpl", 1, 1, ()), "no network 'mpl'; did you mean 'mlp'?.*transformer"),
+        "causal": (lambda: nets.build("masked_mlp", 2, 3, ()), "out_dim=3: a causal network needs a multiple of in_d"),
+        "activation": (lambda: nets.mlp(1, 1, (), activation="tahn"), "no activation 'tahn'; did you mean 'tanh'?"),
+    }.values(),
+)
+def test_wrong_names_and_sizes_are_one_clear_line(build, message):
+    with pytest.raises(ValueError, match=message) as error:
+        build()
+    assert "\n" not in str(error.value)

@@ -10,13 +10,16 @@ import pytest
 
 import jgen1d
 from jgen1d.core import replace, sizes
+from jgen1d.engine import costs as costs_lib
 from jgen1d.engine import plan as plan_lib
-from jgen1d.engine import run as train
+from jgen1d.engine.padding import Cover
+from jgen1d.engine.task import Task, prepare
 from jgen1d.methods import METHODS, gan
+from jgen1d.nets import CannotPad
 from tests import toys
 from tests.readme import toy_method
 
-CPU = plan_lib.COSTS["cpu"]
+CPU = costs_lib.COSTS["cpu"]
 SMALL = toys.Config(widths=(4, 4))
 NUM_STEPS = 1_000
 
@@ -26,7 +29,7 @@ def lanes_of(configs, targets=("normal",), num_seeds=2, method=toys.METHOD):
         plan_lib.Lane((t, c, s), target, bound, seed=s)
         for t, target in enumerate(jgen1d.TARGETS[name] if isinstance(name, str) else name for name in targets)
         for c, config in enumerate(configs)
-        for bound in [train.prepare(method, target, config, NUM_STEPS, 64, 10)]
+        for bound in [prepare(Task(method, target, config), NUM_STEPS, 64, 10).config]
         for s in range(num_seeds)
     ]
 
@@ -147,8 +150,8 @@ def partitions(n):
 
 def random_problem(seed):
     rng = np.random.default_rng(seed)
-    costs = plan_lib.Costs(rng.uniform(0.1, 10), rng.uniform(0, 0.1), *10.0 ** rng.uniform(-6, -4, 4), 2, 8)
-    model = plan_lib._Model(costs, rng.integers(10, 3_000), rng.integers(1, 3), rng.integers(1, 4))
+    costs = costs_lib.Costs(rng.uniform(0.1, 10), rng.uniform(0, 0.1), *10.0 ** rng.uniform(-6, -4, 4), 2, 8)
+    model = costs_lib.Model(costs, rng.integers(10, 3_000), rng.integers(1, 3), rng.integers(1, 4))
     shapes = [
         {"latent_dim": int(rng.integers(1, 9)), "widths": tuple(map(int, rng.integers(1, 9, rng.integers(1, 4))))}
         for _ in range(rng.integers(1, 7))
@@ -159,7 +162,7 @@ def random_problem(seed):
 
 def seconds(model, shapes, counts, partition):
     return sum(
-        sum(model.seconds(plan_lib._cover(shapes[start:end]), sum(counts[start:end]), end - start))
+        sum(model.seconds(Cover.of(shapes[start:end]).sizes, sum(counts[start:end]), end - start))
         for start, end in partition
     )
 
@@ -178,16 +181,16 @@ def test_no_partition_into_neighbours_is_cheaper():
 
 
 def test_the_model_of_costs_is_its_formula():
-    costs = plan_lib.Costs(
+    costs = costs_lib.Costs(
         compile_seconds=5.0, lane=0.1, lane_step=1e-4, layer=1e-3, weight_row=1e-7, unit_row=1e-5,
         fewest_lanes=2, most_lanes=8,
     )  # fmt: skip
-    model = plan_lib._Model(costs, num_steps=100, num_devices=2, num_rows=64)
+    model = costs_lib.Model(costs, num_steps=100, num_devices=2, num_rows=64)
     shape = {"latent_dim": 3, "g": (2, 4), "d": (5, 6, 7), "none": ()}
     step = 1e-4 + 5 * 1e-3 + 64 * ((2 + 4 + 5 + 6 + 7) * 1e-5 + (2 * 4 + 5 * 6 + 6 * 7) * 1e-7)
     assert model.step_seconds(shape) == pytest.approx(step, rel=1e-12)
     assert model.seconds(shape, 9, 1) == pytest.approx((5.0, 9 * (0.1 + 100 * step) / 2), rel=1e-12)
-    more = plan_lib.PADDING_OVERHEAD
+    more = costs_lib.PADDING_OVERHEAD
     assert model.seconds(shape, 9, 2) == pytest.approx((5 * more, 9 * (0.1 + 100 * step * more) / 2), rel=1e-12)
 
 
@@ -223,8 +226,8 @@ def test_a_plan_is_never_worse_than_all_apart_or_all_together(num_seeds):
     ],
 )
 def test_cover_is_the_smallest_shape_that_fits_all(shapes, cover):
-    assert plan_lib._cover(shapes) == cover
-    assert plan_lib._cover(shapes[::-1]) == cover
+    assert Cover.of(shapes).sizes == cover
+    assert Cover.of(shapes[::-1]).sizes == cover
 
 
 # --- what a group's programs are given ----------------------------------------------------------------------------
@@ -233,11 +236,11 @@ def test_cover_is_the_smallest_shape_that_fits_all(shapes, cover):
 def test_padding_tells_each_lane_its_own_sizes():
     own = [(5, (4, 4, 2)), (3, (6,))]
     (group,) = planned([SMALL.replace(latent_dim=n, widths=widths) for n, widths in own], padding=True).groups
-    assert group.sizes == {"latent_dim": 5, "widths": (6, 6, 6)}
+    assert group.cover.sizes == {"latent_dim": 5, "widths": (6, 6, 6)}
     for (lane, *_), active in zip(
         [[lane for lane in group.lanes[0] if lane.place[1] == c] for c in (0, 1)], [(4, 4, 2), (6, 0, 0)], strict=True
     ):
-        config = group.config(lane).resolve()
+        config = group.cover.config(lane.config).resolve()
         assert [(p.size, p.active.item(), p.optional) for p in config.widths] == [
             (6, count, i > 0) for i, count in enumerate(active)
         ]
@@ -248,11 +251,11 @@ def test_padding_tells_each_lane_its_own_sizes():
 def test_only_sizes_that_differ_are_padded():
     configs = [SMALL.replace(widths=(4, 4)), SMALL.replace(widths=(2, 4))]
     (group,) = planned(configs, padding=True).groups
-    config = group.config(group.lanes[0][-1]).resolve()
+    config = group.cover.config(group.lanes[0][-1].config).resolve()
     assert type(config.latent_dim) is int
     assert [(p.size, p.active.item(), p.optional) for p in config.widths] == [(4, 2, False), (4, 4, False)]
     (alike,) = planned([SMALL, SMALL.replace(learning_rate=0.5)], padding=True).groups
-    assert alike.config(alike.lanes[0][0]) is alike.lanes[0][0].config
+    assert alike.cover.config(alike.lanes[0][0].config) is alike.lanes[0][0].config
 
 
 # --- methods whose networks cannot be padded ----------------------------------------------------------------------
@@ -278,18 +281,27 @@ def test_a_method_that_calculates_with_its_sizes_gets_a_program_for_each(name, p
     plan = planned(configs, method=method, padding=padding)
     assert partition_of(plan) == [[0], [1], [2]]
     assert "3 variants of networks and losses in 3 programs" in str(plan)
-    assert "the method calculates with its sizes, so they cannot be padded: unsupported operand" in str(plan)
+    assert "the method calculates with its sizes, so they cannot be padded: a padded size is not a number" in str(plan)
     assert "variants)" not in str(plan)
     assert partition_of(planned(configs, padding=padding)) == [[0, 1, 2]]
     others = [SMALL.replace(widths=widths) for widths in [(4, 4), (2, 4)]]
     assert partition_of(planned(others, method=method, padding=padding)) == [[0, 1]]  # of other sizes than padded ones
 
 
+def test_what_else_a_method_raises_is_not_taken_for_padding():
+    def step(key, state, batch, config):
+        raise TypeError("a bug")
+
+    configs = [SMALL.replace(latent_dim=n) for n in (2, 3)]
+    with pytest.raises(TypeError, match=r"^a bug") as error:
+        planned(configs, method=toys.METHOD._replace(step=step), padding=True)
+    assert not isinstance(error.value, CannotPad)
+
+
 PRESETS = [
     pytest.param(method, config, id=f"{name}-{preset}")
     for name, method in METHODS.items()
-    for preset, config in {"default": method.Config(), **gan.PRESETS}.items()
-    if isinstance(config, method.Config) and preset != "robust"  # the default
+    for preset, config in (method.presets() or {"default": method.Config()}).items()
 ]
 
 
@@ -345,7 +357,7 @@ def test_the_same_sweep_is_planned_the_same_way_again(padding):
         )
         plan = planned(configs, ["uniform", "normal"], num_seeds=7, padding=padding)
         return str(plan), [
-            (group.sizes, group.width, [[lane.place for lane in lanes] for lanes in group.blocks(1)])
+            (group.cover.sizes, group.width, [[lane.place for lane in lanes] for lanes in group.blocks(1)])
             for group in plan.groups
         ]
 

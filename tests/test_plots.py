@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from jgen1d.plots import runs as plots
+from jgen1d.plots import runs, style, sweeps
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -39,8 +39,9 @@ def full_run(**changes):
         "target_std": 2.04,
         "discriminator": {"x": X, "learnt": np.full_like(X, 0.4), "optimal": np.full_like(X, 0.6)},
         "generator": {"z": z, "learnt": 2 * z, "optimal": 3 * z},
+        "threshold": 0.05,
     }
-    return plots.run(**arguments | changes)
+    return runs.run(**arguments | changes)
 
 
 def line(ax, label):
@@ -106,7 +107,7 @@ def test_each_optimum_has_the_colour_of_its_loss_and_a_shared_one_is_grey():
         "2·log 2": line(losses, "discriminator").get_color(),
     }
     shared = full_run(optimum={"loss_g": LOG2, "loss_d": LOG2}).axes[1]
-    assert [text.get_color() for text in shared.texts] == [plots.REAL]
+    assert [text.get_color() for text in shared.texts] == [style.REAL]
 
 
 def test_run_has_a_panel_only_for_what_is_there():
@@ -177,9 +178,9 @@ def test_a_diverged_run_is_drawn_up_to_where_it_was_finite(value, tmp_path):
     figure = full_run(history=curves, samples=np.full((50, 1), value))
     drawn = line(figure.axes[1], "generator").get_ydata()
     np.testing.assert_array_equal(np.isfinite(drawn), np.arange(20) < 10)
-    plots.save(figure, tmp_path / "diverged.png")
+    style.save(figure, tmp_path / "diverged.png")
     nothing = {name: np.full(20, value) for name in curves}
-    plots.save(full_run(history=nothing, samples=np.full((50, 1), value), density=None), tmp_path / "nothing.png")
+    style.save(full_run(history=nothing, samples=np.full((50, 1), value), density=None), tmp_path / "nothing.png")
 
 
 def test_a_spike_leaves_the_optimum_readable():
@@ -195,7 +196,7 @@ def verdicts(labels, counts):
     intervals = {
         name: (np.asarray(count) / total * 0.5, 0.5 + np.asarray(count) / total * 0.5) for name, count in counts.items()
     }
-    return plots.verdict_shares(labels=labels, counts=counts, intervals=intervals, title="verdicts")
+    return sweeps.verdict_shares(labels=labels, counts=counts, intervals=intervals, title="verdicts")
 
 
 def test_verdict_shares_are_stacked_in_one_order_and_colour():
@@ -205,7 +206,7 @@ def test_verdict_shares_are_stacked_in_one_order_and_colour():
     np.testing.assert_allclose(widths.T, [[3 / 8, 0, 4 / 8, 0, 0, 1 / 8], [0, 0, 1, 0, 0, 0]])
     np.testing.assert_allclose([bar.get_x() for bar in ax.patches[::2]], [0, 3 / 8, 3 / 8, 7 / 8, 7 / 8, 7 / 8])
     order = [text.get_text() for text in ax.figure.legends[0].get_texts()]
-    assert order == list(plots.VERDICT_COLORS)
+    assert order == list(style.VERDICT_COLORS)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["bimodal\nn = 8", "mixture\nn = 64"]
     assert "38 %\n19–69" in texts(ax)
     (whiskers,) = ax.collections
@@ -214,15 +215,15 @@ def test_verdict_shares_are_stacked_in_one_order_and_colour():
 
 def test_verdict_shares_of_one_row_none_and_an_unknown_verdict():
     assert len(verdicts(["one"], {"converged": [1]}).axes) == 1
-    empty = plots.verdict_shares(labels=["no runs"], counts={"converged": [0]}, intervals={}, title="")
+    empty = sweeps.verdict_shares(labels=["no runs"], counts={"converged": [0]}, intervals={}, title="")
     assert all(bar.get_width() == 0 for bar in empty.axes[0].patches)
     with pytest.raises(ValueError, match=r"unknown verdicts \['won'\]; allowed are \['converged'"):
-        plots.verdict_shares(labels=["one"], counts={"won": [1]}, intervals={}, title="")
+        sweeps.verdict_shares(labels=["one"], counts={"won": [1]}, intervals={}, title="")
 
 
 def lanes(num_seeds, num_evals=20):
-    runs = [history(num_evals, seed) for seed in range(num_seeds)]
-    return {name: np.array([run[name] for run in runs]) for name in runs[0]}
+    histories = [history(num_evals, seed) for seed in range(num_seeds)]
+    return {name: np.array([one[name] for one in histories]) for name in histories[0]}
 
 
 def test_loss_bands_are_percentiles_over_the_finite_seeds():
@@ -230,7 +231,7 @@ def test_loss_bands_are_percentiles_over_the_finite_seeds():
     losses["loss_g"][:4, 10:], losses["loss_d"][:4, 15:] = np.nan, np.inf
     labels = [f"target {i}" for i in range(10)]
     optimum = dict.fromkeys(labels[:5], OPTIMUM)
-    figure = plots.loss_bands(steps=STEPS, losses=dict.fromkeys(labels, losses), optimum=optimum, title="losses")
+    figure = sweeps.loss_bands(steps=STEPS, losses=dict.fromkeys(labels, losses), optimum=optimum, title="losses")
     assert len(figure.axes) == 10
     assert len({ax.get_ylim() for ax in figure.axes}) == 1
     first, last = figure.axes[0], figure.axes[-1]
@@ -248,7 +249,7 @@ def test_loss_bands_are_percentiles_over_the_finite_seeds():
 def test_one_panel_that_diverges_does_not_flatten_the_others():
     losses = {f"target {i}": {name: lanes(16)[name] for name in OPTIMUM} for i in range(4)}
     losses["target 3"]["loss_g"][:4, 12:] *= 1e5
-    figure = plots.loss_bands(steps=STEPS, losses=losses, optimum=dict.fromkeys(losses, OPTIMUM), title="")
+    figure = sweeps.loss_bands(steps=STEPS, losses=losses, optimum=dict.fromkeys(losses, OPTIMUM), title="")
     assert figure.axes[0].get_ylim()[1] < 10
     assert ["beyond this axis" in ax.get_title(loc="left") for ax in figure.axes] == [False, False, False, True]
 
@@ -258,7 +259,7 @@ def test_distance_bands_show_floor_and_threshold_on_one_logarithmic_axis():
     curves["ring"] = {"regularised": lanes(1)["w1_over_std"]}
     curves["bimodal"]["textbook"][:2, 5:] = np.nan
     floor = {"bimodal": 0.0004}
-    figure = plots.distance_bands(steps=STEPS, curves=curves, floor=floor, threshold=0.07, title="distance")
+    figure = sweeps.distance_bands(steps=STEPS, curves=curves, floor=floor, threshold=0.07, title="distance")
     first, second = figure.axes
     assert (dashed(first), dashed(second)) == ([0.07], [0.07])
     dotted = [line.get_ydata()[0] for line in first.lines if line.get_linestyle() == ":"]
@@ -267,7 +268,7 @@ def test_distance_bands_show_floor_and_threshold_on_one_logarithmic_axis():
     assert (first.get_yscale(), first.get_ylim()) == ("log", second.get_ylim())
     assert "2 of 72 runs not finite" in first.get_title(loc="left")
     regularised = [line.get_color() for ax in figure.axes for line in ax.lines if line.get_linestyle() == "-"]
-    assert regularised == [plots.PALETTE[0], plots.PALETTE[1], plots.PALETTE[1]]
+    assert regularised == [style.PALETTE[0], style.PALETTE[1], style.PALETTE[1]]
 
 
 def test_mode_mass_draws_every_finite_seed_and_tells_the_covered_from_the_missed():
@@ -275,7 +276,7 @@ def test_mode_mass_draws_every_finite_seed_and_tells_the_covered_from_the_missed
     grid = np.random.default_rng(5).dirichlet(np.full(25, 5.0), size=64)
     centers = [[x, y] for x in (-4, -2, 0, 2, 4) for y in (-4, -2, 0, 2, 4)]
     panels = {"bimodal": (mass, [0.5, 0.5], [[2.0], [6.0]]), "grid": (grid, np.full(25, 0.04), centers)}
-    figure = plots.mode_mass(panels=panels, title="modes")
+    figure = sweeps.mode_mass(panels=panels, title="modes")
     first, second = figure.axes
     covered, missed = first.lines
     assert sorted(covered.get_ydata()) == [0.5, 0.5, 0.95]
@@ -294,12 +295,14 @@ def test_one_evaluation_and_few_seeds(num_seeds, tmp_path):
     one = lanes(num_seeds, num_evals=1)
     losses = {"bimodal": {name: one[name] for name in OPTIMUM}}
     figures = [
-        plots.loss_bands(steps=[5000], losses=losses, optimum={}, title=""),
-        plots.distance_bands(steps=[5000], curves={"bimodal": {"textbook": one["w1_over_std"]}}, floor={}, title=""),
+        sweeps.loss_bands(steps=[5000], losses=losses, optimum={}, title=""),
+        sweeps.distance_bands(
+            steps=[5000], curves={"bimodal": {"textbook": one["w1_over_std"]}}, floor={}, threshold=0.05, title=""
+        ),
         full_run(steps=[5000], history=history(1)),
     ]
     for figure in figures:
-        plots.save(figure, tmp_path / "one.png")
+        style.save(figure, tmp_path / "one.png")
     assert figures[0].axes[0].lines[0].get_ydata() == pytest.approx(np.median(one["loss_g"]))
 
 
@@ -314,7 +317,7 @@ def test_inputs_are_left_as_they_were():
 def test_save_writes_a_png_and_nothing_is_cut_off(tmp_path):
     figure = full_run(title="a long title " * 20)
     path = tmp_path / "run.png"
-    plots.save(figure, path)
+    style.save(figure, path)
     assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     width, height = figure.bbox.size
     for ax in figure.axes:
@@ -325,10 +328,10 @@ def test_save_writes_a_png_and_nothing_is_cut_off(tmp_path):
 
 def test_threads_do_not_meet(tmp_path):
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda i: plots.save(full_run(), tmp_path / f"{i}.png"), range(2)))
+        list(pool.map(lambda i: style.save(full_run(), tmp_path / f"{i}.png"), range(2)))
     assert (tmp_path / "0.png").read_bytes() == (tmp_path / "1.png").read_bytes()
 
 
 def test_pyplot_is_not_imported():
-    code = "import sys, jgen1d.plots.runs; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, jgen1d.plots.runs, jgen1d.plots.sweeps; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-W", "error::ImportWarning", "-c", code], check=False).returncode == 0

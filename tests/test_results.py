@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from jgen1d import TARGETS, core, grid, sweep
-from jgen1d.evaluation.verdict import VERDICTS
+from jgen1d.evaluation.verdict import VERDICTS, Thresholds
 from jgen1d.methods import gan
-from jgen1d.report import table as results
+from jgen1d.report import conclusions, figures, stats, table
+from jgen1d.report import workdir as files
 
 SHAPE = (2, 2, 3)
 RATES = [0.001, 0.01]
@@ -33,7 +34,7 @@ def done():
 @pytest.fixture(scope="module")
 def workdir(done, tmp_path_factory):
     path = tmp_path_factory.mktemp("results") / "new" / "workdir"
-    results.save(path, done, ["slow", "fast"], {"num_steps": 20, "targets": ["normal", "uniform"]})
+    files.save(path, done, ["slow", "fast"], {"num_steps": 20, "targets": ["normal", "uniform"]})
     return path
 
 
@@ -57,7 +58,7 @@ def test_rate_has_the_wilson_interval(count, num):
     share, z = count / num, 1.959963984540054
     center = (share + z**2 / (2 * num)) / (1 + z**2 / num)
     half = z / (1 + z**2 / num) * math.sqrt(share * (1 - share) / num + z**2 / (4 * num**2))
-    rate = results.rate(np.random.default_rng(0).permutation(hits))
+    rate = stats.rate(np.random.default_rng(0).permutation(hits))
     assert rate == {
         "count": count,
         "share": pytest.approx(share, abs=1e-12),
@@ -69,8 +70,8 @@ def test_rate_has_the_wilson_interval(count, num):
 
 
 def test_spread_is_the_median_and_the_outer_twentieths():
-    assert results.spread(np.random.default_rng(0).permutation(101)) == {"median": 50.0, "p05": 5.0, "p95": 95.0}
-    assert results.spread([1.0, 2.0]) == {
+    assert stats.spread(np.random.default_rng(0).permutation(101)) == {"median": 50.0, "p05": 5.0, "p95": 95.0}
+    assert stats.spread([1.0, 2.0]) == {
         "median": 1.5,
         "p05": pytest.approx(1.05, rel=1e-12),
         "p95": pytest.approx(1.95, rel=1e-12),
@@ -78,22 +79,22 @@ def test_spread_is_the_median_and_the_outer_twentieths():
 
 
 def test_spread_is_over_what_is_finite():
-    assert results.spread([np.nan, 3.0, np.inf, -np.inf]) == {"median": 3.0, "p05": 3.0, "p95": 3.0}
-    assert results.spread([np.nan, np.inf]) is None
-    assert results.spread([]) is None
+    assert stats.spread([np.nan, 3.0, np.inf, -np.inf]) == {"median": 3.0, "p05": 3.0, "p95": 3.0}
+    assert stats.spread([np.nan, np.inf]) is None
+    assert stats.spread([]) is None
 
 
 # --- the table ----------------------------------------------------------------------------------------------------
 
 
 def test_table_has_a_row_per_target_and_config(done):
-    table = done.table()
-    assert len(table) == 4
-    assert list(table) == table.rows
-    assert [(row["target"], row["learning_rate_d"]) for row in table] == [
+    found = done.table()
+    assert len(found) == 4
+    assert list(found) == found.rows
+    assert [(row["target"], row["learning_rate_d"]) for row in found] == [
         (target, rate) for target in ("normal", "uniform") for rate in RATES
     ]
-    for row in table:
+    for row in found:
         assert list(row) == ["target", "learning_rate_d", "num_seeds", "verdicts", "at_equilibrium", *SPREADS]
         assert row["num_seeds"] == 3
         assert tuple(row["verdicts"]) == VERDICTS
@@ -108,9 +109,9 @@ def test_rows_hold_the_sweeps_numbers(done):
     for i, row in enumerate(done.table()):
         place = divmod(i, 2)
         for verdict in VERDICTS:
-            assert row["verdicts"][verdict] == results.rate(done.verdict[place] == verdict)
+            assert row["verdicts"][verdict] == stats.rate(done.verdict[place] == verdict)
         for metric in ("w1_over_std", "w1_over_floor"):
-            assert row[metric] == results.spread(done.metrics[metric][place])
+            assert row[metric] == stats.spread(done.metrics[metric][place])
         tails = {name: done.history[name][place][:, -2:].mean(1) for name in ("loss_g", "loss_d")}  # a tenth of 20
         for name, tail in tails.items():
             assert row[name]["median"] == pytest.approx(np.median(tail), rel=1e-12)
@@ -133,9 +134,9 @@ def test_presets_name_the_configs_and_hide_what_they_explain(done):
 def test_swept_fields_are_those_that_differ_within_a_name():
     base = gan.Config()
     configs = [base, base.replace(r1=0.1), base.replace(widths_g=(8,)), base.replace(widths_g=(8,), beta1_d=0.5)]
-    assert results.swept_fields(configs, [""] * 4) == ["widths_g", "beta1_d", "r1"]
-    assert results.swept_fields(configs, ["a", "a", "b", "b"]) == ["beta1_d", "r1"]
-    assert results.swept_fields(configs, list("abcd")) == []
+    assert table.swept_fields(configs, [""] * 4) == ["widths_g", "beta1_d", "r1"]
+    assert table.swept_fields(configs, ["a", "a", "b", "b"]) == ["beta1_d", "r1"]
+    assert table.swept_fields(configs, list("abcd")) == []
 
 
 def test_table_text(done):
@@ -216,11 +217,11 @@ def test_a_swept_loss_and_the_loss_itself_are_told_apart(done, field, tmp_path):
     rows = changed.table().rows
     for row in rows:
         assert list(row["loss_g"]) == list(row["loss_d"]) == ["median", "p05", "p95"]
-    first, second = ({name: row[name] for name in results.labels(row)} for row in rows[:2])
+    first, second = ({name: row[name] for name in table.labels(row)} for row in rows[:2])
     assert set(choices) <= {*first.values(), *second.values()}
     assert all(choice in str(changed.table()) for choice in choices)
-    results.save(tmp_path / "losses", changed)
-    runs = results.load(tmp_path / "losses").runs
+    files.save(tmp_path / "losses", changed)
+    runs = files.load(tmp_path / "losses").runs
     assert [choice for choice in choices if any(choice in run.values() for run in runs)] == choices
     assert all(isinstance(run["loss_g"], float) and run[field] in choices for run in runs)
 
@@ -230,8 +231,16 @@ def test_configs_that_hold_arrays_are_tabulated_as_numbers(done, tmp_path):
         changed = dataclasses.replace(done, configs=tuple(grid(done.configs[0], r1=values)))
         assert [row["r1"] for row in changed.table()] == [0.0, 0.25] * 2
         assert all(type(row["r1"]) is float for row in changed.table())
-        results.save(tmp_path, changed)
-        assert [config["r1"] for config in results.load(tmp_path).config["configs"]] == [0.0, 0.25]
+        files.save(tmp_path, changed)
+        assert [config["r1"] for config in files.load(tmp_path).config["configs"]] == [0.0, 0.25]
+
+
+def test_a_user_s_own_part_is_saved_by_its_name(done, tmp_path):
+    changed = dataclasses.replace(done, configs=tuple(grid(done.configs[0], activation=["relu", jnp.sin])))
+    own = changed.table().rows[1]["activation"]
+    assert own.endswith("sin")
+    files.save(tmp_path, changed)
+    assert [config["activation"] for config in files.load(tmp_path).config["configs"]] == ["relu", own]
 
 
 @pytest.mark.parametrize(
@@ -246,20 +255,20 @@ def test_configs_that_hold_arrays_are_tabulated_as_numbers(done, tmp_path):
         ("log", "log"),
     ],
 )
-def test_show(value, shown):
-    assert core.show(value) == shown
-    assert type(core.show(value)) is type(shown)
+def test_format_value(value, shown):
+    assert core.format_value(value) == shown
+    assert type(core.format_value(value)) is type(shown)
 
 
-def test_show_takes_traced_arrays():
-    assert core.show(jnp.asarray(0.5)) == 0.5
-    assert type(core.show(jnp.asarray(0.5))) is float
+def test_format_value_takes_traced_arrays():
+    assert core.format_value(jnp.asarray(0.5)) == 0.5
+    assert type(core.format_value(jnp.asarray(0.5))) is float
 
 
 def test_finite_is_a_copy_that_json_takes():
     value = {"a": [1, math.nan, (2.5, -math.inf)], "b": np.array([[1.0, np.nan]]), "c": jnp.array([1, 2]), "d": "nan"}
     before = dict(value)
-    copy = results.finite(value | {"e": np.float32("inf"), "f": np.int64(3), "g": np.bool_(True), "h": None})
+    copy = table.finite(value | {"e": np.float32("inf"), "f": np.int64(3), "g": np.bool_(True), "h": None})
     assert copy == {
         "a": [1, None, [2.5, None]],
         "b": [[1.0, None]],
@@ -275,6 +284,67 @@ def test_finite_is_a_copy_that_json_takes():
     assert math.isnan(value["a"][1])
 
 
+def test_texts_have_titles_and_json_has_machine_names():
+    rows = [
+        {
+            "method": name,
+            "latent_dim": dim,
+            "num_seeds": 3,
+            "all_modes_covered": stats.rate([True, dim > 1]),
+            "kl": None,
+        }
+        for name, dim in {"a": 1, "b": 16}.items()
+    ]
+    lines = str(table.Table(rows)).splitlines()
+    assert lines[0].split() == ["method", "latent_dim", "seeds", "all", "modes", "covered"]  # and no empty KL
+    assert lines[3].split()[:4] == ["b", "16", "3", "100%"]
+    assert list(strict_json(table.Table(rows).to_json())["rows"][0]) == list(rows[0])
+    assert "all_modes_covered.count" in table.Table(rows).to_csv().splitlines()[0]
+    only = table.Table(
+        rows, shown=("all_modes_covered",), formats={"all_modes_covered": lambda rate: str(rate["count"])}
+    )
+    assert str(only).splitlines()[2].split() == ["a", "1", "1"]
+
+
+# --- sentences and pictures ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("num_converged", "expected"),
+    [
+        (0, "the losses of 3 of 3 seeds are at their optimum, yet none learned the distribution"),
+        (1, "the losses of 3 of 3 seeds are at their optimum, yet only 1 of 3 learned the distribution"),
+        (3, "the losses of 3 of 3 seeds are at their optimum, and 3 of 3 learned the distribution"),
+    ],
+)
+def test_a_sentence_says_how_many_seeds_learned_the_distribution(done, num_converged, expected):
+    found = done.table(["slow", "fast"]).rows[:1]
+    hits = np.arange(3) < num_converged
+    found[0]["at_equilibrium"] = stats.rate([True] * 3)
+    found[0]["verdicts"] = dict.fromkeys(VERDICTS, stats.rate([False] * 3))
+    found[0]["verdicts"] |= {"converged": stats.rate(hits), "false_equilibrium": stats.rate(~hits)}
+    (sentence,) = conclusions.of_sweep(table.Table(found))
+    assert sentence.startswith(f"normal: with slow {expected}: the median distance is ")
+    others = {0: "(verdicts: 3 false_equilibrium).", 1: "(the others: 2 false_equilibrium).", 3: "perfect sampler's."}
+    assert sentence.endswith(others[num_converged])
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.2])
+def test_a_run_s_picture_draws_the_threshold_of_the_sweep(done, threshold):
+    changed = dataclasses.replace(done, thresholds=Thresholds(w1_over_std=threshold))
+    figure = figures.of_run(changed.result(0, 0, 0), "a run", num_samples=100)
+    (distance,) = [ax for ax in figure.axes if ax.get_title(loc="left").startswith("Distance")]
+    dashed = [line.get_ydata()[0] for line in distance.lines if line.get_linestyle() == "--"]
+    assert dashed == [threshold]
+    assert [ax.get_title(loc="left") for ax in figure.axes if "D(x) = P(real)" in ax.get_ylabel()] == ["Discriminator"]
+
+
+def test_a_sweep_s_pictures_have_one_of_a_run_for_every_row(done):
+    assert list(figures.of_sweep(done, ["slow", "fast"])) == [
+        "verdicts", "distance", "losses", *(f"run_{t}_{p}" for t in ("normal", "uniform") for p in ("slow", "fast")),
+    ]  # fmt: skip
+
+
 # --- the workdir --------------------------------------------------------------------------------------------------
 
 
@@ -285,7 +355,7 @@ def test_workdir_holds_four_files(workdir):
 
 
 def test_config_says_what_was_run_and_with_what(workdir, done):
-    config = results.load(workdir).config
+    config = files.load(workdir).config
     assert config["flags"] == {"num_steps": 20, "targets": ["normal", "uniform"]}
     assert config["presets"] == ["slow", "fast"]
     assert [one["learning_rate_d"] for one in config["configs"]] == RATES
@@ -301,19 +371,19 @@ def test_without_git_there_is_no_commit(monkeypatch):
     def missing(*args, **options):
         raise FileNotFoundError("git")
 
-    monkeypatch.setattr(results.subprocess, "run", missing)
-    assert results.environment()["commit"] is None
+    monkeypatch.setattr(files.subprocess, "run", missing)
+    assert files.environment()["commit"] is None
 
 
 def test_summary_is_the_table(workdir, done):
-    summary = results.load(workdir).summary
+    summary = files.load(workdir).summary
     assert summary["rows"] == done.table(["slow", "fast"]).rows
     assert summary["thresholds"] == done.thresholds._asdict()
     assert summary["seconds"] == done.seconds
 
 
 def test_runs_has_a_row_per_lane(workdir, done):
-    runs = results.load(workdir).runs
+    runs = files.load(workdir).runs
     assert len(runs) == math.prod(SHAPE)
     assert [(run["target"], run["preset"], run["seed"]) for run in runs] == [
         (target, preset, seed) for target in ("normal", "uniform") for preset in ("slow", "fast") for seed in (5, 0, 7)
@@ -333,8 +403,8 @@ def test_runs_has_a_row_per_lane(workdir, done):
 
 
 def test_runs_without_presets_name_the_swept_fields(done, tmp_path):
-    results.save(tmp_path, done)
-    runs = results.load(tmp_path).runs
+    files.save(tmp_path, done)
+    runs = files.load(tmp_path).runs
     assert [run["learning_rate_d"] for run in runs] == [rate for _ in range(2) for rate in RATES for _ in range(3)]
     assert "preset" not in runs[0]
 
@@ -342,8 +412,8 @@ def test_runs_without_presets_name_the_swept_fields(done, tmp_path):
 def test_numbers_that_are_not_finite_are_empty_in_runs(done, tmp_path):
     w1 = done.metrics["w1"].copy()
     w1[0, 0, 0], w1[1, 1, 2] = np.nan, np.inf
-    results.save(tmp_path, with_metrics(done, w1=w1))
-    runs = results.load(tmp_path).runs
+    files.save(tmp_path, with_metrics(done, w1=w1))
+    runs = files.load(tmp_path).runs
     assert (runs[0]["w1"], runs[-1]["w1"]) == (None, None)
     assert runs[1]["w1"] == w1[0, 0, 1]
     text = (tmp_path / "runs.csv").read_text().lower()
@@ -351,7 +421,7 @@ def test_numbers_that_are_not_finite_are_empty_in_runs(done, tmp_path):
 
 
 def test_curves_have_a_point_per_evaluation(workdir, done):
-    curves = results.load(workdir).curves
+    curves = files.load(workdir).curves
     np.testing.assert_array_equal(curves["steps"], np.arange(1, 21))
     assert curves.keys() == {"steps", *done.history}
     for name, curve in done.history.items():
@@ -361,10 +431,10 @@ def test_curves_have_a_point_per_evaluation(workdir, done):
 
 
 def test_a_workdir_can_be_written_again(done, tmp_path):
-    results.save(tmp_path, done)
-    first = results.load(tmp_path)
-    results.save(tmp_path, done)
-    assert results.load(tmp_path).summary == first.summary
+    files.save(tmp_path, done)
+    first = files.load(tmp_path)
+    files.save(tmp_path, done)
+    assert files.load(tmp_path).summary == first.summary
 
 
 @pytest.fixture
@@ -388,18 +458,18 @@ DAMAGES = {
 def test_load_of_a_damaged_workdir_is_one_line_with_the_files_name(copy, name, damage):
     DAMAGES[damage](copy / name)
     with pytest.raises(ValueError, match="is missing or damaged") as error:
-        results.load(copy)
+        files.load(copy)
     assert "\n" not in str(error.value)
     assert name in str(error.value)
 
 
 def test_load_of_curves_that_are_damaged_somewhere_inside(copy):
-    intact, curves = (copy / "curves.npz").read_bytes(), results.load(copy).curves
+    intact, curves = (copy / "curves.npz").read_bytes(), files.load(copy).curves
     refused = 0
     for start in np.linspace(0, 0.8 * len(intact), 40).astype(int):
         (copy / "curves.npz").write_bytes(intact[:start] + b"\xff" * 8 + intact[start + 8 :])
         try:
-            loaded = results.load(copy).curves
+            loaded = files.load(copy).curves
         except ValueError as error:
             assert "is missing or damaged" in str(error)  # noqa: PT017
             refused += 1
@@ -413,14 +483,14 @@ def test_load_of_runs_whose_rows_are_too_long(copy):
     with open(copy / "runs.csv", "a") as file:
         file.write("," * 200 + "\n")
     with pytest.raises(ValueError, match=r"runs\.csv"):
-        results.load(copy)
+        files.load(copy)
 
 
 def test_load_of_no_workdir(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "nowhere", tmp_path, tmp_path / "file"):
         with pytest.raises(ValueError, match="is missing or damaged") as error:
-            results.load(path)
+            files.load(path)
         assert str(path) in str(error.value)
 
 
@@ -430,15 +500,15 @@ def test_load_of_no_workdir(tmp_path):
 def test_check_workdir_takes_what_is_new_or_empty(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for path in (tmp_path, tmp_path / "new", tmp_path / "a" / "b" / "c", "relative", str(tmp_path / "text")):
-        results.check_workdir(path)
+        files.check(path)
     assert list(tmp_path.iterdir()) == []  # and writes nothing
 
 
 def test_check_workdir_refuses_a_folder_that_holds_something(tmp_path):
     (tmp_path / "runs.csv").write_text("mine")
     with pytest.raises(ValueError, match="is not empty"):
-        results.check_workdir(tmp_path)
-    results.check_workdir(tmp_path, overwrite=True)
+        files.check(tmp_path)
+    files.check(tmp_path, overwrite=True)
     assert (tmp_path / "runs.csv").read_text() == "mine"
 
 
@@ -447,7 +517,7 @@ def test_check_workdir_refuses_a_folder_that_holds_something(tmp_path):
 def test_check_workdir_refuses_a_file_and_what_would_lie_below_one(tmp_path, below, overwrite):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ValueError, match="workdir") as error:
-        results.check_workdir(tmp_path / "file" / below, overwrite)
+        files.check(tmp_path / "file" / below, overwrite)
     assert "\n" not in str(error.value)
 
 
@@ -458,7 +528,7 @@ def test_check_workdir_refuses_what_cannot_be_written(tmp_path, monkeypatch):
         asked.append((str(path), mode))
         return False
 
-    monkeypatch.setattr(results.os, "access", access)
+    monkeypatch.setattr(files.os, "access", access)
     with pytest.raises(ValueError, match="cannot be written"):
-        results.check_workdir(tmp_path / "a" / "b")
-    assert asked == [(str(tmp_path), results.os.W_OK)]
+        files.check(tmp_path / "a" / "b")
+    assert asked == [(str(tmp_path), files.os.W_OK)]

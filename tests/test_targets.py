@@ -23,7 +23,7 @@ from jgen1d.targets import TARGETS, Target
 
 
 class Oracle(NamedTuple):
-    """A 1-D law by scipy, and `cells`: its density is smooth between them, and all its mass lies inside."""
+    """A 1-D distribution by scipy, and `cells`: its density is smooth between them, and all its mass lies inside."""
 
     pdf: Callable
     logpdf: Callable
@@ -35,7 +35,7 @@ class Oracle(NamedTuple):
 
 
 def resample(cells, num):
-    """As dense as `cells` everywhere, but `num` of them: all laws then run through one compiled program."""
+    """As dense as `cells` everywhere, but `num` of them: all distributions then run through one compiled program."""
     return np.interp(np.linspace(0, 1, num), np.linspace(0, 1, len(cells)), cells)
 
 
@@ -54,7 +54,7 @@ def mixture_oracle(weights, centers, scales):
 
     def ppf(u):
         low, high = np.full(u.shape, (centers - 40 * scales).min()), np.full(u.shape, (centers + 40 * scales).max())
-        for _ in range(100):  # bisection of F, or of 1 − F where that is the smaller
+        for _ in range(100):  # bisection of F, or of 1 − F if that is smaller
             middle = (low + high) / 2
             above = np.where(u < 0.5, cdf(middle) >= u, special.ndtr(-z(middle)) @ weights <= 1 - u)
             low, high = np.where(above, low, middle), np.where(above, middle, high)
@@ -65,8 +65,16 @@ def mixture_oracle(weights, centers, scales):
     return Oracle(lambda x: np.exp(logpdf(x)), logpdf, cdf, ppf, resample(cells, 400), scales.min(), levels)
 
 
-def scipy_oracle(law, low, high, scale):
-    return Oracle(law.pdf, law.logpdf, law.cdf, law.ppf, np.linspace(low, high, 400), scale, np.zeros(0))
+def scipy_oracle(distribution, low, high, scale):
+    return Oracle(
+        distribution.pdf,
+        distribution.logpdf,
+        distribution.cdf,
+        distribution.ppf,
+        np.linspace(low, high, 400),
+        scale,
+        np.zeros(0),
+    )
 
 
 class TwoTriangles:
@@ -136,7 +144,7 @@ def evaluate(target, x, u):
 
 
 def points(oracle):
-    """Points in and around a law, float32 so that the oracle sees the same numbers, and levels of u likewise."""
+    """Points x in and around a distribution, and levels u: rounded to float32, so that the oracle sees the same."""
     outside = oracle.cells[[0, -1]] + np.array([-1.0, 1.0]) * oracle.scale
     x = np.concatenate([outside[:1], oracle.cells, outside[1:]]).astype(np.float32)
     tails = np.array([2.0**-24, 1e-6, 1e-5, 1e-4, 1e-3, 1 - 1e-4, 1 - 1e-6, 1 - 2.0**-24])
@@ -178,7 +186,7 @@ def test_density_integrates_to_the_cdf_mean_and_std(case):
         mass = np.exp(log_prob(nameless(target), x.reshape(-1, 1))).reshape(x.shape) * weights * half
     mean = (x * mass).sum()
     assert mass.sum() == pytest.approx(1.0, rel=1e-8)
-    # The oracle's cdf here; the library's is held against it above.
+    # This uses the oracle's cdf; the test above compares the library's with it.
     np.testing.assert_allclose(np.cumsum(mass.sum(axis=1)), oracle.cdf(oracle.cells[1:]), rtol=1e-8, atol=1e-12)
     np.testing.assert_allclose(target.mean, [mean], rtol=1e-8, atol=1e-8 * oracle.scale)
     np.testing.assert_allclose(target.std, [math.sqrt(((x - mean) ** 2 * mass).sum())], rtol=1e-8)
@@ -189,7 +197,7 @@ def test_quantile_in_float32(case):
     oracle = CASES[case][1]
     _, u, _, _, x, _ = evaluated(case, False)
     assert np.isfinite(x).all()
-    # float32 knows F to 6e-8, in the lower tail to a share of itself, and x to its spacing.
+    # In float32 the error of F is 6e-8, relative in the lower tail, and that of x is its spacing.
     spacing = np.spacing(np.abs(x).astype(np.float32)).astype(float)
     allowed = np.minimum(1e-6, 1e-4 * u) + 2 * spacing * oracle.pdf(x)
     assert np.max(np.abs(oracle.cdf(x) - u) / allowed) < 1
@@ -203,7 +211,7 @@ def test_quantile_in_float64(case):
     _, u, _, _, x, _ = evaluated(case, True)
     allowed = 1e-5 * np.minimum(u, 1 - u)
     assert np.max(np.abs(oracle.cdf(x) - u) / allowed) < 1
-    error = np.abs(x - oracle.ppf(u)) * oracle.pdf(x)  # what the error in x is in u
+    error = np.abs(x - oracle.ppf(u)) * oracle.pdf(x)  # the error in x, converted to u
     assert np.max(error / allowed) < 1
 
 
@@ -217,7 +225,7 @@ def test_quantile_inverts_cdf(case, x64):
     spacing = np.spacing(np.abs(x).astype(float if x64 else np.float32)).astype(float)
     density = np.maximum(oracle.pdf(x), oracle.pdf(back))
     allowed = (1e-5 * np.minimum(u, 1 - u) if x64 else 1e-6) + 2 * spacing * density
-    flat = density * oracle.scale < (1e-9 if x64 else 1e-5)  # F tells no two points apart there
+    flat = density * oracle.scale < (1e-9 if x64 else 1e-5)  # F cannot tell two points apart there
     assert np.max(np.where(flat, 0, np.abs(back - x) * density / allowed)) < 1
 
 
@@ -246,7 +254,7 @@ def test_uniforms_are_the_midpoints_of_the_cells():
 
 
 @each_case
-def test_samples_follow_the_law(case):
+def test_samples_follow_the_distribution(case):
     target, oracle = CASES[case]
     n = 20_000
     x = sample(nameless(target), jax.random.key(0), n)
@@ -297,7 +305,7 @@ def test_planar_log_prob(case):
     x = (centers[:, None] + scales[:, None, None] * offsets).reshape(-1, 2)
     x = np.concatenate([x, [[0.0, 0.0], [30.0, -7.0]]]).astype(np.float32)
     expected = planar_log_prob(weights, centers, scales, x.astype(float))
-    # float32 knows a centre to 6e-8 of itself, and the exponent to the distance over the squared scale times as much.
+    # In float32 a centre's relative error is 6e-8; the exponent's error is that times the distance over scale².
     distance = np.linalg.norm(x[:, None] - centers, axis=2)
     slope = (distance / scales**2)[np.arange(len(x)), np.argmin(distance / scales, axis=1)]
     allowed = 1e-5 * (1 + np.abs(expected)) + 4 * 6e-8 * np.abs(centers).max() * slope
@@ -371,10 +379,10 @@ def test_disk_log_prob(case):
     target = nameless(targets.disk(radius, noise))
     edge = np.abs(radius + noise * np.linspace(-5, 5, 21))
     r = np.concatenate([[0.0, 1e-3 * radius], radius * np.linspace(0.05, 0.9, 18), edge]).astype(np.float32)
-    # On an axis, so that rounding leaves r as it is; the angles are for the symmetry.
+    # Points on an axis, so that rounding does not change r; the angles test the symmetry.
     expected = disk_log_prob(radius, noise, r.astype(float))
     on_axis = np.stack([np.zeros_like(r), -r], axis=1)
-    # float32 knows r − R to 1e-6, that is z to 1e-4 where the noise is 0.01, and z²/2 to up to 5 times as much.
+    # In float32 the error of r − R is 1e-6, so that of z is 1e-4 for a noise of 0.01, and that of z²/2 5 times as much.
     rounding = 1e-5 + 2e-7 * radius / noise * 5
     np.testing.assert_allclose(log_prob(target, on_axis), expected, rtol=1e-5, atol=rounding)
     with jax.enable_x64(True):
@@ -518,7 +526,7 @@ def test_registered_modes_are_maxima_of_the_density(name):
     for axis in range(target.dim):
         for side in (-1, 1):
             aside = target.modes.centers + side * target.modes.scales[:, None] * np.eye(target.dim)[axis][None]
-            # One scale aside a lone normal's log density is ½ lower.
+            # One scale away from its centre, a lone normal's log density is ½ lower.
             np.testing.assert_allclose(at_center - log_prob(target, aside), 0.5, atol=1e-3)
 
 
@@ -623,6 +631,11 @@ ERRORS = {
     "centre that is no number": (lambda: targets.mixture([1, 1], [0, math.nan], [1, 1]), "centers must be finite"),
     "centres too few": (lambda: targets.mixture([1, 1], [0], [1, 1]), r"agree in k ≥ 1, not \[2\], \[1\] and \[2\]"),
     "scales too many": (lambda: targets.mixture([1, 1], [0, 1], [1, 1, 1]), r"not \[2\], \[2\] and \[3\]"),
+    "mixture in 4-D": (
+        lambda: targets.mixture([1], [[0, 1, 2, 3]], [1]),
+        r"centers \[k, dim\] must have dim 1 or 2, not 4",
+    ),
+    "mixture in 0-D": (lambda: targets.mixture([1], [[]], [1]), "must have dim 1 or 2, not 0"),
     "no component": (lambda: targets.mixture([], [], []), "k ≥ 1"),
     "normal without width": (lambda: targets.normal(0, 0), "positive"),
     "normal nowhere": (lambda: targets.normal(math.nan, 1), "finite"),
@@ -635,9 +648,9 @@ ERRORS = {
     "exponential with rate -1": (lambda: targets.exponential(-1), "rate must be positive and finite, not -1"),
     "exponential with rate inf": (lambda: targets.exponential(math.inf), "rate must be positive and finite, not inf"),
     "piecewise linear in one point": (lambda: targets.piecewise_linear([1], [1]), "k ≥ 2"),
-    "piecewise linear backwards": (lambda: targets.piecewise_linear([1, 0], [1, 1]), "finite and rise"),
+    "piecewise linear backwards": (lambda: targets.piecewise_linear([1, 0], [1, 1]), "finite and increasing"),
     "piecewise linear below zero": (lambda: targets.piecewise_linear([0, 1], [1, -1]), "at least 0"),
-    "piecewise linear and empty": (lambda: targets.piecewise_linear([0, 1], [0, 0]), "one of them more"),
+    "piecewise linear and empty": (lambda: targets.piecewise_linear([0, 1], [0, 0]), "not all 0"),
     "disk without radius": (lambda: targets.disk(0), "radius must be positive and finite, not 0"),
     "disk without noise": (lambda: targets.disk(1, 0), "noise must be positive and finite, not 0"),
     "empirical of two columns": (lambda: targets.empirical([[1, 2], [3, 4]]), r"\[n\] or \[n, 1\], not \[2, 2\]"),

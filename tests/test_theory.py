@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from jgen1d import targets
 from jgen1d.evaluation import theory
-from jgen1d.maths import losses
+from jgen1d.maths import densities, losses, paths, quadrature
 from jgen1d.maths.losses import LOG_2
 
 P, Q = (1.0, 0.5), (0.2, 1.3)  # mean and standard deviation of the data and of the generator
@@ -26,8 +26,8 @@ def log_normal(x, mean, std):
     return -0.5 * ((x - mean) / std) ** 2 - jnp.log(std) - 0.5 * math.log(2 * math.pi)
 
 
-def on_grid(law):
-    return stats.norm.logpdf(GRID, *law)
+def on_grid(distribution):
+    return stats.norm.logpdf(GRID, *distribution)
 
 
 def by_quadrature(integrand, low=-14.0, high=14.0):
@@ -125,13 +125,13 @@ def test_kl_of_normals(p, q):
     np.testing.assert_allclose(value, closed_form, rtol=1e-4, atol=1e-6)
 
 
-def test_divergences_of_equal_laws_are_zero():
+def test_divergences_of_equal_distributions_are_zero():
     log_p = on_grid(P)
     assert js(log_p, log_p, GRID) == pytest.approx(0.0, abs=1e-6)
     assert kl(log_p, log_p, GRID) == 0.0
 
 
-def test_divergences_of_uniform_laws():
+def test_divergences_of_uniform_distributions():
     def uniform(low, high):
         return stats.uniform(low, high - low).logpdf(GRID)
 
@@ -173,9 +173,12 @@ def test_loss_of_the_optimal_discriminator_by_quadrature():
 
 
 def test_library_losses_at_the_optimal_logit():
-    # 20,000 equally likely quantiles stand for each law: the mean over them errs by about log n / n = 5e-4.
+    # 20,000 equally likely quantiles stand for each distribution: the mean over them errs by about log n / n = 5e-4.
     u = ((np.arange(20_000) + 0.5) / 20_000)[:, None]
-    logits = [stats.norm.logpdf(x, *P) - stats.norm.logpdf(x, *Q) for x in (stats.norm.ppf(u, *law) for law in (P, Q))]
+    logits = [
+        stats.norm.logpdf(x, *P) - stats.norm.logpdf(x, *Q)
+        for x in (stats.norm.ppf(u, *distribution) for distribution in (P, Q))
+    ]
     divergence = js_by_quadrature(P, Q)
     assert jax.jit(losses.log_loss_d)(*logits) == pytest.approx(2 * LOG_2 - 2 * divergence, abs=1e-3)
     assert jax.jit(losses.half_log_loss_d)(*logits) == pytest.approx(LOG_2 - divergence, abs=1e-3)
@@ -345,3 +348,65 @@ def test_kantorovich_potential_attains_the_wasserstein_distance_of_normals(dm, d
     attained = np.trapezoid(potential * (p.pdf(x) - q.pdf(x)), x)
     exact = ds * np.sqrt(2 / np.pi) * np.exp(-(dm**2) / (2 * ds**2)) + dm * (1 - 2 * stats.norm.cdf(-dm / ds))
     np.testing.assert_allclose(attained, exact, rtol=1e-3)
+
+
+# --- quadrature -----------------------------------------------------------------------------------------------------
+
+
+def test_midpoints_integrate_lines_exactly():
+    u = np.asarray(quadrature.midpoints(8), float)
+    np.testing.assert_allclose(u, np.arange(1, 16, 2) / 16, rtol=1e-6)
+    assert np.mean(3 * u + 1) == pytest.approx(2.5)
+
+
+def test_normal_nodes_give_the_moments_of_the_standard_normal():
+    nodes, weights = (np.asarray(values, float) for values in quadrature.normal_nodes(129))
+    moments = [weights @ nodes**n for n in range(7)]
+    np.testing.assert_allclose(moments, [stats.norm.moment(n) for n in range(7)], rtol=1e-5, atol=1e-5)
+
+
+# --- shapes ---------------------------------------------------------------------------------------------------------
+
+ROW, COLUMN = jnp.full(3, 0.5), jnp.full((3, 1), 0.5)
+BIMODAL, LINEAR = targets.get("bimodal"), paths.FLOWS["linear"]
+WRONG_SHAPES = {
+    "optimal_logit": (lambda: theory.optimal_logit(ROW, COLUMN), "log_p and log_q"),
+    "optimal_discriminator": (lambda: theory.optimal_discriminator(ROW, COLUMN), "log_p and log_q"),
+    "js": (lambda: theory.js(COLUMN, COLUMN, ROW), "js: log_p and log_q"),
+    "kl": (lambda: theory.kl(ROW, ROW, COLUMN), "kl: log_p and log_q"),
+    "kantorovich_potential": (lambda: theory.kantorovich_potential(ROW, ROW, ROW[:1]), "x, cdf_p and cdf_q"),
+    "denoise of a row": (lambda: theory.denoise(BIMODAL, ROW, 1.0, 0.5), r"denoise: x \[n, dim\]"),
+    "denoise in the wrong dimension": (lambda: theory.denoise(BIMODAL, jnp.ones((3, 2)), 1.0, 0.5), "denoise: x"),
+    "score at a row of noises": (lambda: theory.score(BIMODAL, COLUMN, 1.0, ROW), r"score: sigma \[\] or \[n, 1\]"),
+    "velocity at a row of times": (lambda: theory.velocity(BIMODAL, COLUMN, LINEAR, ROW), "velocity: t"),
+    "transport at a row of times": (lambda: theory.transport_velocity(BIMODAL, COLUMN, ROW), "transport_velocity: t"),
+    "noised_quantile": (lambda: theory.noised_quantile(BIMODAL, COLUMN, 1.0, 0.5), r"noised_quantile: u \[n\]"),
+    "generator_gradient": (
+        lambda: theory.generator_gradient(lambda mu, z: z + mu[None], jnp.zeros(2), lambda x: x, jnp.mean, num_nodes=9),
+        "generator_gradient",
+    ),
+    "standard_normal_log_prob": (lambda: densities.standard_normal_log_prob(ROW), r"x \[n, dim\]"),
+    "normal_log_prob": (
+        lambda: densities.normal_log_prob(COLUMN, jnp.zeros((4, 2)), jnp.tile(jnp.eye(2)[None], (4, 1, 1))),
+        r"x \[n, dim\]",
+    ),
+    "normal_log_prob with one covariance": (
+        lambda: densities.normal_log_prob(COLUMN, jnp.zeros((4, 1)), jnp.ones((1, 1, 1))),
+        r"\[k, dim, dim\]",
+    ),
+    "mixture_log_prob": (lambda: densities.mixture_log_prob(jnp.zeros(1), jnp.zeros((4, 3))), r"components \[k, n\]"),
+    "sample_normal": (
+        lambda: densities.sample_normal(jax.random.key(0), jnp.zeros((5, 2)), jnp.eye(2)[None]),
+        "factors",
+    ),
+    "sample_index": (lambda: densities.sample_index(jax.random.key(0), COLUMN, 4), r"weights \[k\]"),
+}
+
+
+@pytest.mark.parametrize("mistake", WRONG_SHAPES)
+def test_shapes_that_would_broadcast_are_refused_in_one_line(mistake):
+    compute, message = WRONG_SHAPES[mistake]
+    for call in (compute, jax.jit(compute)):
+        with pytest.raises(AssertionError, match=message) as error:
+            call()
+        assert "\n" not in str(error.value)

@@ -48,7 +48,7 @@ def test_each_rule():
     assert verdict(history(), final(), diverged_at=0) == "diverged"
 
 
-# What makes each rule hold that says so in a run which meets none: changes of the history, the metrics, the rest.
+# Changes of the history, the metrics and other arguments that make each rule hold in a run that meets no rule.
 SIGNS = {
     "diverged": ({}, {}, {"diverged_at": 7}),
     "mode_collapse": ({}, {"modes_covered": 1.0}, {}),
@@ -136,7 +136,7 @@ def test_short_histories_are_judged_by_their_end(num_evals):
     curves = {name: np.full(num_evals, value) for name, value in OPTIMUM.items()}
     assert verdict(curves, final()) == "converged"
     for curve in curves.values():
-        curve[:-1] += 0.06  # too little to count as oscillation
+        curve[:-1] += 0.06  # too little to be oscillation
     assert verdict(curves, final()) == "converged"
     for curve in curves.values():
         curve[-1] += 0.12
@@ -272,7 +272,7 @@ GENERATORS = {  # of `bimodal`, by exact quantiles, and what is wrong with each
 
 
 def constant_discriminator(loss_d, loss_g, num_generators):
-    """The history of a discriminator that answers the same everywhere, for any generator."""
+    """The history of a discriminator with the same output everywhere, for any generator."""
     logits = jnp.full((256, 1), REST.get(loss_d, 0.0))
     values = {
         "loss_d": losses.DISCRIMINATOR[loss_d].loss(logits, logits),

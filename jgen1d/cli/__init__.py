@@ -1,1 +1,41 @@
-"""What every script shares."""
+"""What every script shares: its flags, its answer, and how it starts and ends. Flags are read here and nowhere else."""
+
+from jgen1d.cli.app import run
+from jgen1d.cli.flags import (
+    configs,
+    define_output_flags,
+    define_run_flags,
+    define_seed_flags,
+    define_training_flags,
+    flag_values,
+    integers,
+    method,
+    names,
+    num_steps,
+    preset,
+    read_targets,
+    run_options,
+    seeds,
+)
+from jgen1d.cli.output import answer, checkpoints, choose_workdir
+
+__all__ = [
+    "answer",
+    "checkpoints",
+    "choose_workdir",
+    "configs",
+    "define_output_flags",
+    "define_run_flags",
+    "define_seed_flags",
+    "define_training_flags",
+    "flag_values",
+    "integers",
+    "method",
+    "names",
+    "num_steps",
+    "preset",
+    "read_targets",
+    "run",
+    "run_options",
+    "seeds",
+]

@@ -1,5 +1,6 @@
-"""The contract: what a method is, and how its hyper-parameters are declared."""
+"""What a method is, and how its hyper-parameters are declared, checked and written as text."""
 
+from jgen1d.core.config import bind, lookup, pytree_dataclass, replace, sizes, static, traced, validate, with_shape
 from jgen1d.core.contract import (
     Config,
     Info,
@@ -7,28 +8,15 @@ from jgen1d.core.contract import (
     Key,
     LogProbFn,
     Method,
+    Players,
     PyTree,
     SampleFn,
     State,
     StepFn,
-    bind,
-    check_condition,
-    given,
-    kinds,
-    nearest,
-    num_classes,
-    once,
-    parse,
-    pytree_dataclass,
-    replace,
-    show,
-    sizes,
-    static,
-    traced,
-    unknown,
-    validate,
-    with_shape,
+    Trajectory,
 )
+from jgen1d.core.labels import check_condition, condition_keyword, num_classes
+from jgen1d.core.text import format_value, nearest, parse, qualified_name, unknown
 
 __all__ = [
     "Config",
@@ -37,21 +25,23 @@ __all__ = [
     "Key",
     "LogProbFn",
     "Method",
+    "Players",
     "PyTree",
     "SampleFn",
     "State",
     "StepFn",
+    "Trajectory",
     "bind",
     "check_condition",
-    "given",
-    "kinds",
+    "condition_keyword",
+    "format_value",
+    "lookup",
     "nearest",
     "num_classes",
-    "once",
     "parse",
     "pytree_dataclass",
+    "qualified_name",
     "replace",
-    "show",
     "sizes",
     "static",
     "traced",

@@ -1,1 +1,1 @@
-"""How runs are computed."""
+"""How runs are computed: planned, compiled, trained in blocks, saved and resumed."""

@@ -1,32 +1,28 @@
-"""Where a long computation had got to: its arrays in a folder, from which the same command goes on."""
+"""The saved progress of a long computation: arrays in a folder, from which the same command resumes."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
-import hashlib
-import io
 import json
 import os
-import re
 import shutil
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from absl import logging
+
+from jgen1d.engine import archive
+from jgen1d.engine.identity import difference, saved_identity
 
 _NAME = "checkpoint-" + "[0-9]" * 6
-_SUMS = "SHA256SUMS"
 _ECHO = 0.25  # seconds; what follows sooner is no second wish: coreutils' `timeout` sends each signal twice
-_ABSENT = object()
 
 
 class Interrupted(KeyboardInterrupt):
@@ -82,7 +78,7 @@ class Checkpoints:
                 self._claim()
                 self._remove_unfinished()
             except OSError as error:
-                raise ValueError(f"workdir {str(self.folder)!r} cannot be written: {_reason(error)}") from error
+                raise ValueError(f"workdir {str(self.folder)!r} cannot be written: {archive.reason(error)}") from error
             in_main = threading.current_thread() is threading.main_thread()  # elsewhere Python allows no handlers
             for number in (signal.SIGINT, signal.SIGTERM) if in_main else ():
                 previous = signal.getsignal(number) or signal.SIG_DFL
@@ -102,8 +98,8 @@ class Checkpoints:
         """The newest arrays that are as they were saved, or None; damaged ones are named on stderr and set aside."""
         while found := self._found():
             newest = found[-1]
-            if _is_intact(newest):
-                return _read(newest)
+            if archive.is_intact(newest):
+                return archive.read(newest)
             aside = newest.rename(newest.with_suffix(".damaged"))
             rest = "the one before it is used" if len(found) > 1 else "there is no other, so this starts afresh"
             print(f"checkpoint {str(newest)!r} is damaged: renamed to {aside.name!r}; {rest}", file=sys.stderr)
@@ -121,14 +117,14 @@ class Checkpoints:
           OSError: in one line, where they cannot be written; what was saved before is intact.
           TypeError: for arrays of anything but numbers and booleans.
         """
-        content = pack(arrays)
+        content = archive.pack(arrays)
         numbers = [int(path.name.partition("-")[2][:6]) for path in self.folder.glob(_NAME + "*")]
         path = self.folder / f"checkpoint-{1 + max(numbers, default=0):06d}"
         try:
-            _write(path.with_suffix(".saving"), content)
+            archive.write(path.with_suffix(".saving"), content)
             path.with_suffix(".saving").rename(path)
         except (OSError, RuntimeError, ValueError) as error:  # a full disk is a ValueError of tensorstore's
-            reason = f"{_reason(error)}; what was saved before is intact"
+            reason = f"{archive.reason(error)}; what was saved before is intact"
             raise OSError(f"cannot save in {str(self.folder)!r}: {reason}") from error
         finally:
             self._remove_unfinished()
@@ -188,52 +184,6 @@ class Checkpoints:
             signal.raise_signal(number)
 
 
-def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """In what two identities differ, as a person reads it; empty where they are equal.
-
-    >>> difference({"num_steps": 5000, "gan": {"r1": 0.1}}, {"num_steps": 2000, "gan": {"r1": 0.1}})
-    'num_steps is 5000 there and 2000 here'
-    """
-    old, new = (dict(_flatten(json.loads(json.dumps(identity)))) for identity in (there, here))
-    pairs = {name: (old.get(name, _ABSENT), new.get(name, _ABSENT)) for name in old | new}
-    parts = [
-        f"{name} is {_show(a)} there and {_show(b)} here"
-        for name, (a, b) in pairs.items()
-        if a != b and repr(a) != repr(b)  # NaN is not equal to itself
-    ]
-    return "; ".join(parts[:3] + [f"and {len(parts) - 3} more"] * (len(parts) > 3))
-
-
-def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and values; a list is one value unless there are mappings in it."""
-    if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
-        value = {str(i): item for i, item in enumerate(value)}
-    if isinstance(value, Mapping) and (value or not name):
-        for key, item in value.items():
-            yield from _flatten(item, f"{name}.{key}" if name else key)
-    else:
-        yield name, value
-
-
-def _show(value: Any) -> str:
-    text = "absent" if value is _ABSENT else repr(value)
-    return text if len(text) <= 60 else f"{text[:28]} ... {text[-27:]}"
-
-
-def saved_identity(folder: str | Path) -> dict[str, Any] | None:
-    """What a folder's checkpoints are of; None where there are none. Raises ValueError where it cannot be told."""
-    path = Path(folder) / "identity.json"
-    try:
-        identity = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except ValueError:
-        identity = None
-    if not isinstance(identity, dict):
-        raise ValueError(f"{str(path)!r} is damaged: choose another workdir, or remove that one")
-    return identity
-
-
 def _lock(folder: Path) -> IO[str]:
     """The folder's lock file, locked until it is closed or the process dies, however it dies: no lock is ever stale.
 
@@ -263,82 +213,3 @@ def _lock(folder: Path) -> IO[str]:
                 if not tries_left:
                     raise
     raise ValueError(f"workdir {str(folder)!r} is in use by another process")
-
-
-def pack(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """An npz file's bytes, u8[n]: each dtype keeps its bits, and there may be empty arrays, which orbax refuses."""
-    for name, array in arrays.items():
-        if np.asarray(array).dtype.kind not in "biufc":
-            raise TypeError(f"{name!r} is of dtype {array.dtype}: only numbers and booleans can be saved")
-    file = io.BytesIO()
-    np.savez(file, np.array(list(arrays), str), *arrays.values())
-    return np.frombuffer(file.getbuffer(), np.uint8)
-
-
-def _write(path: Path, content: np.ndarray) -> None:
-    logger = logging.get_absl_logger()
-    was, logger.disabled = logger.disabled, True  # orbax's threads log pages about an error that is raised here anyway
-    try:
-        with _checkpointer() as orbax:
-            orbax.save(path.absolute(), content.tobytes())
-    finally:
-        logger.disabled = was
-    (path / _SUMS).write_text(_sums(path))
-
-
-def unpack(content: np.ndarray) -> dict[str, np.ndarray]:
-    """The arrays that `pack` made u8[n] of."""
-    with np.load(io.BytesIO(content.tobytes())) as file:
-        names, *arrays = file.values()
-    return dict(zip(names.tolist(), arrays, strict=True))
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    with _checkpointer() as orbax:
-        return unpack(np.frombuffer(orbax.restore(path.absolute()), np.uint8))
-
-
-@functools.cache
-def _checkpointer() -> Any:
-    """Orbax for one process: where there are several, each saves for itself, and none waits for another."""
-    import jax
-    import orbax.checkpoint as ocp  # here: it takes a second
-
-    class Handler(ocp.CheckpointHandler):
-        """Bytes in a file; orbax's own handlers write arrays in process 0 only."""
-
-        def save(self, directory: Any, args: Any) -> None:
-            (directory / "arrays.npz").write_bytes(args.content)
-
-        def restore(self, directory: Any, args: Any) -> bytes:
-            return (directory / "arrays.npz").read_bytes()
-
-    @ocp.args.register_with_handler(Handler, for_save=True, for_restore=True)
-    @dataclasses.dataclass
-    class Content(ocp.args.CheckpointArgs):
-        content: bytes = b""
-
-    index = jax.process_index()
-    alone = ocp.options.MultiprocessingOptions(primary_host=index, active_processes={index})
-    return ocp.Checkpointer(Handler(), multiprocessing_options=alone)
-
-
-def _sums(path: Path) -> str:
-    """What `sha256sum` prints of a checkpoint's files."""
-    files = sorted(file for file in path.rglob("*") if file.is_file() and file.name != _SUMS)
-    return "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(path)}\n" for file in files)
-
-
-def _is_intact(path: Path) -> bool:
-    try:
-        return (path / _SUMS).read_bytes() == _sums(path).encode()
-    except OSError:
-        return False
-
-
-def _reason(error: Exception) -> str:
-    """In one line; tensorstore's messages hold the number of the system's error."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    code = re.search(r"os_error_code='(\d+)'", str(error))
-    return os.strerror(int(code[1])) if code else " ".join(str(error).split())

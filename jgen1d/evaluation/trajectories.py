@@ -1,4 +1,4 @@
-"""Where flows carry points on their way from noise to data: learnt ones, and the exact one, in 1-D."""
+"""Where a method carries points on their way from noise to data, and where the exact flow does, in 1-D."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jgen1d.core import State, replace
-from jgen1d.engine import run as train
+from jgen1d.core import State, Trajectory
 from jgen1d.evaluation import theory
-from jgen1d.maths import paths
-from jgen1d.methods import _samplers, diffusion, flow_matching
 from jgen1d.targets import Target
 
-CONFIGS = (diffusion.Config, flow_matching.Config)
-"""Of the methods whose samples travel."""
 LEAST_NOISE = 1e-3
+"""Below this σ the exact field is not defined."""
 
 
-class Clock(NamedTuple):
-    """The stops of a way, f32[stops] each: how far, from 0 to 1; the method's own time; how much data and noise."""
+class Stops(NamedTuple):
+    """The stops of a sampler, f32[stops] each.
+
+    Attributes:
+      progress: from 0 at noise to 1 at data.
+      t: the method's own time.
+      alpha: how much data there is.
+      sigma: how much noise there is.
+    """
 
     progress: np.ndarray
     t: np.ndarray
@@ -30,23 +33,35 @@ class Clock(NamedTuple):
     sigma: np.ndarray
 
 
-def clock(config: Any) -> Clock:
-    """The stops of a diffusion's or flow matching's sampler."""
-    if isinstance(config, flow_matching.Config):
-        t = jnp.linspace(0, 1, config.num_integration_steps + 1)
-        path, progress = paths.FLOWS[config.path], t
-    else:
-        path = paths.SCHEDULES[config.noise_schedule]
-        t = _samplers.time_grid(path, config.spacing, config.num_sampling_steps + 1)
-        progress = 1 - t
-    return Clock(*map(np.asarray, (progress, t, path.alpha(t), path.sigma(t))))
+def stops(trajectory: Trajectory, config: Any) -> Stops:
+    """The stops of a method's sampler."""
+    t, path = trajectory.times(config), trajectory.path(config)
+    return Stops(*map(np.asarray, (jnp.abs(t - t[0]), t, path.alpha(t), path.sigma(t))))
 
 
 def exact_lines(
-    target: Target, u: jax.Array, alpha: ArrayLike, sigma: ArrayLike, standardize: bool = True
+    target: Target,
+    u: jax.Array,
+    alpha: ArrayLike,
+    sigma: ArrayLike,
+    shift: ArrayLike | None = None,
+    scale: ArrayLike | None = None,
 ) -> np.ndarray:
-    """The quantiles u: f32[lines] of α·data + σ·noise at each stop, f32[stops, lines], in training units."""
-    shift, scale = train.units(target, standardize)
+    """Quantiles of α·data + σ·noise at each stop, in training units: the lines of the exact flow.
+
+    Args:
+      target: in 1-D.
+      u: f32[lines], in (0, 1).
+      alpha: f32[stops].
+      sigma: f32[stops].
+      shift: f32[1], from training units to data units; None for the target's mean.
+      scale: f32[1], from training units to data units; None for the target's std.
+
+    Returns:
+      f32[stops, lines].
+    """
+    shift = jnp.asarray(target.mean, float) if shift is None else shift
+    scale = jnp.asarray(target.std, float) if scale is None else scale
 
     def at(rates: tuple[jax.Array, jax.Array]) -> jax.Array:
         return theory.noised_quantile(target, u, *rates, shift=shift, scale=scale)
@@ -54,40 +69,36 @@ def exact_lines(
     return np.asarray(jax.lax.map(at, (jnp.asarray(alpha), jnp.asarray(sigma))))
 
 
-def learnt_lines(state: State, noise: jax.Array, config: Any) -> np.ndarray:
-    """Where a model carries the points f32[lines], by its ODE: f32[stops, lines], in training units."""
-    x = noise[:, None]
-    if isinstance(config, flow_matching.Config):
-        way = flow_matching.transport(state, x, config)[1]
-    else:
-        ode = replace(config, sampler="ode")
-        way = _samplers.generate(
-            jax.random.key(0), lambda x, t: diffusion.estimate(state, x, t, ode).noise, x, ode
-        )[1]  # fmt: skip
-    return np.asarray(jnp.concatenate([x[None], way]))[:, :, 0]
+def learned_lines(trajectory: Trajectory, state: State, noise: jax.Array, config: Any) -> np.ndarray:
+    """Where a model's deterministic sampler carries points f32[lines]: f32[stops, lines], in training units."""
+    return np.asarray(trajectory.points(state, noise[:, None], config))[:, :, 0]
 
 
 def fields(
-    target: Target, state: State, x: jax.Array, config: Any, standardize: bool
-) -> tuple[str, np.ndarray, np.ndarray]:
-    """What carries the points, learnt and exact, f32[stops, n] each, at f32[n]: a diffusion's score, a flow's velocity.
+    trajectory: Trajectory, target: Target, state: State, x: jax.Array, config: Any, shift: ArrayLike, scale: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
+    """The field that carries the points at each stop, learned and exact, f32[stops, n] each.
 
-    The exact one is NaN at stops without noise, where it is not defined.
+    Args:
+      trajectory: the method's.
+      target: in 1-D.
+      state: the method's.
+      x: f32[n], in training units.
+      config: the method's.
+      shift: f32[1], from training units to data units.
+      scale: f32[1], from training units to data units.
+
+    Returns:
+      The learned field, and the exact one: NaN at stops with less noise than `LEAST_NOISE`.
     """
-    units = dict(zip(("shift", "scale"), train.units(target, standardize), strict=True))
-    stops, rows = clock(config), x[:, None]
-    times = jnp.asarray(stops.t)
-    if isinstance(config, diffusion.Config):
-        kind, learnt = "score", jax.lax.map(lambda t: diffusion.score(state, rows, t, config), times)
-        exact = jax.lax.map(
-            lambda rates: theory.score(target, rows, *rates, **units),
-            (jnp.asarray(stops.alpha), jnp.asarray(stops.sigma)),
-        )
-    else:
-        kind, learnt = "velocity", jax.lax.map(lambda t: flow_matching.velocity(state, rows, t, config), times)
-        path = paths.FLOWS[config.path]
-        exact = jax.lax.map(lambda t: theory.velocity(target, rows, path, t, **units), times)
-        if config.coupling == "transport":
-            exact = jax.lax.map(lambda t: theory.transport_velocity(target, rows, t, **units), times)
-    known = jnp.asarray(stops.sigma)[:, None] > LEAST_NOISE
-    return kind, np.asarray(learnt[:, :, 0]), np.asarray(jnp.where(known, exact[:, :, 0], jnp.nan))
+    at, rows, path = stops(trajectory, config), x[:, None], trajectory.path(config)
+    exact_fields = {
+        "score": lambda t: theory.score(target, rows, path.alpha(t), path.sigma(t), shift=shift, scale=scale),
+        "velocity": lambda t: theory.velocity(target, rows, path, t, shift=shift, scale=scale),
+        "transport_velocity": lambda t: theory.transport_velocity(target, rows, t, shift=shift, scale=scale),
+    }
+    times = jnp.asarray(at.t)
+    learned = jax.lax.map(lambda t: trajectory.field(state, rows, t, config), times)
+    exact = jax.lax.map(exact_fields[trajectory.kind(config)], times)
+    known = jnp.asarray(at.sigma)[:, None] > LEAST_NOISE
+    return np.asarray(learned[:, :, 0]), np.asarray(jnp.where(known, exact[:, :, 0], jnp.nan))

@@ -1,7 +1,7 @@
-"""The outcome of a run, named from its history and its final metrics.
+"""The outcome of a run in one word, from its history and its final metrics.
 
-Losses at their optimum are necessary for a GAN to have converged, and far from sufficient: a discriminator that answers
-½ everywhere shows log 2 and 2·log 2 for *any* generator. So a verdict needs the losses, the distance and the coverage.
+Losses at their optimum are necessary for a GAN to have converged, but far from sufficient: a discriminator that answers
+½ everywhere gives log 2 and 2·log 2 for *any* generator. So a verdict needs the losses, the distance and the coverage.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ VERDICTS = ("converged", "false_equilibrium", "mode_collapse", "oscillating", "n
 
 
 class Thresholds(NamedTuple):
-    """What the rules compare with.
+    """The limits in the rules of `classify`.
 
     Attributes:
-      w1_over_std: a converged run's samples are at most this far from the target, in its standard deviations.
-      loss_gap: losses are at their optimum when their mean over the last tenth of the history is this near.
-      loss_std: losses oscillate when their standard deviation over the last third of the history exceeds this.
-      std_ratio: without modes, samples have collapsed when their spread is below this share of the target's.
+      w1_over_std: the largest W1 of a converged run, in standard deviations of the target, above 0.
+      loss_gap: losses are at their optimum if their means over the last tenth of the history are at most this far from
+        it, above 0.
+      loss_std: losses oscillate if a standard deviation over the last third of the history exceeds this, above 0.
+      std_ratio: without modes, samples have collapsed if their standard deviation is below this share of the target's,
+        in (0, 1).
     """
 
     w1_over_std: float = 0.05
@@ -43,14 +45,14 @@ DEFAULT_THRESHOLDS = Thresholds()
 
 
 def loss_gap(history: Mapping[str, ArrayLike], optimum: Mapping[str, float]) -> np.ndarray:
-    """The greatest distance of any loss, averaged over the last tenth of the history, from its optimum.
+    """The largest distance of a loss, averaged over the last tenth of the history, from its optimum.
 
     Args:
       history: curves f[..., num_evals] by name.
-      optimum: the losses that have an optimum, and its value; not empty.
+      optimum: the optimum of each loss by name, at least one.
 
     Returns:
-      f[...], NaN where a loss is.
+      f[...], NaN where a loss is NaN.
     """
     gaps = []
     for name, value in optimum.items():
@@ -67,24 +69,26 @@ def classify(
     diverged_at: ArrayLike = -1,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
 ) -> np.ndarray:
-    """Names the outcome of each run: the first of these rules that holds.
+    """Names the outcome of each run by the first rule that holds. The numbers are the default thresholds.
 
-    `diverged`: anything non-finite. `mode_collapse`: the target has modes and some are not covered; without modes, the
-    samples' spread is below half of the target's. `converged`: W1/σ ≤ 0.05, all modes covered, losses at their optimum
-    within 0.05. `oscillating`: a loss's standard deviation over the last third exceeds 0.1. `false_equilibrium`: losses
-    at their optimum, but the distance fails. `not_converged`: the rest. Rules on losses are for adversarial methods.
+    - `diverged`: the run, or a value that the rules read, is not finite.
+    - `mode_collapse`: the target has modes and some are not covered; or, without modes, the samples' standard deviation
+      is below half of the target's.
+    - `converged`: W1/σ ≤ 0.05, all modes covered and, for adversarial methods, losses within 0.05 of their optimum.
+    - `oscillating`: a loss's standard deviation over the last third exceeds 0.1 (adversarial methods).
+    - `false_equilibrium`: losses are at their optimum, but the distance is too large (adversarial methods).
+    - `not_converged`: the rest.
 
     Args:
-      history: curves f[..., num_evals] by name; those in `optimum` are read.
-      metrics: f[...] by name; `w1_over_std`, `std_ratio` and, with modes, `modes_covered` are read, and every one of
-        them has to be finite, except `reverse_kl`, which is infinite where no mode holds a sample.
-      optimum: the losses' optimum values (`Method.loss_optimum`), or None for a method that is not adversarial.
-      num_modes: the target's modes, 0 where it has none.
-      diverged_at: i[...], the step at which a run became non-finite, −1 where it did not.
-      thresholds: the limits.
+      history: curves f[..., num_evals] by name, of which those in `optimum` are read.
+      metrics: f[...] by name, of which `w1_over_std`, `std_ratio` and, with modes, `modes_covered` are read.
+      optimum: the losses' optima by name (`Method.loss_optimum`), or None for a method that is not adversarial.
+      num_modes: how many modes the target has, at least 0.
+      diverged_at: i[...], the first step that was not finite, −1 if all were finite.
+      thresholds: the limits in the rules.
 
     Returns:
-      An array of strings out of `VERDICTS`, of the runs' shape.
+      str[...], each in `VERDICTS`.
     """
     w1_over_std = np.asarray(metrics["w1_over_std"], np.float64)
     finite = (np.asarray(diverged_at) < 0) & np.isfinite(w1_over_std) & np.isfinite(np.asarray(metrics["std_ratio"]))

@@ -1,1 +1,1 @@
-"""Mathematics of generative models: pure functions of arrays."""
+"""The mathematics of generative models: pure functions of arrays."""

@@ -1,8 +1,7 @@
 """Increasing maps of the line with free parameters, and couplings made of them: the layers of normalizing flows.
 
-A map comes with its exact inverse and the logarithm of its derivative. Arrays have rows last: a layer maps
-f32[dim, n], and the parameters of its maps, f32[num_params, dim, n], or [num_params, dim, 1] where all rows share them,
-may take any real value.
+A map comes with its exact inverse and the logarithm of its derivative. Arrays have rows last: a layer maps f32[dim, n].
+The maps' parameters, f32[num_params, dim, n], or [num_params, dim, 1] if all rows share them, may be any real numbers.
 """
 
 from __future__ import annotations
@@ -16,21 +15,20 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 LEAST_BIN = 1e-4
-"""The least width and height of a spline's bin, as a share of the interval: steps of densities need narrow ones."""
-STEEPEST = 6.0
-"""The bound on a logarithm of a slope."""
+"""The least width and height of a spline's bin, as a share of the interval: densities with steps need narrow bins."""
+STEEPEST = 6.0  # the bound on the logarithm of a slope
 LOGISTIC_SCALE = math.sqrt(3) / math.pi
-"""The scale at which the logistic law has variance 1."""
-_HIGHEST = jax.lax.Precision.HIGHEST  # selecting a number by a matrix product has to return that number
+"""The scale at which the logistic distribution has variance 1."""
+_HIGHEST = jax.lax.Precision.HIGHEST  # a product that selects a number must return exactly that number
 
 
 class Bijection(NamedTuple):
-    """An increasing map of the line, applied to each dimension; all of them are affine far out, or tend to that.
+    """An increasing map of the line, applied to each dimension; all are affine far out, or tend to an affine map.
 
     Attributes:
-      num_params: how many parameters one map has. With all of them 0 it is the identity, or a smooth map near it.
-      forward: `(params: f32[num_params, dim, n or 1], x: f32[dim, n]) -> (y, log dy/dx)`, f32[dim, n] both.
-      inverse: `(params, y: f32[dim, n]) -> x: f32[dim, n]`.
+      num_params: parameters of one map. With all of them 0, the map is the identity, or a smooth map near it.
+      forward: `(params: f32[num_params, dim, n or 1], x: f32[dim, n]) -> (y, log dy/dx)`, f32[dim, n] each.
+      inverse: `(params: f32[num_params, dim, n or 1], y: f32[dim, n]) -> x: f32[dim, n]`.
     """
 
     num_params: int
@@ -56,10 +54,10 @@ def affine() -> Bijection:
 
 
 def spline(num_bins: int, interval: ArrayLike) -> Bijection:
-    """An affine map, then a rational-quadratic spline of [−interval, interval] whose tails are straight on.
+    """An affine map, then a rational-quadratic spline on [−interval, interval] with straight tails.
 
-    The parameters are the affine map's, the logits of the bins' widths and of their heights, and the logarithms of the
-    slopes at the knots, each relative to the mean slope of the bins that it lies between.
+    The parameters are those of the affine map, the logits of the bins' widths and of their heights, and the logarithms
+    of the slopes at the knots, each relative to the mean slope of the two bins beside it.
 
     References:
       Durkan et al. 2019, Neural spline flows, section 3.1; there the slope at both ends is 1.
@@ -78,17 +76,19 @@ def spline(num_bins: int, interval: ArrayLike) -> Bijection:
 
 
 def spline_knots(params: jax.Array, num_bins: int, interval: ArrayLike) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The knots of `rational_quadratic` for parameters without bounds.
+    """The knots of `rational_quadratic`, from unbounded parameters.
 
     Args:
-      params: f32[3·num_bins + 1, dim, n]: logits of widths and of heights, and relative log slopes.
-      num_bins: between the knots.
-      interval: of inputs and of outputs, [−interval, interval].
+      params: f32[3·num_bins + 1, dim, n or 1]: logits of widths, logits of heights, relative log slopes.
+      num_bins: bins between the knots, at least 1.
+      interval: f32[], above 0: inputs and outputs are in [−interval, interval].
 
     Returns:
-      Inputs, outputs and slopes, f32[num_bins + 1, dim, n] each.
+      Inputs, outputs and slopes, f32[num_bins + 1, dim, n or 1] each.
     """
-    below = jnp.tril(jnp.ones((num_bins + 1, num_bins), params.dtype), -1)  # sums by a product: quicker than cumsum
+    below = jnp.tril(
+        jnp.ones((num_bins + 1, num_bins), params.dtype), -1
+    )  # cumulative sums by a product: faster than cumsum
 
     def positions(shares: jax.Array) -> jax.Array:
         return jnp.multiply(interval, 2 * jnp.einsum("ik,kdn->idn", below, shares, precision=_HIGHEST) - 1)
@@ -102,13 +102,13 @@ def spline_knots(params: jax.Array, num_bins: int, interval: ArrayLike) -> tuple
 def rational_quadratic(
     x: jax.Array, knots_x: jax.Array, knots_y: jax.Array, slopes: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """The monotone rational-quadratic spline through the knots, with straight tails of the outer knots' slopes.
+    """The monotone rational-quadratic spline through the knots, with tails of the outer knots' slopes.
 
     Args:
       x: f32[dim, n].
-      knots_x: f32[num_bins + 1, dim, n or 1], increasing, likewise the values `knots_y`.
-      knots_y: see above.
-      slopes: f32[num_bins + 1, dim, n or 1], the derivatives at the knots, above 0.
+      knots_x: f32[num_bins + 1, dim, n or 1], inputs, increasing.
+      knots_y: f32[num_bins + 1, dim, n or 1], outputs, increasing.
+      slopes: f32[num_bins + 1, dim, n or 1], derivatives at the knots, above 0.
 
     Returns:
       y and log dy/dx, f32[dim, n] each.
@@ -130,7 +130,7 @@ def rational_quadratic(
 
 
 def rational_quadratic_inverse(y: jax.Array, knots_x: jax.Array, knots_y: jax.Array, slopes: jax.Array) -> jax.Array:
-    """The x of f32[dim, n] that `rational_quadratic` maps to y, f32[dim, n]; the other arguments are the same.
+    """The x, f32[dim, n], that `rational_quadratic` with the same knots and slopes maps to y, f32[dim, n].
 
     References:
       Durkan et al. 2019, Neural spline flows, equations 6 to 8, divided by the bin's height and mean slope.
@@ -143,14 +143,14 @@ def rational_quadratic_inverse(y: jax.Array, knots_x: jax.Array, knots_y: jax.Ar
     bend = position * (low + high - 2)
     a, b = 1 - low + bend, low - bend
     share = 2 * position / (b + jnp.sqrt(jnp.maximum(b**2 + 4 * a * position, 0)))
-    # At the ends of the interval, where there are tails, the slope is that of the outer knot.
+    # In the tails the slope is that of the outer knot.
     return x_low + width * share + (y - inside) / jnp.where(y < inside, slopes[0], slopes[-1])
 
 
 def _bin(at: jax.Array, along: jax.Array, knots_x: jax.Array, knots_y: jax.Array, slopes: jax.Array) -> list[jax.Array]:
-    """Start, width, lower value, height and both slopes of the bins that hold f32[dim, n], f32[dim, n] each.
+    """Start, width, lower value, height and both slopes, f32[dim, n] each, of the bins that hold f32[dim, n].
 
-    One-hot masks and products, for XLA's CPU gathers are slow under vmap.
+    By one-hot masks and products, because XLA's CPU gathers are slow under vmap.
     """
     infinity = jnp.full_like(along[:1], jnp.inf)
     edges = jnp.concatenate([-infinity, along[1:-1], infinity])
@@ -164,9 +164,9 @@ def _bin(at: jax.Array, along: jax.Array, knots_x: jax.Array, knots_y: jax.Array
 def logistics(num_components: int, interval: ArrayLike) -> Bijection:
     """The logit of the distribution function of a mixture of logistics, then an affine map.
 
-    The parameters are the affine map's, the components' logits, their shifts from an even spread over half the
-    interval, and their relative log scales. Where the components' tails are all that is left, the map goes straight on.
-    For one component it is straight all over. A logistic base makes of it a mixture of logistics.
+    The parameters are those of the affine map, the components' logits, their shifts from an even spread over half the
+    interval, and their relative log scales. Beyond all components the map is straight; with one component it is
+    straight everywhere. If the base is logistic, the model is a mixture of logistics.
 
     References:
       Ho et al. 2019, Flow++: improving flow-based generative models with variational dequantization and architecture
@@ -185,7 +185,7 @@ def logistics(num_components: int, interval: ArrayLike) -> Bijection:
 
     def forward(params: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         mixture = components(params)
-        inside = jnp.clip(x, *jax.lax.stop_gradient(ends(*mixture)))  # min's gradient is NaN where XLA rounds twice
+        inside = jnp.clip(x, *jax.lax.stop_gradient(ends(*mixture)))  # min's gradient is NaN if XLA rounds twice
         logit, log_slope = mixture_logit(inside, *mixture)
         logit = logit + jnp.exp(log_slope) * (x - inside)
         y, log_scale = _AFFINE.forward(params[:2], LOGISTIC_SCALE * logit)
@@ -196,7 +196,7 @@ def logistics(num_components: int, interval: ArrayLike) -> Bijection:
         mixture = components(params)
         low, high = ends(*mixture)
         inside = jnp.clip(logit, mixture_logit(low, *mixture)[0], mixture_logit(high, *mixture)[0])
-        quantiles = mixture[1] + mixture[2] * inside[None]  # each component's; the mixture's is among them
+        quantiles = mixture[1] + mixture[2] * inside[None]  # each component's; the mixture's lies between them
         low, high = jnp.maximum(low, jnp.min(quantiles, axis=0)), jnp.minimum(high, jnp.max(quantiles, axis=0))
 
         def narrow(number: int, bracket: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
@@ -214,22 +214,22 @@ def logistics(num_components: int, interval: ArrayLike) -> Bijection:
 
 
 LEAST_WEIGHT = 1e-6
-"""The least weight of a component, so that none is lost."""
+"""The least weight of a component, so that none vanishes."""
 _REACH = 20.0
-"""Scales from a component's centre; beyond, at 2e-9 of its mass, its logit is straight to float32's precision."""
-_FARTHEST = 60.0  # scales between components: e^−60 times the least weight is no zero of float32
+"""Scales from a component's centre beyond which, at 2e-9 of its mass, its logit is straight in float32."""
+_FARTHEST = 60.0  # scales between components: e^−60 times the least weight is not 0 in float32
 _NUM_HALVINGS, _NUM_NEWTON = 10, 10
-"""Halvings of the bracket around a quantile, and Newton steps after them; where they would leave it, it is halved."""
+"""Halvings of the bracket around a quantile, then Newton steps; a step that would leave the bracket halves it."""
 
 
 def mixture_logit(x: jax.Array, weights: jax.Array, locs: jax.Array, scales: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The logit of a mixture of logistics' distribution function, and the logarithm of its derivative.
 
     Args:
-      x: f32[dim, n], in reach of the outermost components.
-      weights: f32[num_components, dim, n or 1], summing to 1; likewise `locs` and `scales`, above 0.
-      locs: see above.
-      scales: see above.
+      x: f32[dim, n], at most `_REACH` scales outside of the outermost components.
+      weights: f32[num_components, dim, n or 1], above 0, with sum 1.
+      locs: f32[num_components, dim, n or 1].
+      scales: f32[num_components, dim, n or 1], above 0.
 
     Returns:
       f32[dim, n] each.
@@ -251,27 +251,27 @@ def mixture_logit(x: jax.Array, weights: jax.Array, locs: jax.Array, scales: jax
 
 
 def _shares(logits: jax.Array, least: float) -> jax.Array:
-    """Shares of a whole, at least so large each, along the first axis."""
+    """Shares with sum 1, each at least `least`, along the first axis."""
     return least + (1 - least * len(logits)) * jax.nn.softmax(logits, axis=0)
 
 
 def bounded(values: jax.Array) -> jax.Array:
-    """L·tanh(values/L) with L = `STEEPEST`: near 0 the values themselves."""
+    """L·tanh(values/L) with L = `STEEPEST`; near 0 it is the identity."""
     return STEEPEST * jnp.tanh(values / STEEPEST)
 
 
 def couple(
     move: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]], x: jax.Array, first: bool
 ) -> tuple[jax.Array, jax.Array]:
-    """Moves one half of the dimensions by maps that depend on the other half, which it holds.
+    """Moves one half of the dimensions by maps that depend on the other half, which is held.
 
     Args:
-      move: the held half and the other, f32[its dim, n] each, to that other moved and its log slopes.
+      move: `(held, other) -> (moved, log slopes)`, f32[dim of its half, n] each.
       x: f32[dim, n].
-      first: whether the first dim // 2 dimensions are the ones that are held.
+      first: whether the first dim // 2 dimensions are held.
 
     Returns:
-      f32[dim, n], and the log determinant of the derivative, f32[n].
+      The result, f32[dim, n], and the log determinant of the derivative, f32[n].
 
     References:
       Dinh et al. 2017, Density estimation using Real NVP, equations 4 to 6.
@@ -282,8 +282,8 @@ def couple(
 
 
 def uncouple(move_back: Callable[[jax.Array, jax.Array], jax.Array], y: jax.Array, first: bool) -> jax.Array:
-    """The inverse of `couple`, f32[dim, n], by the inverse of `move`: the held half and the moved one to that other."""
-    held, moved = _in_turn(y[: len(y) // 2], y[len(y) // 2 :], first)
+    """The inverse of `couple`, f32[dim, n], with `move_back: (held, moved) -> other`, the inverse of `move`."""
+    held, moved = _in_turn(*jnp.split(y, [len(y) // 2]), first)
     return jnp.concatenate(_in_turn(held, move_back(held, moved), first))
 
 
@@ -297,4 +297,4 @@ BIJECTIONS: dict[str, Callable[[int, ArrayLike], Bijection]] = {
     "logistics": logistics,
     "spline": spline,
 }
-"""Each by `(number of bins or components, interval)`."""
+"""Builders by name: `(number of bins or components, interval) -> Bijection`."""

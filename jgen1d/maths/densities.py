@@ -1,13 +1,14 @@
-"""Normal densities in a few dimensions, and mixtures: what they are in logarithms, and how to draw from them.
+"""Log densities of normals in a few dimensions and of their mixtures, and draws from them.
 
-Loops over dimensions are unrolled, and the long axis, of points, comes last: on a CPU LAPACK is called for each of many
-small matrices, one by one.
+Loops over dimensions are unrolled, and the long axis, of points, comes last: on a CPU, LAPACK would be called once for
+each of many small matrices.
 """
 
 from __future__ import annotations
 
 import math
 
+import chex
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -15,13 +16,13 @@ from jax.typing import ArrayLike
 from jgen1d.core import Key
 
 LEAST_SHARE = 1e-7
-"""Of a variance, which the coordinates before leave unexplained: about what rounding leaves in float32."""
+"""The least share of a variance that earlier coordinates leave unexplained: about float32's rounding error."""
 
 
 def cholesky(covariance: jax.Array) -> jax.Array:
     """The lower triangular factor L, L Lᵀ = covariance: f32[..., dim, dim] of positive definite f32[..., dim, dim].
 
-    The factor is finite even where the covariance is singular but for rounding; its diagonal has to be positive.
+    The factor is finite even if rounding makes the covariance singular; its diagonal must be positive.
     """
     dim = covariance.shape[-1]
     rows: list[list[jax.Array]] = []
@@ -37,7 +38,7 @@ def cholesky(covariance: jax.Array) -> jax.Array:
 
 
 def whiten(factor: jax.Array, points: jax.Array) -> jax.Array:
-    """L⁻¹ x, f32[..., dim, n], of the factors f32[..., dim, dim] and points f32[..., dim, n]."""
+    """L⁻¹ x, f32[..., dim, n], for factors L, f32[..., dim, dim], and points x, f32[..., dim, n]."""
     solved: list[jax.Array] = []
     for i in range(factor.shape[-1]):
         known = _dot([factor[..., i, j, None] for j in range(i)], solved)
@@ -61,37 +62,58 @@ def normal_log_prob(x: jax.Array, means: jax.Array, covariances: jax.Array) -> j
     Returns:
       f32[k, n].
     """
+    k, dim = means.shape
+    chex.assert_shape(x, (None, dim), custom_message="normal_log_prob: x [n, dim]")
+    chex.assert_shape(covariances, (k, dim, dim), custom_message="normal_log_prob: covariances [k, dim, dim]")
     factor = cholesky(covariances)
     squares = jnp.sum(whiten(factor, x.T[None] - means[:, :, None]) ** 2, axis=1)
-    constant = 0.5 * x.shape[1] * math.log(2 * math.pi)
+    constant = 0.5 * dim * math.log(2 * math.pi)
     return -0.5 * squares - (log_determinant(factor) + constant)[:, None]
 
 
+def standard_normal_log_prob(x: jax.Array) -> jax.Array:
+    """log N(x; 0, I) in nats, f32[n], at x, f32[n, dim]."""
+    chex.assert_rank(x, 2, custom_message="standard_normal_log_prob: x [n, dim]")
+    return -0.5 * jnp.sum(x**2 + math.log(2 * math.pi), axis=1)
+
+
 def sample_normal(key: Key, means: jax.Array, factors: jax.Array) -> jax.Array:
-    """One draw from each of n normals, f32[n, dim]: means f32[n, dim], factors of covariances f32[n, dim, dim]."""
+    """Draws once from each of n normals.
+
+    Args:
+      key: for the draws.
+      means: f32[n, dim].
+      factors: f32[n, dim, dim], the lower triangular factors of the covariances.
+
+    Returns:
+      f32[n, dim].
+    """
+    n, dim = means.shape
+    chex.assert_shape(factors, (n, dim, dim), custom_message="sample_normal: factors [n, dim, dim]")
     noise = jax.random.normal(key, means.T.shape)
-    dim = means.shape[1]
     return means + jnp.stack([_dot([factors[:, i, j] for j in range(dim)], list(noise)) for i in range(dim)], axis=1)
 
 
 def mixture_log_prob(log_weights: jax.Array, components: jax.Array) -> jax.Array:
-    """log Σ w p(x) in nats, f32[n], of log weights f32[k] and the components' log densities, f32[k, n]."""
+    """log Σ w p(x) in nats, f32[n], from log weights, f32[k], and the components' log densities, f32[k, n]."""
+    chex.assert_shape(components, (*log_weights.shape, None), custom_message="mixture_log_prob: components [k, n]")
     return jax.nn.logsumexp(log_weights[:, None] + components, axis=0)
 
 
 def sample_index(key: Key, weights: jax.Array, num_samples: int) -> jax.Array:
-    """Draws i32[num_samples] with probabilities in proportion to f32[k], by inverse transform sampling."""
+    """Draws i32[num_samples] with probabilities proportional to weights, f32[k], by inverse transform sampling."""
+    chex.assert_rank(weights, 1, custom_message="sample_index: weights [k]")
     cdf = jnp.cumsum(weights)
     drawn = jnp.searchsorted(cdf, cdf[-1] * jax.random.uniform(key, (num_samples,)), side="right")
     return jnp.minimum(drawn, len(weights) - 1)  # rounding may carry a draw past the end
 
 
 def with_floor(covariances: jax.Array, floor: ArrayLike) -> jax.Array:
-    """Adds a floor to the variances on the diagonals of f32[..., dim, dim]."""
+    """Adds a floor, f32[], to the diagonals of covariances, f32[..., dim, dim]."""
     eye = jnp.eye(covariances.shape[-1], dtype=covariances.dtype)
     return covariances + floor * eye[(None,) * (covariances.ndim - 2)]
 
 
 def _dot(a: list[jax.Array], b: list[jax.Array]) -> jax.Array:
-    """Σ aᵢ bᵢ over the entries that both have, 0 where there are none."""
+    """Σ aᵢ bᵢ over the entries that both lists have; 0 if there are none."""
     return sum((x * y for x, y in zip(a, b, strict=False)), jnp.zeros(()))

@@ -1,4 +1,4 @@
-"""Paths between latents: straight, and along the sphere, where the latents of high dimensions are."""
+"""Paths between latents: straight, and along the sphere near which latents of many dimensions lie."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from jax.typing import ArrayLike
 def lerp(start: ArrayLike, end: ArrayLike, t: ArrayLike) -> jax.Array:
     """(1 − t)·start + t·end.
 
-    Between two independent draws of N(0, I) the middle has a norm of about √(d/2), where draws have √d: in high
+    Halfway between two independent draws of N(0, I) the norm is about √(d/2), while that of draws is about √d: in many
     dimensions a straight path leaves the shell that a generator was trained on.
 
     Args:
-      start: f32[..., d], likewise `end`.
-      end: see above.
-      t: f32[...]; 0 gives start, 1 gives end. It is broadcast against the leading axes of both.
+      start: f32[..., d].
+      end: f32[..., d].
+      t: f32[...], broadcast against the leading axes of both; 0 gives start, 1 gives end.
 
     Returns:
       f32[..., d].
@@ -29,17 +29,17 @@ def lerp(start: ArrayLike, end: ArrayLike, t: ArrayLike) -> jax.Array:
 
 
 def slerp(start: ArrayLike, end: ArrayLike, t: ArrayLike) -> jax.Array:
-    """From start to end at constant angular speed, the norm going straight from the one's to the other's.
+    """From start to end at constant angular speed, with the norm interpolated linearly.
 
-    For vectors of one norm it is sin((1 − t)θ)/sin θ·start + sin(tθ)/sin θ·end, with θ the angle between them; between
-    draws of N(0, I) the norm stays near √d. Parallel vectors, and a vector and 0, get a straight path. Between opposite
-    ones all half circles are alike: it takes the one by way of the coordinate axis in which start is least; in one
-    dimension there is none, and the path runs through 0.
+    For vectors of equal norm it is sin((1 − t)θ)/sin θ·start + sin(tθ)/sin θ·end, with θ the angle between them.
+    Between draws of N(0, I) the norm stays near √d. Between parallel vectors, and from or to 0, the path is
+    straight. Between opposite vectors all half circles are equally short: the path takes the one through the coordinate
+    axis along which start is least; in one dimension there is no such axis, and the path runs through 0.
 
     Args:
-      start: f32[..., d], likewise `end`.
-      end: see above.
-      t: f32[...]; 0 gives start, 1 gives end. It is broadcast against the leading axes of both.
+      start: f32[..., d].
+      end: f32[..., d].
+      t: f32[...], broadcast against the leading axes of both; 0 gives start, 1 gives end.
 
     Returns:
       f32[..., d].
@@ -51,12 +51,12 @@ def slerp(start: ArrayLike, end: ArrayLike, t: ArrayLike) -> jax.Array:
     start, end, t = _broadcast(start, end, t)
     norms = [jnp.linalg.norm(x, axis=-1, keepdims=True) for x in (start, end)]
     a, b = (x / jnp.where(norm > 0, norm, 1) for x, norm in zip((start, end), norms, strict=True))
-    a, b = jnp.where(norms[0] > 0, a, b), jnp.where(norms[1] > 0, b, a)  # what is 0 has the other's direction
-    # By half the chords: arccos(a·b) has few digits for angles near 0 and π.
+    a, b = jnp.where(norms[0] > 0, a, b), jnp.where(norms[1] > 0, b, a)  # 0 takes the direction of the other vector
+    # From half the chords: arccos(a·b) loses digits for angles near 0 and π.
     angle = 2 * jnp.arctan2(*(jnp.linalg.norm(x, axis=-1, keepdims=True) for x in (a - b, a + b)))
     axis = jax.nn.one_hot(jnp.argmin(jnp.abs(a), axis=-1), a.shape[-1], dtype=a.dtype)
     side, other = _unit(_without(b, a)), _unit(_without(axis, a))
-    # Where b is nearly ±a, rounding leaves some of a in the rest of b; a second time takes it out.
+    # If b is nearly ±a, rounding leaves some of a in the rest of b; a second subtraction removes it.
     side = _unit(_without(jnp.where(jnp.any(side != 0, axis=-1, keepdims=True), side, other), a))
     return ((1 - t) * norms[0] + t * norms[1]) * (jnp.cos(t * angle) * a + jnp.sin(t * angle) * side)
 
@@ -75,6 +75,6 @@ def _without(x: jax.Array, unit: jax.Array) -> jax.Array:
 
 
 def _unit(x: jax.Array) -> jax.Array:
-    """x over its norm; 0 where it is nothing but rounding of a unit vector."""
+    """x over its norm; 0 if it is only the rounding error of a unit vector."""
     norm = jnp.linalg.norm(x, axis=-1, keepdims=True)
     return jnp.where(norm > 2 * jnp.finfo(x.dtype).eps, x / jnp.where(norm > 0, norm, 1), 0)

@@ -1,16 +1,17 @@
 """Adversarial losses on arrays of logits, each with its optimum.
 
 `logits_real` and `logits_fake` are the discriminator's raw outputs on data and on generated samples, of any shape;
-never probabilities. With D(x) = sigmoid(logit), the optimal discriminator has logit log p(x) − log q(x), and every
-optimum below is the loss's value once q = p and the discriminator is optimal.
+never probabilities. With D(x) = sigmoid(logit), the optimal discriminator has the logit log p(x) − log q(x). Every
+optimum below is the value of the loss if q = p and the discriminator is optimal.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -63,15 +64,15 @@ def critic_loss_g(logits_fake: jax.Array) -> jax.Array:
 
 
 def double_sigmoid_loss_d(logits_real: jax.Array, logits_fake: jax.Array) -> jax.Array:
-    """`log_loss_d` of what is a probability already: a common bug, here to be studied; optimum 2·log 2 at D = 0.
+    """`log_loss_d` applied to probabilities, a common bug to be studied here; optimum 2·log 2 at D = 0.
 
-    For D = sigmoid(logit) in the place of a logit, the best D is clip(log(p/q), 0, 1).
+    With D = sigmoid(logit) in place of a logit, the best D is clip(log(p/q), 0, 1).
     """
     return log_loss_d(jax.nn.sigmoid(logits_real), jax.nn.sigmoid(logits_fake))
 
 
 def double_sigmoid_loss_g(logits_fake: jax.Array) -> jax.Array:
-    """`non_saturating_loss_g` of what is a probability already; optimum log 2 at D = 0."""
+    """`non_saturating_loss_g` applied to probabilities; optimum log 2 at D = 0."""
     return non_saturating_loss_g(jax.nn.sigmoid(logits_fake))
 
 
@@ -80,19 +81,31 @@ def _identity(logits: jax.Array) -> jax.Array:
 
 
 class DiscriminatorLoss(NamedTuple):
-    """A discriminator's loss, its optimum, the generator losses it is played against, and D as a function of logits."""
+    """A discriminator's loss.
+
+    Attributes:
+      loss: `(logits_real, logits_fake) -> f32[]`.
+      optimum: its value at the equilibrium; None if it has none.
+      opponents: the names in `GENERATOR` that it is played against; empty for any.
+      output: D(x) as a function of logits.
+    """
 
     loss: Callable[[jax.Array, jax.Array], jax.Array]
-    optimum: float
-    opponents: tuple[str, ...]
+    optimum: float | None = None
+    opponents: tuple[str, ...] = ()
     output: Callable[[jax.Array], jax.Array] = jax.nn.sigmoid
 
 
 class GeneratorLoss(NamedTuple):
-    """A generator's loss and its optimum, None where it has none."""
+    """A generator's loss.
+
+    Attributes:
+      loss: `logits_fake -> f32[]`.
+      optimum: its value at the equilibrium, or None if that is not unique.
+    """
 
     loss: Callable[[jax.Array], jax.Array]
-    optimum: float | None
+    optimum: float | None = None
 
 
 DISCRIMINATOR: dict[str, DiscriminatorLoss] = {
@@ -113,36 +126,9 @@ GENERATOR: dict[str, GeneratorLoss] = {
 }
 
 
-class Selected:
-    """A kind of loss that is another one in different lanes of one program; `sweep` puts it where a name was.
-
-    Attributes:
-      names: the kinds that there are.
-      index: i32[], which of them it is.
-    """
-
-    def __init__(self, names: tuple[str, ...], index: jax.Array):
-        self.names, self.index = names, index
-
-
-def entry(table: Mapping[str, Any], kind: str | Selected) -> Any:
-    """A table's entry. Of a selected kind only the functions can be used; they compute all kinds and select one."""
-    if not isinstance(kind, Selected):
-        return table[kind]
-    entries = [table[name] for name in kind.names]
-
-    def select(name: str) -> Any:
-        functions = [getattr(one, name) for one in entries]
-        if not all(map(callable, functions)):
-            return None
-        return lambda *logits: jax.lax.select_n(kind.index, *[function(*logits) for function in functions])
-
-    return type(entries[0])(*map(select, entries[0]._fields))
-
-
-def check_opponents(discriminator: str | Selected, generator: str | Selected) -> None:
-    """Raises ValueError for losses that cannot be played against each other; selected ones have been checked before."""
-    if isinstance(discriminator, Selected) or isinstance(generator, Selected):
+def check_opponents(discriminator: str | DiscriminatorLoss, generator: str | GeneratorLoss) -> None:
+    """Raises ValueError for named losses that are not played against each other; a user's own go with any."""
+    if not isinstance(discriminator, str) or not isinstance(generator, str):
         return
     opponents = DISCRIMINATOR[discriminator].opponents
     if generator not in opponents:
@@ -155,8 +141,7 @@ def check_opponents(discriminator: str | Selected, generator: str | Selected) ->
 def value_and_input_gradients(apply: Callable[[jax.Array], jax.Array], x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Each row's output and its gradient with respect to that row.
 
-    Forward mode, one pass per input feature: for the few features of this library cheaper to differentiate again than
-    reverse mode.
+    Forward mode, one pass per input feature: with few features it is cheaper to differentiate again than reverse mode.
 
     Args:
       apply: a map from f32[n, dim] to f32[n, 1] that treats its rows independently.
@@ -165,13 +150,15 @@ def value_and_input_gradients(apply: Callable[[jax.Array], jax.Array], x: jax.Ar
     Returns:
       The outputs, f32[n, 1], and the gradients, f32[n, dim].
     """
+    chex.assert_rank(x, 2, custom_message="value_and_input_gradients: x [n, dim]")
     values, derivative_along = jax.linearize(apply, x)
+    chex.assert_shape(values, (len(x), 1), custom_message="value_and_input_gradients: apply(x) [n, 1]")
     axes = [jnp.broadcast_to(row[None], x.shape) for row in jnp.eye(x.shape[1], dtype=x.dtype)]
     return values, jnp.concatenate([derivative_along(axis) for axis in axes], axis=1)
 
 
 def input_gradients(apply: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
-    """The gradients of `value_and_input_gradients` alone."""
+    """The gradients of `value_and_input_gradients`, f32[n, dim], without the outputs."""
     return value_and_input_gradients(apply, x)[1]
 
 
@@ -181,6 +168,7 @@ def zero_centred_penalty(gradients: jax.Array) -> jax.Array:
     Args:
       gradients: f32[n, dim], the discriminator's input gradients.
     """
+    chex.assert_rank(gradients, 2, custom_message="zero_centred_penalty: gradients [n, dim]")
     return 0.5 * jnp.mean(jnp.sum(gradients**2, axis=1))
 
 
@@ -190,5 +178,6 @@ def one_centred_penalty(gradients: jax.Array) -> jax.Array:
     Args:
       gradients: f32[n, dim], the critic's input gradients.
     """
+    chex.assert_rank(gradients, 2, custom_message="one_centred_penalty: gradients [n, dim]")
     norms = jnp.sqrt(jnp.sum(gradients**2, axis=1) + 1e-12)  # the root has no gradient at zero
     return jnp.mean((norms - 1.0) ** 2)

@@ -2,44 +2,40 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
 
 from jgen1d import nets
-from jgen1d.core import Config, Info, Key, PyTree
+from jgen1d.core import Config, Info, Key, PyTree, lookup
 from jgen1d.maths import losses
+from jgen1d.methods import _optimizer
 
 Player = tuple[PyTree, PyTree]
-"""Parameters and optimiser state."""
+"""Parameters and optimizer state."""
 
 
 def net(config: Config) -> nets.Net:
     """The discriminator's network, of `packing` points at a time."""
-    return nets.mlp(
-        config.dim * config.packing, 1, config.widths_d,
+    return nets.build(
+        config.network_d, config.dim * config.packing, 1, config.widths_d,
         activation=config.activation, initializer=config.initializer, num_classes=config.num_classes,
         spectral_norm=config.spectral_norm, minibatch_features=config.minibatch_features,
         maxout_pieces=config.maxout_pieces,
     )  # fmt: skip
 
 
-def optimizer(
-    learning_rate: float, beta1: float, beta2: float, step: jax.Array, config: Config
-) -> optax.GradientTransformation:
-    """A player's optimiser at this step: rebuilt from traced values, which costs nothing once compiled."""
-    decay = 1.0
-    if config.schedule == "cosine":
-        decay = optax.cosine_decay_schedule(1.0, config.num_steps)(step)
-    make = optax.adam if config.optimizer == "adam" else optax.optimistic_adam_v2
-    bound = [] if config.max_grad_norm is None else [optax.clip_by_global_norm(config.max_grad_norm)]
-    # Without it, the derivative of Adam's root is infinite where a gradient is 0.
+def optimizer(learning_rate: Any, beta1: Any, beta2: Any, step: jax.Array, config: Config) -> Any:
+    """A player's optimizer at this step."""
+    # Unrolling differentiates through Adam, whose root has an infinite derivative at 0.
     root = {"eps_root": 1e-12} if config.unrolled_steps else {}
-    return optax.chain(*bound, make(learning_rate * decay, b1=beta1, b2=beta2, **root))
+    return _optimizer.build(config.optimizer, learning_rate, beta1, beta2, step, config, **root)
 
 
 def own_optimizer(step: jax.Array, config: Config) -> optax.GradientTransformation:
-    """The discriminator's."""
+    """The discriminator's optimizer at this step."""
     return optimizer(config.learning_rate_d, config.beta1_d, config.beta2_d, step, config)
 
 
@@ -61,15 +57,15 @@ def update(
 
     Args:
       key: for noise and the gradient penalty's points.
-      player: parameters and optimiser state.
-      real: f32[n·packing, dim], likewise `fake`.
-      fake: see above.
-      labels: of both, i32[n], or None.
-      step: how many steps the run has taken, for schedules.
+      player: parameters and optimizer state.
+      real: f32[n·packing, dim], data.
+      fake: f32[n·packing, dim], generated samples.
+      labels: i32[n], of `real` and of `fake`, or None.
+      step: i32[], how many steps the run has taken, for the schedules.
       config: the GAN's.
 
     Returns:
-      The player, what it tells the step's info, and the instance noise that was on `fake`.
+      The player, its part of the step's info, and the instance noise that was added to `fake`.
     """
     key_noise, key_between = jax.random.split(key)
     noise: jax.Array | float = 0.0
@@ -78,13 +74,13 @@ def update(
         noise_real, noise = config.instance_noise * left * jax.random.normal(key_noise, (2, *real.shape))
         real = real + noise_real
     real, fake = pack(real, config), pack(fake + noise, config)
-    kind = losses.entry(losses.DISCRIMINATOR, config.discriminator_loss)
+    kind = lookup(losses.DISCRIMINATOR, config.discriminator_loss)
     params, opt_state = player
 
     def loss_of(params: PyTree) -> tuple[jax.Array, tuple[jax.Array, jax.Array, jax.Array]]:
         def logits_of(x: jax.Array) -> jax.Array:
             # Of both, x holds the real points and as many generated ones.
-            return net(config).apply(params, x, None if labels is None else jnp.tile(labels, len(x) // len(labels)))
+            return net(config)(params, x, None if labels is None else jnp.tile(labels, len(x) // len(labels)))
 
         penalty: jax.Array | float = 0.0
         if config.minibatch_features:  # each kind is a minibatch of its own
@@ -106,7 +102,7 @@ def update(
         return loss + penalty, (loss, logits_real, logits_fake)
 
     gradients, (loss, logits_real, logits_fake) = jax.grad(loss_of, has_aux=True)(params)
-    updates, opt_state = own_optimizer(step, config).update(gradients, opt_state)
+    updates, opt_state = own_optimizer(step, config).update(gradients, opt_state, params)
     params = optax.apply_updates(params, updates)
     if (bound := config.weight_clip) is not None:
         params = jax.tree.map(lambda w: jnp.clip(w, -bound, bound), params)

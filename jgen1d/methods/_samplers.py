@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jgen1d.core import Config, Key
-from jgen1d.maths import paths
+from jgen1d.maths import integrate, mcmc, paths
 from jgen1d.maths.paths import Path
 
 Epsilon = Callable[[jax.Array, jax.Array], jax.Array]
@@ -61,7 +61,7 @@ def time_grid(path: Path, spacing: str, num_points: int) -> jax.Array:
     return jax.lax.fori_loop(0, 30, halve, start)[1]
 
 
-def flow(v: paths.Field, path: Path, times: jax.Array) -> tuple[paths.Field, jax.Array]:
+def flow(v: integrate.Field, path: Path, times: jax.Array) -> tuple[integrate.Field, jax.Array]:
     """The probability-flow ODE by the angle φ = arctan(σ/α), dx/dφ = v: in time, steps would have to resolve φ(t), too.
 
     Args:
@@ -89,7 +89,7 @@ def _ode(key: Key, epsilon: Epsilon, noise: jax.Array, config: Config) -> tuple[
         return (epsilon(x, t) - path.sigma(t) * x) / path.alpha(t)
 
     field, angles = flow(v, path, time_grid(path, config.spacing, config.num_sampling_steps + 1))
-    return paths.solve(field, noise, angles, "heun")
+    return integrate.solve(field, noise, angles, "heun")
 
 
 def _ancestral(key: Key, epsilon: Epsilon, x: jax.Array, t: jax.Array, s: jax.Array, config: Config) -> jax.Array:
@@ -135,7 +135,7 @@ def _langevin(key: Key, epsilon: Epsilon, x: jax.Array, t: jax.Array, s: jax.Arr
     key_corrector, key_predictor = jax.random.split(key)
     _, sigma = _rates(t, config)
     step_size = (2 * config.langevin_snr * sigma) ** 2
-    x, _ = paths.langevin(key_corrector, lambda x: -epsilon(x, t) / sigma, x, step_size, config.num_langevin_steps)
+    x, _ = mcmc.langevin(key_corrector, lambda x: -epsilon(x, t) / sigma, x, step_size, config.num_langevin_steps)
     return _ancestral(key_predictor, epsilon, x, t, s, config) if config.predictor else x
 
 

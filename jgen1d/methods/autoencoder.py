@@ -7,7 +7,8 @@ as a running average. Samples are as good as that fit: only where the codes happ
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +23,10 @@ class Config(_adam.DescentConfig):
     """Hyper-parameters. The networks are sized for standardised data."""
 
     latent_dim: int = static(default=1, at_least=1, help="dimension of the latents")
+    encoder: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="from data to codes")
+    decoder: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="from codes to data")
     widths: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of every network's hidden layers")
-    activation: str = static(default="silu", choices=nets.ACTIVATIONS, help="of every hidden layer")
+    activation: Any = static(default="silu", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
     latent_decay: float = traced(default=0.99, at_least=0, below=1, help="of the codes' running mean and covariance")
 
 
@@ -50,11 +53,11 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
     del key
 
     def loss_of(params: PyTree) -> tuple[jax.Array, Info]:
-        codes = _encoder(config).apply(params["encoder"], batch)
-        return jnp.mean(jnp.sum((_decoder(config).apply(params["decoder"], codes) - batch) ** 2, axis=1)), {}
+        codes = _encoder(config)(params["encoder"], batch)
+        return jnp.mean(jnp.sum((_decoder(config)(params["decoder"], codes) - batch) ** 2, axis=1)), {}
 
     trained, info = _adam.descend(loss_of, state.descent, config)
-    codes = _encoder(config).apply(trained.weights["encoder"], batch)
+    codes = _encoder(config)(trained.eval_params["encoder"], batch)
     # The first batches count alike, so that nothing of the start is left after one.
     rate = jnp.maximum(1 - config.latent_decay, 1 / trained.step)
     old_gap = (jnp.mean(codes, axis=0) - state.mean)[:, None]
@@ -76,20 +79,20 @@ def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Arra
 
 def encode(state: State, x: jax.Array, config: Config) -> jax.Array:
     """The codes, f32[n, latent_dim], of f32[n, dim]."""
-    return _encoder(config).apply(state.descent.weights["encoder"], x)
+    return _encoder(config)(state.descent.eval_params["encoder"], x)
 
 
 def decode(state: State, z: jax.Array, config: Config) -> jax.Array:
     """What f32[n, latent_dim] stands for, f32[n, dim]."""
-    return _decoder(config).apply(state.descent.weights["decoder"], z)
+    return _decoder(config)(state.descent.eval_params["decoder"], z)
 
 
 def _encoder(config: Config) -> nets.Net:
-    return nets.mlp(config.dim, config.latent_dim, config.widths, activation=config.activation)
+    return nets.build(config.encoder, config.dim, config.latent_dim, config.widths, activation=config.activation)
 
 
 def _decoder(config: Config) -> nets.Net:
-    return nets.mlp(config.latent_dim, config.dim, config.widths, activation=config.activation)
+    return nets.build(config.decoder, config.latent_dim, config.dim, config.widths, activation=config.activation)
 
 
 METHOD = Method(Config, init, step, sample, num_evaluations=lambda _: 2)  # encoder and decoder

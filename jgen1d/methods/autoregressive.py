@@ -15,6 +15,8 @@ A masked network gives all conditionals of known data at once (Germain et al. 20
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -38,13 +40,14 @@ class Config(_adam.DescentConfig):
     conditionals: str = static(
         default="digits", choices=("digits", "mixture"), help="of binary digits, or of coordinates as mixtures"
     )
-    network: str = static(
-        default="masked_mlp", choices=("masked_mlp", "transformer"), help="that predicts the conditionals"
-    )
+    network: Any = static(
+        default="masked_mlp", choices=("masked_mlp", "transformer"), own=nets.Net,
+        help="that predicts the conditionals; output i may depend on inputs before i alone",
+    )  # fmt: skip
     widths: tuple[int, ...] = static(
         default=(64, 64), at_least=1, help="units of the hidden layers, of a transformer those of its blocks"
     )
-    activation: str = static(default="silu", choices=nets.ACTIVATIONS, help="of every hidden layer")
+    activation: Any = static(default="silu", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
     embedding_dim: int = static(default=32, at_least=1, help="features of each of a transformer's positions")
     num_heads: int = static(default=4, at_least=1, help="of a transformer's attention; divides embedding_dim")
     num_bits: int = static(default=10, at_least=1, help="binary digits of each coordinate, 16 at most")
@@ -78,17 +81,19 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
 def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
     """Draws f32[num_samples, dim], with one pass of the network for each digit or coordinate."""
     draw = _sample_digits if config.conditionals == "digits" else _sample_mixture
-    return draw(key, state.weights, num_samples, config)
+    return draw(key, state.eval_params, num_samples, config)
 
 
 def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
     """The exact log density, f32[n], at f32[n, dim]."""
-    return _log_prob(state.weights, x, config)
+    return _log_prob(state.eval_params, x, config)
 
 
 def _net(config: Config) -> nets.Net:
     digits = config.conditionals == "digits"
     shape = (config.dim * config.num_bits, 1) if digits else (config.dim, 3 * config.num_components)
+    if isinstance(config.network, nets.Net):
+        return config.network
     if config.network == "masked_mlp":
         return nets.masked_mlp(*shape, config.widths, activation=config.activation)
     return nets.transformer(
@@ -106,7 +111,7 @@ def _log_prob(params: PyTree, x: jax.Array, config: Config) -> jax.Array:
         log_densities = jax.scipy.stats.norm.logpdf(x[:, :, None], means, scales)
         return jnp.sum(jax.nn.logsumexp(log_shares + log_densities, axis=2), axis=1)
     digits = _digits(x, config)
-    log_digits = jnp.sum(jax.nn.log_sigmoid(digits * _net(config).apply(params, digits)), axis=1)
+    log_digits = jnp.sum(jax.nn.log_sigmoid(digits * _net(config)(params, digits)), axis=1)
     log_slopes = jnp.sum(jax.scipy.stats.logistic.logpdf(x, scale=config.spread), axis=1)
     return log_digits + config.dim * config.num_bits * math.log(2) + log_slopes
 
@@ -127,7 +132,7 @@ def _sample_digits(key: Key, params: PyTree, num_samples: int, config: Config) -
 
     def draw(_: int, digits: jax.Array) -> jax.Array:
         # Draws all anew from the same noise: a digit is final once all before it are, so each pass settles one more.
-        return jnp.where(net.apply(params, digits) + noise > 0, 1.0, -1.0)
+        return jnp.where(net(params, digits) + noise > 0, 1.0, -1.0)
 
     digits = jax.lax.fori_loop(0, num_digits, draw, jnp.zeros((num_samples, num_digits)))
     places = 2.0 ** np.arange(config.num_bits)[None, ::-1, None]
@@ -160,7 +165,7 @@ def _components(params: PyTree, x: jax.Array, config: Config) -> tuple[jax.Array
     References:
       Bishop 1994, Mixture density networks, section 3.
     """
-    outputs = _net(config).apply(params, x).reshape(len(x), config.dim, 3, config.num_components)
+    outputs = _net(config)(params, x).reshape(len(x), config.dim, 3, config.num_components)
     spacing = 4 / config.num_components
     centers = spacing * (np.arange(config.num_components) + 0.5) - 2
     scales = MIN_SCALE + spacing * jnp.exp(outputs[:, :, 2])

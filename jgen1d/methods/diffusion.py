@@ -7,14 +7,26 @@ Time is continuous, from data (t = 0) to noise (t = 1), and α² + σ² = 1 (Ho 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, PyTree, check_condition, pytree_dataclass, static, traced
-from jgen1d.maths import paths
+from jgen1d.core import (
+    Info,
+    Key,
+    Method,
+    PyTree,
+    Trajectory,
+    check_condition,
+    num_classes,
+    pytree_dataclass,
+    replace,
+    static,
+    traced,
+)
+from jgen1d.maths import integrate, paths
 from jgen1d.methods import _adam, _guidance, _samplers
 from jgen1d.methods._adam import State
 
@@ -27,8 +39,9 @@ class Config(_guidance.GuidedConfig):
     """Hyper-parameters. The network is sized for standardised data."""
 
     learning_rate: float = traced(default=1e-2, at_least=0, help="Adam's step size")
+    network: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="of noisy data and their time's features")
     widths: tuple[int, ...] = static(default=(64, 64), at_least=1, help="units of the hidden layers")
-    activation: str = static(default="silu", choices=nets.ACTIVATIONS, help="of every hidden layer")
+    activation: Any = static(default="silu", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
     num_frequencies: int = static(default=4, at_least=1, help="of the time embedding")
     noise_schedule: str = static(default="cosine", choices=paths.SCHEDULES, help="how noise comes in over time")
     prediction: str = static(default="v", choices=PREDICTIONS, help="what the network outputs")
@@ -147,12 +160,12 @@ def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | 
     times = _samplers.time_grid(path, config.spacing, config.num_likelihood_steps + 1)
     predict = _guided(state, config, condition, len(x))
     field, angles = _samplers.flow(lambda x, t: predict(x, t).v, path, times)
-    return paths.log_prob_by_flow(field, x, angles[::-1])
+    return integrate.log_prob_by_flow(field, x, angles[::-1])
 
 
 def estimate(state: State, x: jax.Array, t: jax.Array, config: Config, condition: jax.Array | None = None) -> Estimate:
     """The learnt expectations at f32[n, dim] and times f32[n, 1] or f32[], in [MIN_TIME, 1]; without guidance."""
-    return _estimate(state.weights, x, t, config, condition)
+    return _estimate(state.eval_params, x, t, config, condition)
 
 
 def score(state: State, x: jax.Array, t: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
@@ -181,9 +194,10 @@ def _generate(
 
 def _net(config: Config) -> nets.Net:
     features = 2 * config.num_frequencies
-    return nets.mlp(
-        config.dim + features, config.dim, config.widths, activation=config.activation, num_classes=config.num_classes
-    )
+    return nets.build(
+        config.network, config.dim + features, config.dim, config.widths,
+        activation=config.activation, num_classes=config.num_classes,
+    )  # fmt: skip
 
 
 def _guided(
@@ -199,7 +213,7 @@ def _estimate(params: PyTree, x: jax.Array, t: jax.Array, config: Config, condit
     """Of standardised data, x has variance 1 at all times; the best prediction of v is 0 if they are normal."""
     path = paths.SCHEDULES[config.noise_schedule]
     alpha, sigma = path.alpha(t), path.sigma(t)
-    output = _net(config).apply(params, nets.with_time(x, t, config.num_frequencies), condition)
+    output = _net(config)(params, nets.with_time(x, t, config.num_frequencies), condition)
     match config.prediction:
         case "v":
             return Estimate(alpha * x - sigma * output, sigma * x + alpha * output, output)
@@ -212,4 +226,24 @@ def _estimate(params: PyTree, x: jax.Array, t: jax.Array, config: Config, condit
     return Estimate((x - sigma * noise) / alpha, noise, (noise - sigma * x) / alpha)
 
 
-METHOD = Method(Config, init, step, sample, log_prob)
+def _path(config: Config) -> paths.Path:
+    return paths.SCHEDULES[config.noise_schedule]
+
+
+def _stops(config: Config) -> jax.Array:
+    return _samplers.time_grid(_path(config), config.spacing, config.num_sampling_steps + 1)
+
+
+def _carry(state: State, noise: jax.Array, config: Config) -> jax.Array:
+    """Where the probability-flow ODE carries noise f32[n, dim], f32[num_sampling_steps + 1, n, dim]."""
+    config = replace(config, sampler="ode")
+    key = jax.random.key(0)  # the ODE draws nothing
+    points = _samplers.generate(key, lambda x, t: estimate(state, x, t, config).noise, noise, config)[1]
+    return jnp.concatenate([noise[None], points])
+
+
+METHOD = Method(
+    Config, init, step, sample, log_prob,
+    num_classes=num_classes,
+    trajectory=Trajectory(lambda _: "score", _path, _stops, _carry, score),
+)  # fmt: skip

@@ -21,7 +21,7 @@ from jax.typing import ArrayLike
 
 from jgen1d import nets
 from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
-from jgen1d.maths import paths
+from jgen1d.maths import densities, integrate, mcmc
 from jgen1d.methods import _adam
 
 OBJECTIVES = ("noise_contrastive", "contrastive_divergence", "score_matching", "denoising_score_matching")
@@ -40,8 +40,9 @@ NUM_NODES = {1: 4096, 2: 256}
 class Config(_adam.DescentConfig):
     """Hyper-parameters; scales and step sizes are in units of the training data, and sized for standardised data."""
 
+    network: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="the energy, up to the confining normal")
     widths: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of the hidden layers")
-    activation: str = static(default="tanh", choices=nets.ACTIVATIONS, help="of every hidden layer")
+    activation: Any = static(default="tanh", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
     objective: str = static(default="noise_contrastive", choices=OBJECTIVES, help="what training minimises")
     learning_rate: float = traced(default=8e-3, at_least=0, help="Adam's step size")
     noise_ratio: int = static(default=1, at_least=1, help="noise samples per data point (noise_contrastive)")
@@ -63,9 +64,9 @@ class State(NamedTuple):
     chains: jax.Array | None
 
     @property
-    def weights(self) -> PyTree:
+    def eval_params(self) -> PyTree:
         """The network's parameters to sample and measure with."""
-        return self.model.weights
+        return self.model.eval_params
 
 
 def init(key: Key, config: Config) -> State:
@@ -135,10 +136,10 @@ def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Arra
     """
     key_noise, key_choice, key_chains = jax.random.split(key, 3)
     proposals = noise(key_noise, config.num_proposals * num_samples, config)
-    log_weights = _log_ratio(state.weights, proposals, config)
+    log_weights = _log_ratio(state.eval_params, proposals, config)
     weights = jnp.exp(log_weights - jnp.max(log_weights))
     starts = jax.random.choice(key_choice, proposals, (num_samples,), p=weights)
-    return walk(key_chains, state.weights, starts, config.num_sampling_steps, config)
+    return walk(key_chains, state.eval_params, starts, config.num_sampling_steps, config)
 
 
 def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
@@ -148,7 +149,7 @@ def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
 
 def energy(state: State, x: jax.Array, config: Config) -> jax.Array:
     """The energy E(x), f32[n], of f32[n, dim]: the negative log density in nats, up to a constant."""
-    return -_log_density(state.weights, config, x)
+    return -_log_density(state.eval_params, config, x)
 
 
 def log_normalizer(state: State, config: Config) -> jax.Array:
@@ -167,17 +168,17 @@ def log_normalizer(state: State, config: Config) -> jax.Array:
     nodes, cells = CORE * np.sinh(u), CORE * np.cosh(u) * (u[1] - u[0])
     grid = np.stack([axis.ravel() for axis in np.meshgrid(*[nodes] * config.dim)], axis=1)
     volumes = functools.reduce(np.multiply.outer, [cells] * config.dim).ravel()
-    log_density = _log_density(state.weights, config, config.noise_scale * jnp.asarray(grid, dtype=float))
+    log_density = _log_density(state.eval_params, config, config.noise_scale * jnp.asarray(grid, dtype=float))
     log_volumes = jnp.asarray(np.log(volumes), dtype=float) + config.dim * jnp.log(config.noise_scale)
     return jax.nn.logsumexp(log_density + log_volumes)
 
 
-def walk(key: Key, weights: PyTree, x: jax.Array, num_steps: int, config: Config) -> jax.Array:
-    """Where chains of `config.sampler` that start at f32[n, dim] end, under the energy with these weights."""
-    log_density = functools.partial(_log_density, weights, config)
+def walk(key: Key, params: PyTree, x: jax.Array, num_steps: int, config: Config) -> jax.Array:
+    """Where chains of `config.sampler` that start at f32[n, dim] end, under the energy with these parameters."""
+    log_density = functools.partial(_log_density, params, config)
     if config.sampler == "mala":
-        return paths.mala(key, log_density, x, config.step_size, num_steps)[0]
-    return paths.langevin(key, _score(log_density), x, config.step_size, num_steps)[0]
+        return mcmc.mala(key, log_density, x, config.step_size, num_steps)[0]
+    return mcmc.langevin(key, _score(log_density), x, config.step_size, num_steps)[0]
 
 
 def noise(key: Key, num_samples: int, config: Config) -> jax.Array:
@@ -217,7 +218,7 @@ def score_matching(log_density: Callable[[jax.Array], jax.Array], x: jax.Array) 
     References:
       Hyvärinen 2005, Estimation of non-normalized statistical models by score matching, equation 4.
     """
-    score, divergence = paths.divergence(_score(log_density), x)
+    score, divergence = integrate.divergence(_score(log_density), x)
     return jnp.mean(divergence + 0.5 * jnp.sum(score**2, axis=1))
 
 
@@ -241,21 +242,21 @@ def denoising_score_matching(
 
 def _net(config: Config) -> nets.Net:
     # Biases from the start: in 1-D, without them, all units would bend at 0.
-    return nets.mlp(config.dim, 1, config.widths, activation=config.activation, initializer="default")
+    return nets.build(config.network, config.dim, 1, config.widths, activation=config.activation, initializer="default")
 
 
-def _log_ratio(weights: PyTree, x: jax.Array, config: Config) -> jax.Array:
+def _log_ratio(params: PyTree, x: jax.Array, config: Config) -> jax.Array:
     """The network f, f32[n]: the log density minus the noise's, up to a constant."""
     bound = REACH * config.noise_scale
-    return _net(config).apply(weights, jnp.clip(x, -bound, bound))[:, 0]
+    return _net(config)(params, jnp.clip(x, -bound, bound))[:, 0]
 
 
 def _log_noise(x: jax.Array, config: Config) -> jax.Array:
-    return paths.standard_normal_log_prob(x / config.noise_scale) - config.dim * jnp.log(config.noise_scale)
+    return densities.standard_normal_log_prob(x / config.noise_scale) - config.dim * jnp.log(config.noise_scale)
 
 
-def _log_density(weights: PyTree, config: Config, x: jax.Array) -> jax.Array:
-    return _log_ratio(weights, x, config) + _log_noise(x, config)
+def _log_density(params: PyTree, config: Config, x: jax.Array) -> jax.Array:
+    return _log_ratio(params, x, config) + _log_noise(x, config)
 
 
 def _score(log_density: Callable[[jax.Array], Any]) -> Callable[[jax.Array], jax.Array]:

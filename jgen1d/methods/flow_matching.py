@@ -6,12 +6,26 @@ x_t = α(t)·data + σ(t)·noise runs from noise (t = 0) to data (t = 1); the fi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, PyTree, check_condition, pytree_dataclass, static, traced
-from jgen1d.maths import paths
+from jgen1d.core import (
+    Info,
+    Key,
+    Method,
+    PyTree,
+    Trajectory,
+    check_condition,
+    num_classes,
+    pytree_dataclass,
+    static,
+    traced,
+)
+from jgen1d.maths import integrate, paths
 from jgen1d.methods import _adam, _guidance
 from jgen1d.methods._adam import State
 
@@ -21,8 +35,9 @@ class Config(_guidance.GuidedConfig):
     """Hyper-parameters. The field is sized for standardised data."""
 
     learning_rate: float = traced(default=1e-2, at_least=0, help="Adam's step size")
+    network: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="of points and their time's features")
     widths: tuple[int, ...] = static(default=(64, 64), at_least=1, help="units of the hidden layers")
-    activation: str = static(default="silu", choices=nets.ACTIVATIONS, help="of every hidden layer")
+    activation: Any = static(default="silu", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
     num_frequencies: int = static(default=4, at_least=1, help="of the time embedding")
     path: str = static(default="linear", choices=paths.FLOWS, help="between noise and data")
     coupling: str = static(
@@ -32,7 +47,7 @@ class Config(_guidance.GuidedConfig):
         default=0.02, above=0, help="of the transport plan in 2-D, in units of the mean cost"
     )
     num_sinkhorn: int = static(default=50, at_least=1, help="iterations for the transport plan in 2-D")
-    integrator: str = static(default="heun", choices=paths.INTEGRATORS, help="of samples and likelihoods")
+    integrator: str = static(default="heun", choices=integrate.INTEGRATORS, help="of samples and likelihoods")
     num_integration_steps: int = static(default=50, at_least=1, help="from noise to data")
 
 
@@ -72,7 +87,7 @@ def transport(
     state: State, noise: jax.Array, config: Config, condition: jax.Array | None = None
 ) -> tuple[jax.Array, jax.Array]:
     """Where the learnt flow carries f32[n, dim]: the end, f32[n, dim], and the way, f32[steps, n, dim]."""
-    return paths.solve(_field(state, config, condition, len(noise)), noise, _times(config), config.integrator)
+    return integrate.solve(_field(state, config, condition, len(noise)), noise, _times(config), config.integrator)
 
 
 def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
@@ -81,12 +96,12 @@ def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | 
     It is that of the labels i32[n], with the config's guidance, or of all data.
     """
     field = _field(state, config, condition, len(x))
-    return paths.log_prob_by_flow(field, x, _times(config)[::-1], config.integrator)
+    return integrate.log_prob_by_flow(field, x, _times(config)[::-1], config.integrator)
 
 
 def velocity(state: State, x: jax.Array, t: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """The learnt field, f32[n, dim], at f32[n, dim] and times f32[n, 1] or f32[]; without guidance."""
-    return _velocity(state.weights, x, t, config, condition)
+    return _velocity(state.eval_params, x, t, config, condition)
 
 
 def path_energy(state: State, noise: jax.Array, config: Config) -> jax.Array:
@@ -101,7 +116,7 @@ def path_energy(state: State, noise: jax.Array, config: Config) -> jax.Array:
         v = field(y[0], t)
         return v, jnp.mean(jnp.sum(v**2, axis=1))
 
-    (_, energy), _ = paths.solve(with_energy, (noise, jnp.zeros(())), _times(config), config.integrator)
+    (_, energy), _ = integrate.solve(with_energy, (noise, jnp.zeros(())), _times(config), config.integrator)
     return energy
 
 
@@ -163,21 +178,22 @@ def _regress(
 
 def _net(config: Config) -> nets.Net:
     features = 2 * config.num_frequencies
-    return nets.mlp(
-        config.dim + features, config.dim, config.widths, activation=config.activation, num_classes=config.num_classes
-    )
+    return nets.build(
+        config.network, config.dim + features, config.dim, config.widths,
+        activation=config.activation, num_classes=config.num_classes,
+    )  # fmt: skip
 
 
 def _velocity(params: PyTree, x: jax.Array, t: jax.Array, config: Config, condition: jax.Array | None) -> jax.Array:
     """The field that is exact for data from N(0, I), plus a network whose input and best output have variance 1."""
     alpha, sigma, d_alpha, d_sigma = paths.FLOWS[config.path].rates(t)
     std = jnp.sqrt(alpha**2 + sigma**2)
-    correction = _net(config).apply(params, nets.with_time(x / std, t, config.num_frequencies), condition)
+    correction = _net(config)(params, nets.with_time(x / std, t, config.num_frequencies), condition)
     linear = (alpha * d_alpha + sigma * d_sigma) / std**2
     return linear * x + (d_alpha * sigma - d_sigma * alpha) / std * correction
 
 
-def _field(state: State, config: Config, condition: jax.Array | None, num_rows: int) -> paths.Field:
+def _field(state: State, config: Config, condition: jax.Array | None, num_rows: int) -> integrate.Field:
     """What samples and likelihoods follow."""
     if condition is not None:
         check_condition(config, condition, num_rows)
@@ -188,4 +204,20 @@ def _times(config: Config) -> jax.Array:
     return jnp.linspace(0, 1, config.num_integration_steps + 1)
 
 
-METHOD = Method(Config, init, step, sample, log_prob)
+def _kind(config: Config) -> str:
+    return "transport_velocity" if config.coupling == "transport" else "velocity"
+
+
+def _path(config: Config) -> paths.Path:
+    return paths.FLOWS[config.path]
+
+
+def _carry(state: State, noise: jax.Array, config: Config) -> jax.Array:
+    """Where the flow carries noise f32[n, dim], f32[num_integration_steps + 1, n, dim]."""
+    return jnp.concatenate([noise[None], transport(state, noise, config)[1]])
+
+
+METHOD = Method(
+    Config, init, step, sample, log_prob,
+    num_classes=num_classes, trajectory=Trajectory(_kind, _path, _times, _carry, velocity),
+)  # fmt: skip

@@ -6,16 +6,21 @@ discriminator and on the last minibatch of generated samples (one forward pass o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.scipy.special import ndtri
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, PyTree, check_condition, pytree_dataclass, static, traced, unknown
+from jgen1d.core import Info, Key, Method, Players, PyTree
+from jgen1d.core.config import lookup, pytree_dataclass, replace, static, traced
+from jgen1d.core.labels import check_condition, num_classes
+from jgen1d.core.text import unknown
 from jgen1d.maths import losses
-from jgen1d.methods import _critic
+from jgen1d.methods import _critic, _gan_presets, _optimizer
 
 
 @pytree_dataclass
@@ -23,28 +28,30 @@ class Config:
     """Hyper-parameters; the defaults are the `robust` preset. Rates and norms are in units of the training data."""
 
     dim: int = static(default=1, at_least=1, help="dimension of the data; set by fit and sweep")
-    num_steps: int = static(default=5_000, at_least=1, help="horizon of schedule and annealing; set by fit and sweep")
+    num_steps: float = traced(default=5_000, at_least=1, help="horizon of the schedules; set by fit and sweep")
     standardize: bool = static(default=True, help="train on (x − mean)/std of the data")
     latent_dim: int = static(default=5, at_least=1, help="dimension of the generator's input")
     latent: str = static(
-        default="normal", choices=("normal", "uniform"), help="law of the latents: N(0, 1) or U(-1, 1)"
+        default="normal", choices=("normal", "uniform"), help="distribution of the latents: N(0, 1) or U(-1, 1)"
     )
     num_classes: int = static(default=0, at_least=0, help="classes of labelled data, the target's modes; 0: no labels")
+    network_g: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="the generator")
+    network_d: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="the discriminator")
     widths_g: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of the generator's hidden layers")
     widths_d: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of the discriminator's hidden layers")
-    activation: str = static(default="relu", choices=nets.ACTIVATIONS, help="of every hidden layer")
+    activation: Any = static(default="relu", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
     initializer: str = static(default="he_normal", choices=nets.INITIALIZERS, help="of the weight matrices")
     spectral_norm: bool = static(default=False, help="spectral normalisation of the discriminator")
     batch_norm: bool = static(default=False, help="batch normalisation of the generator's hidden layers")
-    maxout_pieces: int = static(
-        default=0, at_least=0, help="affine maps whose maximum a hidden unit of D is; 0: it has the activation"
-    )
-    generator_loss: str = static(
-        default="non_saturating", choices=losses.GENERATOR, selectable=True, help="the generator's loss"
-    )
-    discriminator_loss: str = static(
-        default="log", choices=losses.DISCRIMINATOR, selectable=True, help="the discriminator's loss"
-    )
+    maxout_pieces: int = static(default=0, at_least=0, help="maxout pieces per hidden unit of D; 0: the activation")
+    generator_loss: Any = static(
+        default="non_saturating", choices=losses.GENERATOR, own=losses.GeneratorLoss, selectable=True,
+        help="the generator's loss",
+    )  # fmt: skip
+    discriminator_loss: Any = static(
+        default="log", choices=losses.DISCRIMINATOR, own=losses.DiscriminatorLoss, selectable=True,
+        help="the discriminator's loss",
+    )  # fmt: skip
     critic_steps: int = static(
         default=1, at_least=1, help="discriminator updates, on fresh minibatches, per generator update"
     )
@@ -58,9 +65,9 @@ class Config:
     updates: str = static(
         default="alternating", choices=("alternating", "simultaneous"), help="G answers D after or before its update"
     )
-    optimizer: str = static(default="adam", choices=("adam", "optimistic_adam"), help="of both players")
+    optimizer: Any = static(default="adam", choices=_optimizer.OPTIMIZERS, own=Callable, help="of both players")
     schedule: str = static(
-        default="cosine", choices=("constant", "cosine"), help="of both learning rates, over num_steps"
+        default="cosine", choices=_optimizer.SCHEDULES, help="of both learning rates, over num_steps"
     )
     anneal_noise: bool = static(default=False, help="let instance noise fall to 0, linearly over num_steps")
     learning_rate_g: float = traced(default=3e-3, at_least=0, help="the generator's step size")
@@ -83,13 +90,13 @@ class Config:
 
 
 class State(NamedTuple):
-    """Parameters and optimiser states of generator and discriminator, the averaged generator, and the step count."""
+    """Parameters and optimizer states of generator and discriminator, the averaged generator, and the step count."""
 
     params_g: PyTree
     params_d: PyTree
-    opt_g: PyTree
-    opt_d: PyTree
-    average_g: PyTree
+    opt_state_g: PyTree
+    opt_state_d: PyTree
+    ema_params_g: PyTree
     step: jax.Array
 
 
@@ -112,7 +119,7 @@ def init(key: Key, config: Config) -> State:
     key_g, key_d = jax.random.split(key)
     params_g, params_d = _generator(config).init(key_g), _critic.net(config).init(key_d)
     step = jnp.zeros((), int)
-    opt_g, opt_d = _optimizer(step, config).init(params_g), _critic.own_optimizer(step, config).init(params_d)
+    opt_g, opt_d = _own_optimizer(step, config).init(params_g), _critic.own_optimizer(step, config).init(params_d)
     return State(params_g, params_d, opt_g, opt_d, None if config.ema_decay is None else params_g, step)
 
 
@@ -153,7 +160,7 @@ def step(
         player, _, _ = _critic.update(key_d, player, real, fake, labels, state.step, config)
         return player, None
 
-    player = (state.params_d, state.opt_d)
+    player = (state.params_d, state.opt_state_d)
     if config.critic_steps > 1:
         key, key_critic = jax.random.split(key)
         keys = jax.random.split(key_critic, config.critic_steps - 1)
@@ -172,19 +179,21 @@ def step(
         params = opponent[0]
         if config.unrolled_steps:
             params = _critic.unroll(key_unroll, opponent, real, fake, labels, state.step, config)
-        return losses.entry(losses.GENERATOR, config.generator_loss).loss(
-            _critic.net(config).apply(params, _critic.pack(fake + noise, config), labels)
+        return lookup(losses.GENERATOR, config.generator_loss).loss(
+            _critic.net(config)(params, _critic.pack(fake + noise, config), labels)
         )
 
     loss_g, gradient = jax.value_and_grad(loss_of)(fake)
     (gradients,) = pull_back(gradient)
-    updates, opt_g = _optimizer(state.step, config).update(gradients, state.opt_g)
-    params_g = optax.apply_updates(state.params_g, updates) | seen
-    average_g = state.average_g
+    updates, opt_g = _own_optimizer(state.step, config).update(gradients, state.opt_state_g, state.params_g)
+    params_g = optax.apply_updates(state.params_g, updates)
+    if seen:
+        params_g |= seen
+    ema_params_g = state.ema_params_g
     if config.ema_decay is not None:
-        average_g = optax.incremental_update(params_g, average_g, 1 - config.ema_decay)
+        ema_params_g = optax.incremental_update(params_g, ema_params_g, 1 - config.ema_decay)
     info |= {"loss_g": loss_g, "grad_norm_g": optax.tree.norm(gradients)}
-    return State(params_g, updated[0], opt_g, updated[1], average_g, state.step + 1), info
+    return State(params_g, updated[0], opt_g, updated[1], ema_params_g, state.step + 1), info
 
 
 def sample(key: Key, state: State, num_samples: int, config: Config, condition: jax.Array | None = None) -> jax.Array:
@@ -203,8 +212,8 @@ def latents(key: Key, num_samples: int, config: Config) -> jax.Array:
 
 def generate(state: State, z: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """What the generator, the averaged one where there is one, makes of latents f32[n, latent_dim]: f32[n, dim]."""
-    params = state.params_g if config.ema_decay is None else state.average_g
-    return _generator(config).apply(params, z, check_condition(config, condition, len(z)))
+    params = state.params_g if config.ema_decay is None else state.ema_params_g
+    return _generator(config)(params, z, check_condition(config, condition, len(z)))
 
 
 def discriminate(state: State, x: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
@@ -213,14 +222,14 @@ def discriminate(state: State, x: jax.Array, config: Config, condition: jax.Arra
     With minibatch features the rows are one minibatch.
     """
     labels = check_condition(config, condition, len(x))
-    return _critic.net(config).apply(state.params_d, jnp.tile(x, (1, config.packing)), labels)[:, 0]
+    return _critic.net(config)(state.params_d, jnp.tile(x, (1, config.packing)), labels)[:, 0]
 
 
 def loss_optimum(config: Config) -> dict[str, float]:
     """The values of the losses at q = p with an optimal discriminator, of those losses that have one."""
     optimum = {
-        "loss_d": losses.DISCRIMINATOR[config.discriminator_loss].optimum,
-        "loss_g": losses.GENERATOR[config.generator_loss].optimum,
+        "loss_d": lookup(losses.DISCRIMINATOR, config.discriminator_loss).optimum,
+        "loss_g": lookup(losses.GENERATOR, config.generator_loss).optimum,
     }
     return {name: value for name, value in optimum.items() if value is not None}
 
@@ -235,6 +244,25 @@ def num_evaluations(config: Config) -> int:
     return 3 * config.critic_steps + 1 + 2 * config.unrolled_steps
 
 
+def quantile(config: Config) -> Callable[[jax.Array], jax.Array]:
+    """The quantile function of each latent, f32[n] in (0, 1) -> f32[n]."""
+    return ndtri if config.latent == "normal" else lambda u: 2 * u - 1
+
+
+def optimal_output(config: Config) -> str:
+    """What the optimal discriminator outputs; empty for a loss whose optimum has no closed form here."""
+    if config.discriminator_loss == "double_sigmoid":
+        return "double_sigmoid"
+    return "probability" if config.discriminator_loss in ("log", "half_log") else ""
+
+
+def freeze(config: Config, player: str) -> tuple[Config, tuple[str, ...]]:
+    """The config in which player "d" or "g" rests, and the fields of the state that stay as they are."""
+    if player == "g":
+        return replace(config, learning_rate_g=0.0), ("params_g", "opt_state_g", "ema_params_g")
+    return replace(config, learning_rate_d=0.0), ("params_d", "opt_state_d")
+
+
 def preset(name: str) -> Config:
     """The config of that name. Raises ValueError, with the nearest name, where there is none."""
     if name not in PRESETS:
@@ -243,43 +271,22 @@ def preset(name: str) -> Config:
 
 
 def _generator(config: Config) -> nets.Net:
-    return nets.mlp(
-        config.latent_dim, config.dim, config.widths_g,
+    return nets.build(
+        config.network_g, config.latent_dim, config.dim, config.widths_g,
         activation=config.activation, initializer=config.initializer, num_classes=config.num_classes,
         batch_norm=config.batch_norm,
     )  # fmt: skip
 
 
-def _optimizer(step: jax.Array, config: Config) -> optax.GradientTransformation:
+def _own_optimizer(step: jax.Array, config: Config) -> optax.GradientTransformation:
     return _critic.optimizer(config.learning_rate_g, config.beta1_g, config.beta2_g, step, config)
 
 
-_PLAIN: dict[str, Any] = {"beta1_g": 0.9, "beta1_d": 0.9, "beta2_g": 0.999, "beta2_d": 0.999, "schedule": "constant"}
-_PLAIN |= {"standardize": False, "activation": "relu", "r1": None, "ema_decay": None}
-_TEXTBOOK = _PLAIN | {"learning_rate_g": 1e-3, "learning_rate_d": 1e-3, "latent_dim": 5}
-_TEXTBOOK |= {"widths_g": (15, 15), "widths_d": (25, 25)}
-
-PRESETS: dict[str, Config] = {
-    "robust": Config(),
-    "textbook": Config(**_TEXTBOOK),
-    "playground": Config(**_PLAIN, latent_dim=10, widths_g=(16,), widths_d=(32,)),
-    "one_d": Config(**_TEXTBOOK | {"latent_dim": 1, "discriminator_loss": "half_log"}),
-    "dcgan_like": Config(
-        **_TEXTBOOK | {"learning_rate_g": 2e-4, "learning_rate_d": 2e-4, "beta1_g": 0.5, "beta1_d": 0.5}
-    ),
-    "pacgan": Config(  # of their 2-D data, but for the packing (Lin et al. 2018, section 4.1, and their code)
-        **_PLAIN | {"learning_rate_g": 1e-4, "learning_rate_d": 1e-4, "beta1_g": 0.8, "beta1_d": 0.8},
-        latent_dim=2,
-        widths_g=(400,) * 4,
-        widths_d=(200,) * 3,
-        batch_norm=True,
-        maxout_pieces=5,
-        initializer="small_normal",
-        updates="simultaneous",
-    ),
-}
+PRESETS: dict[str, Config] = {name: Config(**fields) for name, fields in _gan_presets.FIELDS.items()}
 
 METHOD = Method(
     Config, init, step, sample,
-    loss_optimum=loss_optimum, num_minibatches=num_minibatches, num_evaluations=num_evaluations, preset=preset,
+    loss_optimum=loss_optimum, num_minibatches=num_minibatches, num_evaluations=num_evaluations,
+    num_classes=num_classes, standardize=lambda config: config.standardize,
+    presets=lambda: PRESETS, players=Players(discriminate, latents, generate, quantile, optimal_output, freeze),
 )  # fmt: skip

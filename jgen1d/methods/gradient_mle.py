@@ -61,7 +61,7 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
 def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
     """Draws f32[num_samples, dim]: a component, and a draw from it."""
     key_index, key_noise = jax.random.split(key)
-    params = state.weights
+    params = state.eval_params
     index = densities.sample_index(key_index, jax.nn.softmax(params["logits"]), num_samples)
     noise = FAMILIES[config.family].sample(key_noise, _dof(params)[index].T).T
     return params["location"][index] + jnp.exp(params["log_scale"])[index] * noise
@@ -69,7 +69,7 @@ def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Arra
 
 def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
     """The log density, f32[n], at f32[n, dim]."""
-    return _log_prob(state.weights, x, config)
+    return _log_prob(state.eval_params, x, config)
 
 
 def _dof(params: PyTree) -> jax.Array:

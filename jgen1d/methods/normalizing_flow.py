@@ -8,14 +8,14 @@ one half of the dimensions by such a map, and then by one whose parameters are a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jgen1d import nets
 from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
-from jgen1d.maths import bijections, paths
+from jgen1d.maths import bijections, densities
 from jgen1d.methods import _adam
 from jgen1d.methods._adam import State
 
@@ -37,7 +37,9 @@ class Config(_adam.DescentConfig):
     num_couplings: int = static(default=2, at_least=2, help="from dim 2 on; they move either half in turn")
     num_bins_coupling: int = static(default=16, at_least=1, help="of a coupling's spline, or its number of logistics")
     widths: tuple[int, ...] = static(default=(64, 64), at_least=1, help="units of the couplings' hidden layers")
-    activation: str = static(default="silu", choices=nets.ACTIVATIONS, help="of the couplings' hidden layers")
+    activation: Any = static(
+        default="silu", choices=nets.ACTIVATIONS, own=Callable, help="of the couplings' hidden layers"
+    )
 
 
 def init(key: Key, config: Config) -> State:
@@ -67,18 +69,18 @@ def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Arra
 
 def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
     """The exact log density, f32[n], of f32[n, dim] by the change of variables."""
-    return _log_prob(state.weights, x, config)
+    return _log_prob(state.eval_params, x, config)
 
 
 def forward(state: State, x: jax.Array, config: Config) -> tuple[jax.Array, jax.Array]:
     """Where the flow maps data f32[n, dim]: f32[n, dim], and the log determinant of its derivative, f32[n]."""
-    return _forward(state.weights, x, config)
+    return _forward(state.eval_params, x, config)
 
 
 def inverse(state: State, noise: jax.Array, config: Config) -> jax.Array:
     """The data f32[n, dim] that `forward` maps to f32[n, dim]."""
     y = noise.T
-    for params, layer in reversed(list(zip(state.weights, _layers(config), strict=True))):
+    for params, layer in reversed(list(zip(state.eval_params, _layers(config), strict=True))):
         y = layer.inverse(params, y)
     return y.T
 
@@ -86,7 +88,7 @@ def inverse(state: State, noise: jax.Array, config: Config) -> jax.Array:
 def _log_prob(params: PyTree, x: jax.Array, config: Config) -> jax.Array:
     noise, log_det = _forward(params, x, config)
     if config.base == "normal":
-        return paths.standard_normal_log_prob(noise) + log_det
+        return densities.standard_normal_log_prob(noise) + log_det
     return jnp.sum(jax.scipy.stats.logistic.logpdf(noise, scale=bijections.LOGISTIC_SCALE), axis=1) + log_det
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,7 +17,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, PyTree, check_condition, pytree_dataclass, static, traced
+from jgen1d.core import Info, Key, Method, PyTree, check_condition, num_classes, pytree_dataclass, static, traced
 from jgen1d.maths.losses import LOG_2
 from jgen1d.methods import _adam
 from jgen1d.methods._adam import State
@@ -34,8 +35,10 @@ class Config(_adam.DescentConfig):
 
     latent_dim: int = static(default=1, at_least=1, help="dimension of the latents")
     num_classes: int = static(default=0, at_least=0, help="classes of labelled data, the target's modes; 0: no labels")
+    encoder: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="from data to the latents' moments")
+    decoder: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="from latents to the data's moments")
     widths: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of every network's hidden layers")
-    activation: str = static(default="tanh", choices=nets.ACTIVATIONS, help="of every hidden layer")
+    activation: Any = static(default="tanh", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
     decoder_variance: str = static(
         default="network", choices=("fixed", "global", "network"), help="given, learnt per dimension, or one per latent"
     )
@@ -128,7 +131,7 @@ def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | 
       Burda et al. 2016, Importance weighted autoencoders, equation 8; Veach & Guibas 1995, Optimally combining sampling
       techniques for Monte Carlo rendering, equation 9.
     """
-    params, condition = state.weights, check_condition(config, condition, len(x))
+    params, condition = state.eval_params, check_condition(config, condition, len(x))
     mean, std = _encode(params, x, config, condition)
 
     def log_weight(log_share: jax.Array, z: jax.Array) -> jax.Array:
@@ -162,7 +165,7 @@ def importance_weighted_bound(
     References:
       Burda et al. 2016, Importance weighted autoencoders, equation 8.
     """
-    params, condition = state.weights, check_condition(config, condition, len(x))
+    params, condition = state.eval_params, check_condition(config, condition, len(x))
     mean, std = _encode(params, x, config, condition)
     noise = jnp.transpose(jax.random.normal(key, (config.latent_dim, num_importance, len(x))), (1, 2, 0))
 
@@ -180,43 +183,43 @@ def elbo(key: Key, state: State, x: jax.Array, config: Config, condition: jax.Ar
       Kingma & Welling 2014, Auto-encoding variational Bayes, equation 10.
     """
     condition = check_condition(config, condition, len(x))
-    mean, std = _encode(state.weights, x, config, condition)
+    mean, std = _encode(state.eval_params, x, config, condition)
     z = mean + std * jax.random.normal(key, (config.latent_dim, len(x))).T
-    return _log_likelihood(state.weights, x, z, config, condition) - _kl(mean, std)
+    return _log_likelihood(state.eval_params, x, z, config, condition) - _kl(mean, std)
 
 
 def encode(
     state: State, x: jax.Array, config: Config, condition: jax.Array | None = None
 ) -> tuple[jax.Array, jax.Array]:
     """Mean and standard deviation, f32[n, latent_dim] each, of q(z|x) at f32[n, dim]."""
-    return _encode(state.weights, x, config, check_condition(config, condition, len(x)))
+    return _encode(state.eval_params, x, config, check_condition(config, condition, len(x)))
 
 
 def decode(
     state: State, z: jax.Array, config: Config, condition: jax.Array | None = None
 ) -> tuple[jax.Array, jax.Array]:
     """Mean and standard deviation, f32[n, dim] each, of p(x|z) at f32[n, latent_dim]."""
-    return _decode(state.weights, z, config, check_condition(config, condition, len(z)))
+    return _decode(state.eval_params, z, config, check_condition(config, condition, len(z)))
 
 
 def _nets(config: Config) -> dict[str, nets.Net]:
     outputs = 2 * config.dim if config.decoder_variance == "network" else config.dim
     options: dict[str, Any] = {"activation": config.activation, "num_classes": config.num_classes}
-    encoder = nets.mlp(config.dim, config.latent_dim, config.widths, **options)
-    decoder = nets.mlp(config.latent_dim, outputs, config.widths, **options)
+    encoder = nets.build(config.encoder, config.dim, config.latent_dim, config.widths, **options)
+    decoder = nets.build(config.decoder, config.latent_dim, outputs, config.widths, **options)
     return {"encoder_mean": encoder, "encoder_std": encoder, "decoder": decoder}
 
 
 def _encode(params: PyTree, x: jax.Array, config: Config, condition: jax.Array | None) -> tuple[jax.Array, jax.Array]:
     parts = _nets(config)
-    raw = parts["encoder_std"].apply(params["encoder_std"], x, condition)
-    mean = parts["encoder_mean"].apply(params["encoder_mean"], x, condition)
+    raw = parts["encoder_std"](params["encoder_std"], x, condition)
+    mean = parts["encoder_mean"](params["encoder_mean"], x, condition)
     # At most linear in the network, so never infinite, and 1, as in the prior, where the network's output is 0.
     return mean, jax.nn.softplus(jnp.maximum(raw, -12)) / LOG_2
 
 
 def _decode(params: PyTree, z: jax.Array, config: Config, condition: jax.Array | None) -> tuple[jax.Array, jax.Array]:
-    output = _nets(config)["decoder"].apply(params["decoder"], z, condition)
+    output = _nets(config)["decoder"](params["decoder"], z, condition)
     mean, raw = output[:, : config.dim], output[:, config.dim :]
     if config.decoder_variance == "fixed":
         return mean, jnp.full_like(mean, config.decoder_std)
@@ -294,4 +297,4 @@ def num_evaluations(config: Config) -> int:
     return 1 + config.num_latents
 
 
-METHOD = Method(Config, init, step, sample, log_prob, num_evaluations=num_evaluations)
+METHOD = Method(Config, init, step, sample, log_prob, num_evaluations=num_evaluations, num_classes=num_classes)

@@ -9,7 +9,7 @@ prints an address with a token, without which nothing is served.
 
 from absl import flags
 
-from jgen1d.cli import app as cli
+from jgen1d import cli
 
 _HOST = flags.DEFINE_string("host", "127.0.0.1", "the address to serve at; any but this machine's own needs the token")
 _PORT = flags.DEFINE_integer(

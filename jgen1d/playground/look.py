@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import ndtri
 
-from jgen1d.core import Config, Info, Method, PyTree, State
-from jgen1d.engine import run as train
-from jgen1d.engine.block import COMPILER_OPTIONS
-from jgen1d.evaluation import metrics, theory
-from jgen1d.evaluation import trajectories as travel
-from jgen1d.methods import gan
+from jgen1d.core import Config, Info, Method, PyTree
+from jgen1d.engine import evaluate
+from jgen1d.engine.program import COMPILER_OPTIONS
+from jgen1d.engine.run import Run
+from jgen1d.engine.task import Task
+from jgen1d.evaluation import metrics, players, trajectories
 from jgen1d.targets import Target
 
 NUM_BINS = 60
@@ -79,81 +79,64 @@ def describe(truth: Target, scene: Scene) -> dict[str, Any]:
     return found | {"histogram": np.asarray(scene.mass) / np.diff(edges)}
 
 
-@compiled("method", "num_samples", "standardize")
+@compiled("method", "num_samples")
 def look(
-    method: Method, runs: PyTree, truth: Target, scene: Scene, data: Target, config: Config, num_samples: int,
-    standardize: bool,
-) -> Info:  # fmt: skip
-    """Of every lane: `metrics.curves`, modes, and the histogram's densities, from samples of the model; [lanes, ...].
+    method: Method, runs: PyTree, truth: Target, scene: Scene, data: Target, config: Config, num_samples: int
+) -> Info:
+    """The metrics of every lane, and the densities of its histogram, from samples of the model; [lanes, ...].
 
     Args:
-      method: what is trained.
-      runs: `train.Run`s, with the lanes first.
-      truth: what they are compared with.
-      scene: of it.
-      data: what they are trained on, whose units they have.
+      method: the method that is trained.
+      runs: `Run`s, with the lanes first.
+      truth: the distribution that they are compared with.
+      scene: of `truth`.
+      data: the distribution that they are trained on, whose units they have.
       config: of all lanes.
-      num_samples: of each, `NUM_SAMPLES` or `NUM_FINAL_SAMPLES`.
-      standardize: whether the units are the data's mean and std.
+      num_samples: of each lane, `NUM_SAMPLES` or `NUM_FINAL_SAMPLES`.
     """
     known = scene.known if num_samples == NUM_SAMPLES else scene.known_finally
-    modes = jax.tree.map(jnp.asarray, truth.modes)
 
-    def one(run: train.Run) -> Info:
-        samples = train.sample(method, run, data, config, num_samples, standardize)
-        found = metrics.curves(samples, truth, known)
-        found["w1_over_floor"] = found["w1"] / known.floor
-        if len(modes.scales):
-            mass = metrics.mode_mass(samples, modes)
-            found["modes_covered"] = jnp.sum(metrics.covered(mass, modes)).astype(float)
-        return found | {"histogram": _shares(samples, scene) / (scene.edges[1] - scene.edges[0])}
+    def one(run: Run) -> Info:
+        samples = evaluate.sample(Task(method, data, config), run, num_samples)
+        histogram = _shares(samples, scene) / (scene.edges[1] - scene.edges[0])
+        return metrics.evaluate(samples, truth, known) | {"histogram": histogram}
 
     return jax.vmap(one)(runs)
 
 
 def _shares(samples: jax.Array, scene: Scene) -> jax.Array:
-    """Of f32[n, 1], in each bin: f32[bins]."""
+    """The share of samples f32[n, 1] in each bin: f32[bins]."""
     return jnp.diff(jnp.searchsorted(jnp.sort(samples[:, 0]), scene.edges)) / len(samples)
 
 
-@compiled("method", "standardize")
-def players(
-    method: Method, runs: PyTree, lane: int, truth: Target, scene: Scene, data: Target, config: gan.Config,
-    standardize: bool,
-) -> dict[str, dict[str, jax.Array]]:  # fmt: skip
-    """One GAN's discriminator beside D* = p/(p + q), q from its samples, and its generator beside G* = F⁻¹∘Φ."""
-    run = jax.tree.map(lambda leaf: leaf[lane], runs)
-    shift, scale = train.units(data, standardize)
-    x = (scene.edges[1:] + scene.edges[:-1]) / 2
-    logits = gan.discriminate(run.state, (x[:, None] - shift[None]) / scale[None], config)
-    learnt, exact = logits, jnp.full_like(x, jnp.nan)
-    if config.discriminator_loss in ("log", "half_log", "double_sigmoid"):
-        fake = _shares(train.sample(method, run, data, config, NUM_FAKE, standardize), scene)
-        known = (scene.mass + fake > 10 / NUM_FAKE) & truth.has_density
-        exact = jnp.where(known, scene.mass / jnp.where(known, scene.mass + fake, 1), jnp.nan)
-        if config.discriminator_loss == "double_sigmoid":  # what the loss takes for logits are probabilities
-            exact = jnp.clip(jnp.log(exact / (1 - exact)), 0, 1)
-        learnt = jax.nn.sigmoid(logits)
-    found = {"discriminator": {"x": x, "learnt": learnt, "exact": exact}}
-    if config.latent_dim > 1:
-        latents = gan.latents(jax.random.key(0), NUM_LATENTS, config)
-        output = shift[None] + scale[None] * gan.generate(run.state, latents, config)
-        return found | {"generator": {"z1": latents[:, 0], "z2": latents[:, 1], "x": output[:, 0]}}
-    levels = (jnp.arange(100) + 0.5) / 100
-    z = ndtri(levels) if config.latent == "normal" else 2 * levels - 1
-    output = (shift[None] + scale[None] * gan.generate(run.state, z[:, None], config))[:, 0]
-    best = theory.optimal_generator(truth, z if config.latent == "normal" else levels, config.latent)
-    return found | {"generator": {"z": z, "x": output, "exact": jnp.where(output[-1] >= output[0], best, best[::-1])}}
+@compiled("method")
+def look_at_players(
+    method: Method, runs: PyTree, lane: int, truth: Target, scene: Scene, data: Target, config: Config
+) -> dict[str, dict[str, jax.Array]]:
+    """One lane's discriminator and generator beside the optimal ones (see `evaluation.players`)."""
+    assert method.players is not None
+    run, task = jax.tree.map(lambda leaf: leaf[lane], runs), Task(method, data, config)
+    fake = _shares(evaluate.sample(task, run, NUM_FAKE), scene)
+    of = (method.players, run.state, config)
+    found = {"discriminator": players.discriminator(*of, truth, scene.edges, fake, NUM_FAKE, *task.units)}
+    if players.latent_dim(method.players, config) > 1:
+        key = jax.random.key(0)
+        return found | {"generator": players.generator_of_two(method.players, key, *of[1:], *task.units, NUM_LATENTS)}
+    return found | {"generator": players.generator(*of, truth, *task.units, 100)}
 
 
-def paths(state: State, data: Target, config: Config, standardize: bool) -> dict[str, Any]:
-    """The ways of points from noise to data, learnt and exact, and what carries them, in training units."""
+def paths(run: Run, task: Task) -> dict[str, Any]:
+    """Where points go from noise to data, learnt and exact, and the field that carries them, in training units."""
+    trajectory, units = task.method.trajectory, task.units
+    assert trajectory is not None
     u = (jnp.arange(NUM_LINES) + 0.5) / NUM_LINES
-    stops = travel.clock(config)
-    samples = travel.learnt_lines(state, ndtri(u), config)
-    exact = travel.exact_lines(data, u, stops.alpha, stops.sigma, standardize)
+    stops = trajectories.stops(trajectory, task.config)
+    samples = trajectories.learned_lines(trajectory, run.state, ndtri(u), task.config)
+    exact = trajectories.exact_lines(task.target, u, stops.alpha, stops.sigma, *units)
     grid = np.linspace(-3.5, 3.5, 100)
-    kind, learnt, optimal = travel.fields(data, state, jnp.asarray(grid, dtype=float), config, standardize)
+    x = jnp.asarray(grid, dtype=float)
+    learnt, optimal = trajectories.fields(trajectory, task.target, run.state, x, task.config, *units)
+    kind = trajectory.kind(task.config).removeprefix("transport_")
     return {
         "t": stops.progress, "samples": samples.T, "exact": exact.T, "grid": grid, "kind": kind,
         "learnt": learnt, "optimal": optimal,

@@ -14,9 +14,8 @@ import jax
 import numpy as np
 
 from jgen1d import core, data, targets
-from jgen1d.core import Config, Method, parse, replace, show, unknown
-from jgen1d.engine import run as train
-from jgen1d.evaluation import trajectories as travel
+from jgen1d.core import Config, Method, format_value, parse, replace, unknown
+from jgen1d.engine.task import Task, prepare
 from jgen1d.methods import METHODS
 from jgen1d.targets import TARGETS, Target
 
@@ -31,6 +30,8 @@ LINK_VALUES = 1_000
 """Values of a file that an address holds, at most."""
 MAX_INTEGER, MAX_LAYERS, MAX_UNITS, MAX_ROWS = 512, 6, 256, 65_536
 """Of any static number, of hidden layers, of the units of each, and of the rows of one step: they bound the memory."""
+FIRST_METHODS = ["gan", "vae", "diffusion", "flow_matching"]
+"""Shown apart from the others, in this order."""
 HIDDEN = ("dim", "num_steps", "num_classes")
 """Fields that the page does not set."""
 
@@ -66,10 +67,10 @@ class Experiment(NamedTuple):
       config: with which hyper-parameters, `dim` and `num_steps` set.
       truth: what is to be learnt.
       data: what it is trained on: the same, or the distribution of a finite sample.
-      batch_size: rows of a minibatch, likewise `num_steps`, `seed` and `num_lanes`.
-      num_steps: see above.
-      seed: see above.
-      num_lanes: see above.
+      batch_size: rows of a minibatch.
+      num_steps: of each run.
+      seed: of the first lane; the others have the next ones.
+      num_lanes: runs side by side.
     """
 
     settings: dict[str, Any]
@@ -83,30 +84,28 @@ class Experiment(NamedTuple):
     num_lanes: int
 
     @property
-    def standardize(self) -> bool:
-        """Whether the run trains on (x − mean)/std."""
-        return train.is_standardized(self.config, None)
+    def task(self) -> Task:
+        """What is trained."""
+        return Task(self.method, self.data, self.config)
 
 
 def fields(method: Method) -> list[dataclasses.Field]:
-    """The fields of the method's config that a page sets."""
-    return [field for field in dataclasses.fields(method.Config) if field.name not in HIDDEN]
+    """The fields of the method's config that a page sets: those with one choice leave nothing to set."""
+    found = [field for field in dataclasses.fields(method.Config) if field.name not in HIDDEN]
+    return [field for field in found if len(field.metadata.get("choices", ())) != 1]
 
 
 def texts(config: Config, method: Method) -> dict[str, str]:
     """The values of a config's fields as pages and flags write them."""
-    found = {field.name: show(getattr(config, field.name)) for field in fields(method)}
+    found = {field.name: format_value(getattr(config, field.name)) for field in fields(method)}
     lower = {None: "none", True: "true", False: "false"}
     return {name: lower[v] if v is None or isinstance(v, bool) else f"{v}" for name, v in found.items()}
 
 
 def presets(method: Method) -> dict[str, Config]:
-    """The method's named configs."""
-    if method.preset is None:
-        return {"default": method.Config()}
-    from jgen1d.methods import gan
-
-    return {name: config for name, config in gan.PRESETS.items() if name != "pacgan"}  # sized for a GPU
+    """The method's named configs that are not too large for a page."""
+    known = method.presets() or {"default": method.Config()}
+    return {name: config for name, config in known.items() if not _too_large(config)}
 
 
 def resolve(settings: Any, uploads: Mapping[str, Upload]) -> Experiment:
@@ -134,7 +133,7 @@ def resolve(settings: Any, uploads: Mapping[str, Upload]) -> Experiment:
     if numbers["batch_size"] * method.num_minibatches(config) > MAX_ROWS:
         raise FieldError("batch_size", f"a step would take more than {MAX_ROWS} rows")
     try:
-        config = train.prepare(method, truth, config, numbers["num_steps"], numbers["batch_size"], 1)
+        config = prepare(Task(method, truth, config), numbers["num_steps"], numbers["batch_size"], 1).config
     except ValueError as error:
         raise _at_field(error, method) from None
     trained_on = truth
@@ -154,11 +153,6 @@ def resolve(settings: Any, uploads: Mapping[str, Upload]) -> Experiment:
         numbers["seed"],
         num_lanes,
     )
-
-
-def has_paths(method: Method) -> bool:
-    """Whether the method's samples travel from noise to data."""
-    return method.Config in travel.CONFIGS
 
 
 def read_upload(message: Mapping[str, Any]) -> tuple[str, Upload]:
@@ -231,8 +225,7 @@ def _config(asked: Any, method: Method, base: Config) -> tuple[Config, dict[str,
             core.validate(replace(method.Config(), **{name: value}))
         except ValueError as error:
             raise FieldError(name, str(error).partition(": ")[2] or str(error)) from None
-        sizes = value if isinstance(value, tuple) else ()
-        if len(sizes) > MAX_LAYERS or any(size > MAX_UNITS for size in sizes):
+        if _too_large(replace(method.Config(), **{name: value})):
             raise FieldError(name, f"at most {MAX_LAYERS} layers of at most {MAX_UNITS} units here")
         if type(value) is int and value > (most := max(MAX_INTEGER, getattr(method.Config(), name))):
             raise FieldError(name, f"at most {most} here")
@@ -240,6 +233,12 @@ def _config(asked: Any, method: Method, base: Config) -> tuple[Config, dict[str,
         if (shown := texts(base, method)[name]) != usual[name]:
             changed[name] = shown
     return base, changed
+
+
+def _too_large(config: Config) -> bool:
+    """Whether a network has more layers or units than a page's server takes."""
+    hidden = [size for size in core.sizes(config).values() if isinstance(size, tuple)]
+    return any(len(size) > MAX_LAYERS or max(size, default=0) > MAX_UNITS for size in hidden)
 
 
 def _at_field(error: ValueError, method: Method) -> FieldError:
@@ -251,21 +250,22 @@ def _at_field(error: ValueError, method: Method) -> FieldError:
 def schema() -> dict[str, Any]:
     """All that can be set, for the page's controls."""
     methods = {}
-    order = ["gan", "vae", "diffusion", "flow_matching"]
-    for name in [*order, *(name for name in METHODS if name not in order)]:
+    for name in [*FIRST_METHODS, *(name for name in METHODS if name not in FIRST_METHODS)]:
         method, known = METHODS[name], presets(METHODS[name])
         first = texts(next(iter(known.values())), method)
         methods[name] = {
             "label": {"gan": "GAN", "vae": "VAE", "kde": "KDE", "gmm": "GMM"}.get(name, name.replace("_", " ")),
             "adversarial": method.loss_optimum is not None,
-            "paths": has_paths(method),
+            "paths": method.trajectory is not None,
             "presets": list(known),
             "fields": [_described(field, first[field.name]) for field in fields(method)],
             "preset_values": {preset: texts(config, method) for preset, config in known.items()},
         }
     limits: dict[str, Any] = {name: list(ends) for name, ends in LIMITS.items()}
     limits |= {"lanes": list(LANES), "dataset_sizes": list(DATASET_SIZES)}
-    return {"targets": NAMED, "drawing": DRAWING, "methods": methods, "limits": limits}
+    return {
+        "targets": NAMED, "drawing": DRAWING, "methods": methods, "limits": limits, "first_methods": FIRST_METHODS
+    }  # fmt: skip
 
 
 def _described(field: dataclasses.Field, default: str) -> dict[str, Any]:
@@ -276,8 +276,9 @@ def _described(field: dataclasses.Field, default: str) -> dict[str, Any]:
     if not metadata.get("static"):
         is_rate = field.name.startswith("learning_rate")
         return found | {"kind": "float", "optional": metadata["optional"], "log": is_rate, **_ends(metadata)}
-    kinds = {bool: "bool", tuple: "widths", int: "int"}
-    return found | {"kind": kinds[type(field.default)], **_ends(metadata)}
+    if isinstance(field.default, tuple):
+        return found | {"kind": "widths", "max_layers": MAX_LAYERS, "max_units": MAX_UNITS, **_ends(metadata)}
+    return found | {"kind": "bool" if isinstance(field.default, bool) else "int", **_ends(metadata)}
 
 
 def _ends(metadata: Mapping[str, Any]) -> dict[str, float]:

@@ -31,7 +31,7 @@ def as_python(experiment: Experiment, uploads: Mapping[str, Upload]) -> str:
     """The same runs in Python."""
     asked, method = experiment.settings, experiment.settings["method"]
     changes = ", ".join(f"{name}={getattr(experiment.config, name)!r}" for name in asked["fields"])
-    base = f"{method}.preset({asked['preset']!r})" if experiment.method.preset else f"{method}.Config()"
+    base = f"{method}.preset({asked['preset']!r})" if experiment.method.presets() else f"{method}.Config()"
     library = "jgen1d.data" if asked["target"] == "data" else "jgen1d"
     lines = ["import jax", f"import {library}", f"from jgen1d.methods import {method}", ""]
     lines.append(f"config = {base}{f'.replace({changes})' if changes else ''}")

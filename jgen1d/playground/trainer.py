@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jgen1d.methods import gan
+from jgen1d.evaluation.verdict import DEFAULT_THRESHOLDS
 from jgen1d.playground import look, settings, takeaway
 from jgen1d.playground.settings import STEPS_PER_EPOCH, Experiment, FieldError, Upload
 from jgen1d.playground.training import Point, Training
@@ -142,9 +142,8 @@ class Trainer:
 
     def _do_step(self, command: dict[str, Any]) -> None:
         training, player = self._active, command.get("players", "both")
-        is_gan = isinstance(training.asked.config, gan.Config)
-        if player not in ("both", "d", "g") or (player != "both" and not is_gan):
-            raise FieldError("", "only a GAN has players d and g")
+        if player not in ("both", "d", "g") or (player != "both" and training.asked.method.players is None):
+            raise FieldError("", "only an adversarial method has players d and g")
         self._running = False
         if not training.has_ended:
             if player != "both":
@@ -163,8 +162,8 @@ class Trainer:
         self._look()
 
     def _do_paths(self, _: dict[str, Any]) -> None:
-        if not settings.has_paths(self._active.asked.method):
-            raise FieldError("", "these samples do not travel")
+        if self._active.asked.method.trajectory is None:
+            raise FieldError("", "this method's samples have no trajectory")
         self._tell("compiling", "following samples")
         self._send({"type": "paths", **self._active.paths()})
 
@@ -185,7 +184,7 @@ class Trainer:
 
     def _train(self, num_epochs: int, num_steps: int, player: str, always_look: bool = False) -> None:
         training = self._active
-        self._tell(*(("compiling", "compiling…") if training.will_compile(num_steps, player) else ("running", "")))
+        self._tell(*(("compiling", "compiling…") if training.will_compile(player) else ("running", "")))
         training.advance(num_epochs, num_steps, player)
         ended = training.has_ended
         if always_look or ended or num_steps < STEPS_PER_EPOCH or training.is_look_due:
@@ -205,6 +204,7 @@ class Trainer:
 
     def _configured(self, reset: bool) -> None:
         training, asked = self._active, self._active.asked
+        players = asked.method.players
         command, code = takeaway.as_command(asked, self._uploads), takeaway.as_python(asked, self._uploads)
         if training.changes:
             when = ", ".join(map(str, training.changes[:5]))
@@ -214,6 +214,8 @@ class Trainer:
         self._send({
             "type": "configured", "settings": asked.settings, "reset": reset, "command": command, "python": code,
             "target": look.describe(asked.truth, training.scene), "optimum": training.optimum, "floor": floor,
+            "threshold": DEFAULT_THRESHOLDS.w1_over_std,
+            "critic": players is not None and not players.optimal_output(asked.config),
             "losses": training.loss_names,
         })  # fmt: skip
 

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jgen1d import fitting
 from jgen1d.core import Info
-from jgen1d.evaluation import verdict
-from jgen1d.methods import gan
+from jgen1d.evaluation.verdict import DEFAULT_THRESHOLDS
 from jgen1d.playground import epochs, look
 from jgen1d.playground.settings import STEPS_PER_EPOCH, Experiment
 
@@ -37,7 +37,7 @@ class Training:
     Attributes:
       asked: the experiment; one that differs in traced numbers only may take its place.
       scene: what does not change while its target is looked at.
-      runs: `train.Run`s, with the lanes first.
+      runs: `Run`s, with the lanes first.
       step: how many were taken.
       lane: which one is shown.
       diverged: i[lanes], the step at which each diverged, or −1.
@@ -49,13 +49,13 @@ class Training:
     def __init__(self, asked: Experiment):
         self.asked = asked
         self.scene = look.prepare(asked.truth)
-        self.runs = epochs.start(asked.method, asked.seed + jnp.arange(asked.num_lanes), asked.config)
+        self.runs = epochs.start(asked.method, asked.seed + jnp.arange(asked.num_lanes), asked.data, asked.config)
         self.step = self.lane = 0
         self.diverged = np.full(asked.num_lanes, -1)
         self.losses: list[Point] = []
         self.looks: list[Point] = []
         self.changes: list[int] = []
-        self._compiled: set[tuple[int, str]] = set()
+        self._compiled: set[str] = set()
         self._seconds_per_step, self._next_look, self._look_seconds = 0.0, 0.0, SECONDS_PER_LOOK
 
     @property
@@ -99,23 +99,22 @@ class Training:
         fitting = SECONDS_PER_CHUNK / max(self._seconds_per_step * STEPS_PER_EPOCH, 1e-6)
         return int(min(left, max(1, min(epochs.MAX_EPOCHS, fitting)))), STEPS_PER_EPOCH
 
-    def will_compile(self, num_steps: int, player: str) -> bool:
-        """Whether no epoch of so many steps was taken before."""
-        return (num_steps, player) not in self._compiled
+    def will_compile(self, player: str) -> bool:
+        """Whether no step of this player was taken before."""
+        return player not in self._compiled
 
     def advance(self, num_epochs: int, num_steps: int, player: str) -> None:
         """Takes epochs of so many steps (see `epochs.advance`)."""
         asked, began = self.asked, time.monotonic()
         self.runs, infos = epochs.advance(
-            asked.method, self.runs, asked.data, asked.config, num_epochs, num_steps, asked.batch_size,
-            asked.standardize, player,
-        )  # fmt: skip
+            asked.method, self.runs, asked.data, asked.config, num_epochs, num_steps, asked.batch_size, player
+        )
         infos, self.diverged = jax.device_get((infos, self.runs.diverged_at))
         seconds = (time.monotonic() - began) / (num_epochs * num_steps)
-        if not self.will_compile(num_steps, player):
+        if not self.will_compile(player):
             before = self._seconds_per_step
             self._seconds_per_step = 0.7 * before + 0.3 * seconds if before else seconds
-        self._compiled.add((num_steps, player))
+        self._compiled.add(player)
         for epoch in range(num_epochs):
             self.step += num_steps
             self.losses.append(Point(self.step, {name: values[:, epoch] for name, values in infos.items()}))
@@ -129,15 +128,12 @@ class Training:
         """Samples, and returns what a frame shows of the lane and of all lanes, but for the histories."""
         began, asked = time.monotonic(), self.asked
         count = look.NUM_FINAL_SAMPLES if self.has_ended else look.NUM_SAMPLES
-        seen = look.look(
-            asked.method, self.runs, asked.truth, self.scene, asked.data, asked.config, count, asked.standardize
-        )
+        seen = look.look(asked.method, self.runs, asked.truth, self.scene, asked.data, asked.config, count)
         drawn = {}
-        if isinstance(asked.config, gan.Config):
-            drawn = look.players(
-                asked.method, self.runs, self.lane, asked.truth, self.scene, asked.data, asked.config,
-                asked.standardize,
-            )  # fmt: skip
+        if asked.method.players is not None:
+            drawn = look.look_at_players(
+                asked.method, self.runs, self.lane, asked.truth, self.scene, asked.data, asked.config
+            )
         seen, drawn = jax.device_get((seen, drawn))
         if not self.looks or self.looks[-1].step != self.step:
             kept = [name for name in ("mean", "std", "w1_over_std") if name in seen]
@@ -148,8 +144,8 @@ class Training:
 
     def paths(self) -> dict[str, Any]:
         """How the lane's samples travel (see `look.paths`)."""
-        state = jax.tree.map(lambda leaf: leaf[self.lane], self.runs.state)
-        return look.paths(state, self.asked.data, self.asked.config, self.asked.standardize)
+        run = jax.tree.map(lambda leaf: leaf[self.lane], self.runs)
+        return look.paths(run, self.asked.task)
 
     def _content(self, seen: dict[str, np.ndarray], drawn: dict[str, Any]) -> dict[str, Any]:
         asked, lane = self.asked, self.lane
@@ -174,6 +170,6 @@ class Training:
         asked = self.asked
         if not self.losses:
             return ["not_converged"] * asked.num_lanes
-        optimum, num_modes = self.optimum, len(asked.truth.modes.scales)
-        curves = {name: np.stack([point.values[name] for point in self.losses], axis=1) for name in optimum}
-        return verdict.classify(curves, seen, optimum, num_modes, self.diverged).tolist()
+        curves = {name: np.stack([point.values[name] for point in self.losses], axis=1) for name in self.optimum}
+        task = asked.task._replace(target=asked.truth)
+        return fitting.judge(task, curves, seen, self.diverged, DEFAULT_THRESHOLDS).tolist()

@@ -1,1 +1,1 @@
-"""NumPy arrays in, Matplotlib figures out."""
+"""Pictures of runs and sweeps: NumPy arrays in, matplotlib figures out."""

@@ -1,4 +1,4 @@
-"""What do many runs look like over a setting? The figures of the GAN laboratory, in the manner of `plots`."""
+"""What do runs look like as a setting changes? The figures of the laboratory's experiments."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,15 +7,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 from numpy.typing import ArrayLike
 
-from jgen1d.plots.runs import BLUE, PALETTE, REAL, Curves, Panels, axes_for, finish, finite_or_nan
+from jgen1d.plots.style import BLUE, PALETTE, REAL, Curves, Panels, axes_for, finish, finite_or_nan
 
 
 def rates(*, panels: Mapping[str, Mapping[str, Mapping[str, float]]], xlabel: str, title: str) -> Figure:
-    """Shares of runs, a panel per group: a dot and its interval per row.
+    """Shares of runs as a dot and its interval per row, with a panel per group.
 
     Args:
-      panels: panel, such as a target -> label of a row -> `share`, `low` and `high`, in [0, 1].
-      xlabel: what the shares are of.
+      panels: panel (a target, say) -> label of a row -> `share`, `low` and `high`, in [0, 1].
+      xlabel: what the shares count.
       title: of the figure.
     """
     labels = list(dict.fromkeys(label for rows in panels.values() for label in rows))
@@ -35,15 +35,15 @@ def rates(*, panels: Mapping[str, Mapping[str, Mapping[str, float]]], xlabel: st
 def heat_maps(
     *, panels: Curves, rows: Sequence[str], columns: Sequence[str], xlabel: str, ylabel: str, unit: str, title: str
 ) -> Figure:
-    """Tables as colours, and as numbers where there is room.
+    """Tables as colours on one scale, and as numbers if there is room.
 
     Args:
-      panels: heading -> f[R, C]; all have one colour scale, on which shares run from 0 to 1.
-      rows: R labels of the vertical axis, from the bottom up.
-      columns: C labels of the horizontal one.
+      panels: heading -> f[R, C].
+      rows: R labels of the vertical axis, from bottom to top.
+      columns: C labels of the horizontal axis, from left to right.
       xlabel: what the columns are.
       ylabel: what the rows are.
-      unit: of the values; "share" for shares.
+      unit: of the values; "share" for shares, whose colours run from 0 to 1.
       title: of the figure.
     """
     small = len(rows) * len(columns) <= 36
@@ -65,12 +65,12 @@ def heat_maps(
 
 
 def over_axis(*, panels: Curves, x: ArrayLike, xlabel: str, ylabel: str, title: str) -> Figure:
-    """What came of runs over a setting, both on logarithmic axes: a dot per seed, their median, the 5–95 % band.
+    """A result of runs over a setting, both on logarithmic axes: a dot per seed, the median, and the 5–95 % band.
 
     Args:
-      panels: heading -> f[X, S], of S seeds at each of X settings.
-      x: f[X], the settings.
-      xlabel: what they are.
+      panels: heading -> f[X, S], positive, for S seeds at each of X settings.
+      x: f[X], the settings, positive.
+      xlabel: what the settings are.
       ylabel: what the values are.
       title: of the figure.
     """
@@ -95,7 +95,15 @@ def over_axis(*, panels: Curves, x: ArrayLike, xlabel: str, ylabel: str, title: 
 def maps(
     *, panels: Panels, xlabel: str, ylabel: str, title: str, labels: tuple[str, str] = ("learnt", "exact")
 ) -> Figure:
-    """Learnt functions over exact ones, dashed: panel -> `x`, `learnt` and `optimal`, f[m] each."""
+    """Two functions per panel, the second dashed.
+
+    Args:
+      panels: panel -> `x`, `learnt` and `optimal`, f[m] each.
+      xlabel: what `x` is.
+      ylabel: what the functions' values are.
+      title: of the figure.
+      labels: what `learnt` and `optimal` are called in the legend.
+    """
     keys = {labels[0]: (" -", BLUE), labels[1]: (" --", REAL)}
     figure, axes = axes_for(title, len(panels), 0, (3.3, 2.8), keys)
     for ax, (heading, drawn) in zip(axes, panels.items(), strict=True):
@@ -106,7 +114,15 @@ def maps(
 
 
 def lines(*, x: ArrayLike, curves: Curves, xlabel: str, ylabel: str, title: str) -> Figure:
-    """Functions in one panel: label -> f[m] at x, f[m]."""
+    """Functions in one panel.
+
+    Args:
+      x: f[m].
+      curves: label -> f[m], the function's values at `x`.
+      xlabel: what `x` is.
+      ylabel: what the values are.
+      title: of the figure.
+    """
     figure, (ax,) = axes_for(title, 1, 1, (5.5, 3.6), {})
     for number, (label, values) in enumerate(curves.items()):
         ax.plot(x, finite_or_nan(values), color=PALETTE[number % len(PALETTE)], label=label)
@@ -115,11 +131,11 @@ def lines(*, x: ArrayLike, curves: Curves, xlabel: str, ylabel: str, title: str)
 
 
 def inverse_transform(*, panels: Panels, title: str) -> Figure:
-    """How F⁻¹ makes samples of uniform numbers, three panels in a row per target.
+    """How F⁻¹ turns uniform numbers into samples, with three panels in a row per target.
 
     Args:
-      panels: target -> `u` f[n] and `x` f[n], uniform numbers and F⁻¹ of them; `levels` f[m] and `map`
-        f[m], F⁻¹ of them, rising; `density` f[k], at equal steps from the first to the last of `map`.
+      panels: target -> `u` f[n], uniform numbers, and `x` f[n], F⁻¹ of them; `levels` f[m] and `map` f[m], F⁻¹ of
+        them, increasing; `density` f[k], at equal steps from the first to the last of `map`.
       title: of the figure.
     """
     figure, axes = axes_for(title, 3 * len(panels), 3, (3.6, 2.3), {})

@@ -1,1 +1,1 @@
-"""What a reader gets from a sweep."""
+"""What a reader gets from runs and sweeps: statistics, tables, files, sentences and pictures."""

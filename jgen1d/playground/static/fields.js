@@ -80,8 +80,8 @@ function rate(field, id, report) {
 
 function widths(field, id, report) {
   const text = element("input", { id, type: "text", spellcheck: false });
-  const layers = element("input", { id: `${id}-layers`, type: "number", min: 0, max: 8, step: 1 });
-  const units = element("input", { id: `${id}-units`, type: "number", min: 1, max: 512, step: 1 });
+  const layers = element("input", { id: `${id}-layers`, type: "number", min: 0, max: field.max_layers, step: 1 });
+  const units = element("input", { id: `${id}-units`, type: "number", min: 1, max: field.max_units, step: 1 });
   const describe = (value) => {
     const list = value === "" ? [] : value.split("-");
     layers.value = list.length;
@@ -92,7 +92,7 @@ function widths(field, id, report) {
     report(value);
   });
   const combine = () => {
-    const count = Math.min(Math.max(Math.round(Number(layers.value)) || 0, 0), 8);
+    const count = Math.min(Math.max(Math.round(Number(layers.value)) || 0, 0), field.max_layers);
     const value = Array(count).fill(units.value || "32").join("-");
     if (value === text.value) return;
     write(value);

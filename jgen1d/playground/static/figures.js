@@ -3,8 +3,6 @@
 import { axis, band, colours, layout, level, line, thin } from "./look.js";
 import { lossName, words } from "./settings.js";
 
-const NEAR_ENOUGH = 0.05;
-
 /** Before there are curves, the axis is as long as the run is going to be. */
 function steps({ configured, history }) {
   const empty = !history.losses.step?.length;
@@ -75,9 +73,9 @@ function discriminator(model) {
   if (!model.adversarial) return null;
   const { data, learnt, second } = colours();
   const { edges } = model.configured.target;
-  const { x = [], learnt: curve = [], exact } = model.frame?.discriminator ?? {};
+  const { x = [], learnt: curve = [], optimal } = model.frame?.discriminator ?? {};
   const traces = [line("D(x)", x, curve, learnt)];
-  if (exact?.some(Number.isFinite)) traces.push(line("D*(x), best answer", x, exact, data, { dash: "dash" }));
+  if (optimal?.some(Number.isFinite)) traces.push(line("D*(x), optimal", x, optimal, data, { dash: "dash" }));
   const { critic } = model;
   const vertical = critic ? axis("critic's output") : axis("D(x)", { range: [-0.03, 1.03] });
   const shapes = critic ? [] : [level(0.5, second, "dot")];
@@ -115,7 +113,7 @@ function moments(model) {
 function generator({ frame }) {
   if (!frame?.generator) return null;
   const { data, learnt, muted } = colours();
-  const { z, z1, z2, x, exact } = frame.generator;
+  const { z, z1, z2, x, learnt: curve, optimal } = frame.generator;
   if (z1) {
     const marker = {
       color: x, colorscale: "Viridis", size: 5,
@@ -126,8 +124,7 @@ function generator({ frame }) {
     const extra = { showlegend: false, hovermode: "closest", margin };
     return { data: [{ ...dots, name: "" }], layout: layout(axis("z₁"), axis("z₂"), extra) };
   }
-  const traces = [line("G(z), learnt", z, x, learnt)];
-  if (exact) traces.push(line("exact", z, exact, data, { dash: "dash" }));
+  const traces = [line("G(z), learnt", z, curve, learnt), line("G*(z), optimal", z, optimal, data, { dash: "dash" })];
   return { data: traces, layout: layout(axis("z"), axis("x = G(z)")) };
 }
 
@@ -139,7 +136,7 @@ function distance(model) {
   const traces = quantiles.w1_over_std ? band(quantiles.step, quantiles.w1_over_std, learnt) : [];
   traces.push(line("W₁/σ", thin(step), thin(curve), learnt, { showlegend: false }));
   const lines = [
-    [NEAR_ENOUGH, second, "dash", "converged: 0.05", "bottom"], [configured.floor, data, "dot", "floor", "top"],
+    [configured.threshold, second, "dash", `converged: ${configured.threshold}`, "bottom"], [configured.floor, data, "dot", "floor", "top"],
   ].filter(([value]) => value > 0);
   const shapes = lines.map(([value, color, dash]) => level(value, color, dash));
   const annotations = lines.map(([value, , , text, yanchor]) => ({
@@ -149,7 +146,7 @@ function distance(model) {
   const vertical = axis("W₁/σ", { type: "log", dtick: 1, minor: { ticks: "inside", ticklen: 3 } });
   // Room for both lines and the whole curve; left alone, an empty log axis has no sensible range.
   const seen = [...curve, ...(quantiles.w1_over_std?.flat() ?? [])].filter((value) => value > 0);
-  const values = [...seen, NEAR_ENOUGH, configured.floor, 0.5].filter((value) => value > 0);
+  const values = [...seen, configured.threshold, configured.floor, 0.5].filter((value) => value > 0);
   const low = values.reduce((one, other) => Math.min(one, other));
   const high = values.reduce((one, other) => Math.max(one, other));
   vertical.range = [Math.log10(low) - 0.25, Math.log10(high) + 0.15];

@@ -8,13 +8,12 @@ import { connectKeys } from "./keys.js";
 import { Outcome } from "./outcome.js";
 import { Paths } from "./paths.js";
 import { Phenomena } from "./phenomena.js";
-import { baseValues, complete } from "./settings.js";
+import { complete } from "./settings.js";
 import { Connection, throttled } from "./socket.js";
 import { connectTakeaway, showSource } from "./takeaway.js";
 import { fileFromHash, fromHash, toHash } from "./url.js";
 
 const CONFIGURE_INTERVAL = 200;
-const PROBABILITIES = ["log", "half_log", "double_sigmoid"];
 const RESTING = ["idle", "finished", "diverged"];
 
 const byId = (id) => document.getElementById(id);
@@ -40,14 +39,8 @@ window.playground = {
 
 const adversarial = () => Boolean(schema.methods[settings.method].adversarial);
 
-/** Without a sigmoid, D's output is a critic's score and not a probability. */
-function isCritic() {
-  const { method, preset, fields } = configured?.settings ?? settings;
-  return !PROBABILITIES.includes({ ...baseValues(schema, method, preset), ...fields }.discriminator_loss);
-}
-
 const connection = new Connection(receive, connectionChanged);
-const board = new Board(() => ({ configured, frame, history, adversarial: adversarial(), critic: isCritic() }));
+const board = new Board(() => ({ configured, frame, history, adversarial: adversarial(), critic: Boolean(configured?.critic) }));
 const outcome = new Outcome(schema, (lane) => connection.send({ type: "lane", lane }));
 const inverse = new InverseDemo();
 const paths = new Paths(connection);

@@ -1,10 +1,8 @@
 // The settings object, as the server and the link know it: what it starts as, and how any other one is completed.
 
-const FIRST_METHODS = ["gan", "vae", "diffusion", "flow_matching"];
-
 export function methodNames(schema) {
   const known = Object.keys(schema.methods);
-  const first = FIRST_METHODS.filter((name) => known.includes(name));
+  const first = schema.first_methods;
   return { first, others: known.filter((name) => !first.includes(name)) };
 }
 

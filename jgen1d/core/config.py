@@ -1,0 +1,201 @@
+"""How hyper-parameters are declared, checked and changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar, dataclass_transform
+
+import jax
+
+from jgen1d.core.text import nearest, unknown
+
+T = TypeVar("T")
+
+
+def traced(
+    default: float | None,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    optional: bool = False,
+    help: str,
+) -> Any:
+    """Declares a field of a config whose value may differ between the lanes of one compiled program.
+
+    Args:
+      default: a number, or None.
+      at_least: the least value that is allowed.
+      above: an exclusive lower bound.
+      at_most: the greatest value that is allowed.
+      below: an exclusive upper bound.
+      optional: whether None is allowed. None leaves the term out of the compiled program; any number, 0.0 included,
+        keeps it in.
+      help: what the field means, in one line; also its flag's help.
+    """
+    bounds = {"at least": at_least, "above": above, "at most": at_most, "below": below}
+    metadata = {"help": help, "bounds": {k: v for k, v in bounds.items() if v is not None}, "optional": optional}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def static(
+    default: Any,
+    *,
+    choices: Iterable[str] = (),
+    own: Any = None,
+    at_least: int | None = None,
+    selectable: bool = False,
+    help: str = "",
+) -> Any:
+    """Declares a field of a config that sets a shape or picks a code path: a part of the compiled program.
+
+    Args:
+      default: the default; its type (int, bool, str, or a tuple of ints) is the field's.
+      choices: the names that are allowed; if they are the keys of a mapping, `lookup` finds what a name stands for.
+      own: the type of a user's own part, which may take the place of a name. Such a part must be hashable.
+      at_least: the least integer that is allowed; of a tuple, for each entry.
+      selectable: whether the entries of `choices` are NamedTuples of functions of arrays, of which `sweep` may compute
+        several in one program and select one for each lane.
+      help: what the field means, in one line; also its flag's help.
+    """
+    metadata = {
+        "help": help,
+        "bounds": {} if at_least is None else {"at least": at_least},
+        "choices": tuple(choices),
+        "table": choices if isinstance(choices, Mapping) else None,
+        "own": own,
+        "static": True,
+        "selectable": selectable,
+        "pytree_node": False,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=False, field_specifiers=(traced, static, dataclasses.field))
+def pytree_dataclass(cls: type[T]) -> type[T]:
+    """Makes `cls` a frozen dataclass and a pytree: `static()` fields are structure, all others are leaves.
+
+    The class gets a method `replace(**changes)`, which returns a changed copy.
+    """
+    cls = dataclasses.dataclass(frozen=True)(cls)
+    cls.replace = replace  # type: ignore[attr-defined]
+    return jax.tree_util.register_dataclass(cls)
+
+
+def replace(config: T, /, **changes: Any) -> T:
+    """Returns a copy of a dataclass with the fields in `changes` set. Raises ValueError for a field that it lacks."""
+    names = [field.name for field in dataclasses.fields(config)]  # type: ignore[arg-type]
+    for name in changes:
+        if name not in names:
+            raise ValueError(f"{type(config).__qualname__} has no field {unknown(name, names)}")
+    return dataclasses.replace(config, **changes)  # type: ignore[type-var]
+
+
+def bind(config: T, dim: int, num_steps: int) -> T:
+    """Returns the config with `dim` and `num_steps` set, if it has fields of these names: `Method.bind`'s default."""
+    names = {field.name for field in dataclasses.fields(config)}  # type: ignore[arg-type]
+    values = {"dim": dim, "num_steps": num_steps}
+    return dataclasses.replace(config, **{k: v for k, v in values.items() if k in names})  # type: ignore[type-var]
+
+
+def lookup(table: Mapping[str, T], value: str | T) -> T:
+    """What a field's value stands for: the table's entry of that name, or the user's own part itself."""
+    return table[value] if isinstance(value, str) else value
+
+
+def sizes(config: Any) -> dict[str, Any]:
+    """The static fields that set sizes of networks: `latent_dim`, and each tuple of units of hidden layers."""
+    fields = [field for field in dataclasses.fields(config) if field.metadata.get("static")]
+    return {f.name: getattr(config, f.name) for f in fields if isinstance(f.default, tuple) or f.name == "latent_dim"}
+
+
+def with_shape(config: T, width: int | None = None, depth: int | None = None) -> T:
+    """Returns the config with `width` units in each hidden layer, and `depth` hidden layers, in all networks.
+
+    Raises:
+      ValueError: if either is not an integer of at least 1, or if the config has no hidden layers.
+    """
+    if width is None and depth is None:
+        return config
+    for name, value in {"width": width, "depth": depth}.items():
+        if value is not None and (type(value) is not int or value < 1):
+            raise ValueError(f"{name}={value!r}: must be an integer of at least 1")
+    hidden = {name: size for name, size in sizes(config).items() if isinstance(size, tuple)}
+    if not hidden:
+        raise ValueError(f"{type(config).__qualname__} has no hidden layers for width and depth to set")
+    if depth is None and not any(hidden.values()):
+        raise ValueError(f"width={width}: there are no hidden layers; set depth, too")
+    for name, size in hidden.items():
+        if width is None and len(set(size)) != 1:
+            raise ValueError(f"depth: {name}={size} has no one width; set width, too")
+    return replace(config, **{n: (width or size[0],) * (depth or len(size)) for n, size in hidden.items()})
+
+
+def validate(config: Any) -> None:
+    """Checks every field of a config against its declaration.
+
+    Raises:
+      ValueError: in one line, with the field, its value and what is allowed.
+    """
+    for field in dataclasses.fields(config):
+        problem = _problem(getattr(config, field.name), field)
+        if problem:
+            raise ValueError(f"{field.name}={getattr(config, field.name)!r}: {problem}")
+
+
+def _problem(value: Any, field: dataclasses.Field) -> str:
+    """What is wrong with one field's value, or an empty string."""
+    bounds = field.metadata.get("bounds", {})
+    if not field.metadata.get("static"):
+        if value is None:
+            return "" if field.metadata.get("optional") else "must be a number"
+        if isinstance(value, jax.core.Tracer):
+            return ""  # the caller differentiates or maps over it; its value is not known here
+        if isinstance(value, jax.Array) and value.ndim == 0:
+            value = value.item()
+        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+            return "must be a finite number" + (" or None" if field.metadata.get("optional") else "")
+        return _out_of_bounds(float(value), bounds)
+    if field.metadata.get("choices"):
+        return _not_chosen(value, field)
+    if isinstance(field.default, bool):
+        return "" if isinstance(value, bool) else "must be True or False"
+    if isinstance(field.default, tuple):
+        integers = isinstance(value, tuple) and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
+        if not integers:
+            return "must be a tuple of integers"
+        return next((text for v in value if (text := _out_of_bounds(v, bounds))), "")
+    if isinstance(field.default, int):
+        return "must be an integer" if type(value) is not int else _out_of_bounds(value, bounds)
+    return ""
+
+
+def _not_chosen(value: Any, field: dataclasses.Field) -> str:
+    """What is wrong with a value that is neither one of the field's names nor a user's own part."""
+    choices, own = field.metadata["choices"], field.metadata["own"]
+    if isinstance(value, str) and value in choices:
+        return ""
+    if own is not None and isinstance(value, own):
+        try:
+            hash(value)
+        except TypeError:
+            return "must be hashable: use a function, or a NamedTuple of functions"
+        return ""
+    or_own = f", or your own {own.__name__.lower() if own.__name__ == 'Callable' else own.__name__}" if own else ""
+    return f"allowed are {', '.join(choices)}{or_own}{nearest(str(value), choices)}"
+
+
+def _out_of_bounds(value: float, bounds: Mapping[str, float]) -> str:
+    inside = {
+        "at least": lambda limit: value >= limit,
+        "above": lambda limit: value > limit,
+        "at most": lambda limit: value <= limit,
+        "below": lambda limit: value < limit,
+    }
+    if all(inside[word](limit) for word, limit in bounds.items()):
+        return ""
+    return "must be " + " and ".join(f"{word} {limit:g}" for word, limit in bounds.items())

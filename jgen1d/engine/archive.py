@@ -1,0 +1,100 @@
+"""Arrays as files on disk, written by orbax and summed, so that damage is noticed."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import io
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+_SUMS = "SHA256SUMS"
+
+
+def pack(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """An npz file's bytes, u8[n]: each dtype keeps its bits, and there may be empty arrays, which orbax refuses."""
+    for name, array in arrays.items():
+        if np.asarray(array).dtype.kind not in "biufc":
+            raise TypeError(f"{name!r} is of dtype {array.dtype}: only numbers and booleans can be saved")
+    file = io.BytesIO()
+    np.savez(file, np.array(list(arrays), str), *arrays.values())
+    return np.frombuffer(file.getbuffer(), np.uint8)
+
+
+def write(path: Path, content: np.ndarray) -> None:
+    """Writes the bytes u8[n] of `pack` into a new folder, with their sums."""
+    logger = logging.get_absl_logger()
+    was, logger.disabled = logger.disabled, True  # orbax's threads log pages about an error that is raised here anyway
+    try:
+        with _checkpointer() as orbax:
+            orbax.save(path.absolute(), content.tobytes())
+    finally:
+        logger.disabled = was
+    (path / _SUMS).write_text(_sums(path))
+
+
+def unpack(content: np.ndarray) -> dict[str, np.ndarray]:
+    """The arrays that `pack` made u8[n] of."""
+    with np.load(io.BytesIO(content.tobytes())) as file:
+        names, *arrays = file.values()
+    return dict(zip(names.tolist(), arrays, strict=True))
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays in a folder that `write` made."""
+    with _checkpointer() as orbax:
+        return unpack(np.frombuffer(orbax.restore(path.absolute()), np.uint8))
+
+
+@functools.cache
+def _checkpointer() -> Any:
+    """Orbax for one process: where there are several, each saves for itself, and none waits for another."""
+    import jax
+    import orbax.checkpoint as ocp  # here: it takes a second
+
+    class Handler(ocp.CheckpointHandler):
+        """Bytes in a file; orbax's own handlers write arrays in process 0 only."""
+
+        def save(self, directory: Any, args: Any) -> None:
+            (directory / "arrays.npz").write_bytes(args.content)
+
+        def restore(self, directory: Any, args: Any) -> bytes:
+            return (directory / "arrays.npz").read_bytes()
+
+    @ocp.args.register_with_handler(Handler, for_save=True, for_restore=True)
+    @dataclasses.dataclass
+    class Content(ocp.args.CheckpointArgs):
+        content: bytes = b""
+
+    index = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(primary_host=index, active_processes={index})
+    return ocp.Checkpointer(Handler(), multiprocessing_options=alone)
+
+
+def _sums(path: Path) -> str:
+    """What `sha256sum` prints of a checkpoint's files."""
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file.name != _SUMS)
+    return "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(path)}\n" for file in files)
+
+
+def is_intact(path: Path) -> bool:
+    """Whether a folder's files are as `write` left them."""
+    try:
+        return (path / _SUMS).read_bytes() == _sums(path).encode()
+    except OSError:
+        return False
+
+
+def reason(error: Exception) -> str:
+    """In one line; tensorstore's messages hold the number of the system's error."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    code = re.search(r"os_error_code='(\d+)'", str(error))
+    return os.strerror(int(code[1])) if code else " ".join(str(error).split())

@@ -1,0 +1,131 @@
+"""What is measured of a model: at each point of a run's history, and when training is done.
+
+`run`, the engine and the playground all walk the same stages. They differ in how they call them: directly, or as
+programs compiled for many lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jgen1d.core import Info, Key, State, condition_keyword
+from jgen1d.engine.task import Task
+from jgen1d.evaluation import metrics
+from jgen1d.targets import Target
+
+NUM_CURVE_SAMPLES = 1_000
+"""Samples drawn for each point of a history's distance curves."""
+
+
+def directly(function: Callable, *args: Any, **static: Any) -> Any:
+    """Calls the function: how a single run calls its stages."""
+    return function(*args, **static)
+
+
+def draw_samples(task: Task, key: Key, state: State, num_samples: int, labels: jax.Array | None = None) -> jax.Array:
+    """Draws f32[num_samples, dim] in data units.
+
+    A model with classes is given the labels, i32[num_samples], or for None such as the target has in these shares.
+    """
+    if task.num_classes and labels is None:
+        key, key_labels = jax.random.split(key)
+        weights = jnp.asarray(task.target.modes.weights)
+        labels = jax.random.categorical(key_labels, jnp.log(weights), shape=(num_samples,))
+    shift, scale = task.units
+    samples = task.method.sample(key, state, num_samples, task.config, **condition_keyword(labels))
+    return shift[None] + scale[None] * samples
+
+
+def log_prob(task: Task, state: State, x: jax.Array, labels: jax.Array | None = None) -> jax.Array:
+    """The model's log density in nats, f32[n], at x: f32[n, dim] in data units.
+
+    Of a model with classes, that given the labels, i32[n]; for None, of their mixture with the target's weights.
+    """
+    assert task.method.log_prob is not None
+    shift, scale = task.units
+    density, z, num_classes = task.method.log_prob, (x - shift[None]) / scale[None], task.num_classes
+    if num_classes and labels is None:
+        weights = jnp.asarray(task.target.modes.weights)
+
+        def joint(label: jax.Array) -> jax.Array:
+            return jnp.log(weights[label]) + density(state, z, task.config, condition=jnp.full(len(z), label))  # type: ignore[call-arg]
+
+        log_q = jax.nn.logsumexp(jax.lax.map(joint, jnp.arange(num_classes)), axis=0)
+    else:
+        log_q = density(state, z, task.config, **condition_keyword(labels))
+    return log_q - jnp.sum(jnp.log(scale))
+
+
+def sample(task: Task, run: Any, num_samples: int) -> jax.Array:
+    """Draws f32[num_samples, dim] in data units from the model of a `Run`."""
+    return draw_samples(task, jax.random.fold_in(run.key_eval, run.step), run.state, num_samples)
+
+
+def score(samples: jax.Array, target: Target) -> Info:
+    """Every metric of samples f32[n, dim]."""
+    return metrics.evaluate(samples, target, metrics.reference(target, len(samples)))
+
+
+def divergence(task: Task, run: Any, num_samples: int) -> Info:
+    """`kl`, at the target's quantiles in 1-D and at draws from it in 2-D."""
+    target = task.target
+    if target.dim == 1:
+        points = target.quantile((jnp.arange(num_samples) + 0.5) / num_samples)[:, None]
+    else:
+        points = target.sample(jax.random.fold_in(run.key_eval, 0), num_samples)
+    return {"kl": metrics.kl(target.log_prob(points), log_prob(task, run.state, points))}
+
+
+def score_classes(task: Task, run: Any, num_samples: int) -> Info:
+    """`metrics.evaluate_class` of each class, f32[classes] by name."""
+    count = max(1, num_samples // task.num_classes)
+    key = jax.random.fold_in(run.key_eval, 1)
+
+    def one(label: jax.Array) -> Info:
+        labels = jnp.full(count, label)
+        samples = draw_samples(task, jax.random.fold_in(key, label), run.state, count, labels)
+        return metrics.evaluate_class(samples, task.target, label)
+
+    return jax.lax.map(one, jnp.arange(task.num_classes))
+
+
+class Stage(NamedTuple):
+    """One evaluation of a trained model: `(task, run, num_samples) -> info`, and of which tasks it is made."""
+
+    applies: Callable[[Task], bool]
+    compute: Callable[[Task, Any, int], Info]
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage(lambda task: task.method.log_prob is not None and task.target.has_density, divergence),
+    Stage(lambda task: task.num_classes > 0, score_classes),
+)
+"""What is measured of a model beyond its samples."""
+
+
+def curves(task: Task, run: Any, reference: metrics.Reference, call: Callable = directly) -> Info:
+    """The metrics of a point of the history, from `NUM_CURVE_SAMPLES` samples; `reference` is for so many."""
+    samples = call(sample, task, run, num_samples=NUM_CURVE_SAMPLES)
+    return call(metrics.curves, samples, task.target, reference)
+
+
+def evaluate(task: Task, run: Any, num_samples: int, call: Callable = directly, example: Task | None = None) -> Info:
+    """The final metrics, from `num_samples` samples.
+
+    Args:
+      task: what was trained.
+      run: the `Run` at its end.
+      num_samples: samples for the metrics, at least 1.
+      call: calls a stage's function, with `num_samples` as a keyword.
+      example: the task of one lane, if `task` and `run` hold many.
+    """
+    samples = call(sample, task, run, num_samples=num_samples)
+    info = call(score, samples, task.target)
+    for stage in STAGES:
+        if stage.applies(example or task):
+            info = info | call(stage.compute, task, run, num_samples=num_samples)
+    return info

@@ -1,0 +1,80 @@
+"""Compiled programs: functions of one lane, vmapped over lanes that lie over the devices of a mesh."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import Mesh, PartitionSpec
+
+from jgen1d.engine.padding import resolve
+from jgen1d.engine.task import Task
+
+COMPILER_OPTIONS = {"cpu": {"xla_backend_optimization_level": "1", "xla_cpu_prefer_vector_width": "512"}}
+"""By platform. On a CPU they halve compilation at the same speed, and use all of AVX-512."""
+MAX_PROGRAMS = 256
+"""Programs that are kept. Each takes some of the memory maps that the system allows a process, 65,530 on Linux."""
+
+
+class Programs(NamedTuple):
+    """Calls functions of one lane for many, and keeps what was compiled.
+
+    Attributes:
+      mesh: the devices that the lanes lie over.
+      matmul_precision: of float32 products.
+    """
+
+    mesh: Mesh
+    matmul_precision: str
+
+    def __call__(self, function: Callable, *args: Any, shared: tuple = (), **static: Any) -> Any:
+        """Returns `function(*args, *shared, **static)` for all lanes.
+
+        Args:
+          function: a module-level function of one lane.
+          *args: pytrees whose leaves have the lanes first. A `Task` has them in its target and its config.
+          shared: arrays that all lanes share.
+          **static: hashable keywords.
+        """
+        arrays = tuple((arg.target, arg.config) if isinstance(arg, Task) else arg for arg in args)
+        tasks = tuple((arg.method, arg.standardize) if isinstance(arg, Task) else None for arg in args)
+        leaves, structure = jax.tree.flatten((arrays, shared))
+        kinds = tuple((jax.numpy.shape(leaf), jax.numpy.result_type(leaf)) for leaf in leaves)
+        program = _compiled(function, tasks, tuple(static.items()), structure, kinds, len(shared), *self)
+        return program(arrays, shared)
+
+
+@functools.lru_cache(MAX_PROGRAMS)
+def _compiled(
+    function: Callable,
+    tasks: tuple[Any, ...],
+    static: tuple[tuple[str, Any], ...],
+    structure: Any,
+    kinds: tuple[Any, ...],
+    num_shared: int,
+    mesh: Mesh,
+    matmul_precision: str,
+) -> Callable:
+    """The program for arguments of one structure and one kind: dropping it from the cache drops what was compiled."""
+    del structure, kinds, num_shared
+
+    def one_lane(arrays: tuple[Any, ...], shared: tuple[Any, ...]) -> Any:
+        args = [
+            array if task is None else Task(task[0], array[0], resolve(array[1]), task[1])
+            for task, array in zip(tasks, arrays, strict=True)
+        ]
+        with jax.default_matmul_precision(matmul_precision):
+            return function(*args, *shared, **dict(static))
+
+    lane = PartitionSpec("lane")
+    mapped = jax.shard_map(
+        jax.vmap(one_lane, (0, None)), mesh=mesh, in_specs=(lane, PartitionSpec()), out_specs=lane, check_vma=False
+    )
+    return jax.jit(mapped, compiler_options=COMPILER_OPTIONS.get(mesh.devices.flat[0].platform))
+
+
+def clear() -> None:
+    """Drops all compiled programs, and the memory that they take."""
+    _compiled.cache_clear()

@@ -1,0 +1,90 @@
+"""What a run trains: a method with its config on a target, and the units in which it does."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jgen1d.core import Config, Method, validate
+from jgen1d.targets import Target
+
+
+class Task(NamedTuple):
+    """What a run trains.
+
+    Attributes:
+      method: the method.
+      target: the distribution to learn.
+      config: the method's hyper-parameters.
+      standardize: whether to train on (x − mean)/std; None for what the method says.
+    """
+
+    method: Method
+    target: Target
+    config: Config
+    standardize: bool | None = None
+
+    @property
+    def is_standardized(self) -> bool:
+        """Whether it trains on (x − mean)/std."""
+        return self.method.standardize(self.config) if self.standardize is None else self.standardize
+
+    @property
+    def units(self) -> tuple[jax.Array, jax.Array]:
+        """The shift and the scale, f32[dim] each, that take training units to data units: shift + scale · x."""
+        return units(self.target, self.is_standardized)
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes of labels the model takes; 0 if it takes none."""
+        return self.method.num_classes(self.config)
+
+    def num_rows(self, batch_size: int) -> int:
+        """Rows of the batch that a step takes."""
+        return batch_size * self.method.num_minibatches(self.config)
+
+
+def units(target: Target, standardize: bool) -> tuple[jax.Array, jax.Array]:
+    """The shift and the scale, f32[dim] each, from training units to data units."""
+    mean, std = (jnp.asarray(value, dtype=float) for value in (target.mean, target.std))
+    return (mean, std) if standardize else (jnp.zeros_like(mean), jnp.ones_like(std))
+
+
+def prepare(task: Task, num_steps: int, batch_size: int, num_samples: int) -> Task:
+    """Checks a run's arguments before anything is compiled, and binds its config to the target and the length.
+
+    Raises:
+      ValueError: in one line, with the argument, its value and what is allowed.
+    """
+    method, target, config, _ = task
+    for name, value in {"num_steps": num_steps, "batch_size": batch_size, "num_samples": num_samples}.items():
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name}={value!r}: must be an integer of at least 1")
+    if not isinstance(config, method.Config):
+        raise ValueError(f"config must be a {method.Config.__module__}.{method.Config.__qualname__}, not {config!r}")
+    num_modes = len(target.modes.scales)
+    if method.num_classes(config) not in (0, num_modes):
+        raise ValueError(
+            f"num_classes={method.num_classes(config)}: the target {target.name!r} has {num_modes or 'no'} modes to be "
+            f"labels"
+        )
+    config = method.bind(config, target.dim, int(num_steps))
+    validate(config)
+    jax.eval_shape(method.init, jax.random.key(0), config)
+    return task._replace(config=config)
+
+
+def check_eval_every(num_steps: int, eval_every: int | None) -> int:
+    """Returns the steps between points of the history: for None, the fewest that give at most 50 points.
+
+    Raises:
+      ValueError: if `eval_every` does not divide `num_steps`.
+    """
+    if eval_every is None:
+        return next(every for every in range(-(-num_steps // 50), num_steps + 1) if num_steps % every == 0)
+    if eval_every < 1 or num_steps % eval_every:
+        raise ValueError(f"eval_every={eval_every}: must divide num_steps={num_steps}")
+    return eval_every

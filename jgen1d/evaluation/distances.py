@@ -1,0 +1,164 @@
+"""How far samples are from a target: Wasserstein-1, Kolmogorov–Smirnov, Jensen–Shannon, energy, and their floors.
+
+Pure functions, arrays in and scalars out, for one set of samples; `vmap` outside.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from jgen1d.maths.quadrature import midpoints
+from jgen1d.targets import Target
+
+NUM_DIRECTIONS = 32
+"""Directions of the sliced distance in 2-D, evenly spaced over half a turn."""
+NUM_ENERGY_POINTS = 2_500
+"""How many of the reference's points, about, the energy distance sorts together with the samples."""
+NUM_BINS = 100
+"""Bins of the grid on which the Jensen–Shannon divergence is computed."""
+
+
+class Reference(NamedTuple):
+    """What samples are compared with, computed once per target and number of samples.
+
+    Attributes:
+      points: f32[directions, m], sorted, in data units: in 1-D the target's quantiles at the midpoints of m cells, in
+        2-D a large sample's projections on each direction. m is a multiple of the number of samples.
+      floor: f32[], the expected W1 of a perfect sampler of the same size, in data units.
+    """
+
+    points: jax.Array
+    floor: jax.Array
+
+
+def reference(target: Target, num_samples: int, *, num_points: int = 8192) -> Reference:
+    """Prepares the comparison of `num_samples` samples with a target.
+
+    Args:
+      target: in 1-D or 2-D.
+      num_samples: the number of samples in each comparison, at least 1.
+      num_points: the least number of points to compare with; it is rounded up to a multiple of `num_samples`, at least
+        4 per sample.
+    """
+    cells = num_samples * max(4, math.ceil(num_points / num_samples))
+    if target.dim == 1:
+        points = target.quantile(midpoints(cells))[None]
+        return Reference(points, w1_floor(target, num_samples))
+    key_points, key_perfect = jax.random.split(jax.random.key(0))
+    points = jnp.sort(directions(target.dim) @ target.sample(key_points, cells).T, axis=1)
+    perfect = jax.lax.map(lambda key: target.sample(key, num_samples), jax.random.split(key_perfect, 8))
+    return Reference(points, jnp.mean(jax.lax.map(lambda samples: w1(samples, points), perfect)))
+
+
+def directions(dim: int) -> jax.Array:
+    """The unit vectors that samples are projected on: f32[1, 1] in 1-D, f32[NUM_DIRECTIONS, 2] in 2-D."""
+    if dim == 1:
+        return jnp.ones((1, 1))
+    angles = jnp.arange(NUM_DIRECTIONS) * (math.pi / NUM_DIRECTIONS)
+    return jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=1)
+
+
+def _ordered(samples: jax.Array) -> jax.Array:
+    """The projections of f32[n, dim] on each direction, sorted: f32[directions, n]."""
+    return jnp.sort(samples.T if samples.shape[1] == 1 else directions(samples.shape[1]) @ samples.T, axis=1)
+
+
+def w1(samples: jax.Array, points: jax.Array) -> jax.Array:
+    """The Wasserstein-1 distance ∫₀¹ |Fₙ⁻¹(u) − F⁻¹(u)| du; in 2-D its mean over directions (sliced).
+
+    Args:
+      samples: f32[n, dim], in data units.
+      points: f32[directions, n·k], from `reference`: the integral uses k ≥ 4 quantiles per sample.
+
+    Returns:
+      f32[], in data units.
+    """
+    ordered = _ordered(samples)
+    chex.assert_shape(points, (len(ordered), None), custom_message="w1: points [directions, n·k]")
+    return jnp.mean(jnp.abs(points.reshape(*ordered.shape, -1) - ordered[:, :, None]))
+
+
+def w1_floor(target: Target, num_samples: int) -> jax.Array:
+    """E[W1] of `num_samples` samples of a 1-D target against the target itself: √(2/π)·∫√(F(1−F))/√n.
+
+    The limit for large n (del Barrio, Giné & Matrán 1999); between two samples of n each it is √2 times as large.
+    """
+    ends = target.quantile(jnp.array([1e-6, 1 - 1e-6]))
+    x = jnp.linspace(ends[0], ends[1], 4097)
+    cdf = target.cdf(x)
+    return math.sqrt(2 / math.pi / num_samples) * jnp.trapezoid(jnp.sqrt(cdf * (1 - cdf)), x)
+
+
+def ks(samples: jax.Array, target: Target) -> jax.Array:
+    """The Kolmogorov–Smirnov distance sup |Fₙ − F|, f32[] in [0, 1], of samples f32[n, 1] from a 1-D target."""
+    chex.assert_shape(samples, (None, 1), custom_message="ks: samples [n, 1]")
+    ordered = _ordered(samples)[0]
+    n = len(ordered)
+    cdf = target.cdf(ordered)
+    # F may jump, as a finite sample's does: just below a sample it is F(x−), the cdf at the next smaller float. For 0
+    # that would be a subnormal number, which is flushed to 0.
+    smaller = jnp.where(ordered == 0, -jnp.finfo(ordered.dtype).tiny, jnp.nextafter(jax.lax.stop_gradient(ordered), -jnp.inf))
+    below = target.cdf(smaller)
+    upper, lower = (jnp.arange(n) + 1) / n - cdf, below - jnp.arange(n) / n
+    # Equal samples make one jump: the first of them begins it and the last ends it.
+    rises, edge = ordered[1:] > ordered[:-1], jnp.ones(1, bool)
+    last, first = jnp.concatenate([rises, edge]), jnp.concatenate([edge, rises])
+    return jnp.maximum(jnp.max(jnp.where(last, jnp.abs(upper), 0)), jnp.max(jnp.where(first, jnp.abs(lower), 0)))
+
+
+def js(samples: jax.Array, target: Target) -> jax.Array:
+    """The Jensen–Shannon divergence in nats between the binned samples f32[n, 1] and the binned 1-D target.
+
+    There are `NUM_BINS` equal bins over the target's central 99.8 % and one on each side for the rest. The target's
+    masses are differences of its cdf. A perfect sampler scores about NUM_BINS/8n, not 0.
+    """
+    chex.assert_shape(samples, (None, 1), custom_message="js: samples [n, 1]")
+    edges = jnp.linspace(target.quantile(1e-3), target.quantile(1 - 1e-3), NUM_BINS + 1)
+    below = jnp.searchsorted(_ordered(samples)[0], edges, side="right") / len(samples)
+    expected, observed = (jnp.diff(cdf, prepend=0.0, append=1.0) for cdf in (target.cdf(edges), below))
+    middle = (expected + observed) / 2
+    return 0.5 * (relative_entropy(expected, middle) + relative_entropy(observed, middle))
+
+
+def energy(samples: jax.Array, points: jax.Array) -> jax.Array:
+    """The energy distance 2E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖ = 2∫(Fₙ − F)²; in 2-D its mean over directions.
+
+    Args:
+      samples: f32[n, dim], in data units.
+      points: f32[directions, m], from `reference`.
+
+    Returns:
+      f32[], in data units.
+
+    References:
+      Székely & Rizzo 2013, Energy statistics; sliced in 2-D.
+    """
+    ordered = _ordered(samples)
+    chex.assert_shape(points, (len(ordered), None), custom_message="energy: points [directions, m]")
+    most = max(1, points.shape[1] // NUM_ENERGY_POINTS)
+    stride = next(stride for stride in range(most, 0, -1) if points.shape[1] % stride == 0)
+
+    def along(x: jax.Array, y: jax.Array) -> jax.Array:
+        both = jnp.concatenate([x, y])
+        order = jnp.argsort(both)
+        steps = jnp.where(order < len(x), 1 / len(x), -1 / len(y))
+        return 2 * jnp.sum(jnp.cumsum(steps)[:-1] ** 2 * jnp.diff(both[order]))
+
+    return jnp.mean(jax.vmap(along)(ordered, points[:, stride // 2 :: stride]))
+
+
+def kl(log_p: jax.Array, log_q: jax.Array) -> jax.Array:
+    """KL(p‖q) in nats: the mean of log p − log q, f32[n] each, over the same draws of p."""
+    chex.assert_rank(log_p, 1, custom_message="kl: log_p [n]")
+    chex.assert_equal_shape([log_p, log_q], custom_message="kl: log_p and log_q [n]")
+    return jnp.mean(log_p - log_q)
+
+
+def relative_entropy(p: jax.Array, q: jax.Array) -> jax.Array:
+    """Σ p log(p/q) over bins, 0 where p is 0."""
+    return jnp.sum(jnp.where(p > 0, p * (jnp.log(jnp.where(p > 0, p, 1)) - jnp.log(jnp.where(q > 0, q, 1))), 0))

@@ -1,0 +1,200 @@
+"""One run, trained from the host: `fit`, and its `Result`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from jgen1d.core import Config, Key, Method, State
+from jgen1d.engine import evaluate
+from jgen1d.engine.block import Spec, check_matmul_precision, run_block
+from jgen1d.engine.plan import Group, Lane
+from jgen1d.engine.task import Task, check_eval_every, prepare
+from jgen1d.evaluation import verdict
+from jgen1d.targets import Target
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A trained run.
+
+    Attributes:
+      method: the method that was trained.
+      target: the distribution to learn.
+      config: the hyper-parameters, bound to the target and the run's length.
+      state: the method's final state, in training units.
+      steps: i[num_evals], the steps taken at each point of the history.
+      history: f[num_evals] by name: each info's mean over the steps since the previous point, NaN once diverged, and
+        `metrics.curves` of 1,000 samples.
+      metrics: floats by name, or arrays [modes] and [classes].
+      verdict: one of `verdict.VERDICTS`.
+      diverged_at: the first step that was not finite, −1 if there is none.
+      standardize: whether it trained on (x − mean)/std.
+      thresholds: the limits that the verdict was made with.
+    """
+
+    method: Method
+    target: Target
+    config: Config
+    state: State
+    steps: np.ndarray
+    history: dict[str, np.ndarray]
+    metrics: dict[str, Any]
+    verdict: str
+    diverged_at: int
+    standardize: bool = True
+    thresholds: verdict.Thresholds = verdict.DEFAULT_THRESHOLDS
+
+    @property
+    def task(self) -> Task:
+        """What was trained."""
+        return Task(self.method, self.target, self.config, self.standardize)
+
+    @property
+    def shift(self) -> np.ndarray:
+        """f[dim], from training units to data units: data = shift + scale · x."""
+        return np.asarray(self.task.units[0])
+
+    @property
+    def scale(self) -> np.ndarray:
+        """f[dim], from training units to data units: data = shift + scale · x."""
+        return np.asarray(self.task.units[1])
+
+    def sample(self, key: Key, num_samples: int, condition: ArrayLike | None = None) -> jax.Array:
+        """Draws f32[num_samples, dim] in data units.
+
+        Args:
+          key: determines the samples.
+          num_samples: at least 1.
+          condition: for a model with classes, labels i32[num_samples] or one for all; None for classes as frequent as
+            in the target.
+
+        Raises:
+          ValueError: for labels of a model without classes, or labels out of range.
+        """
+        return evaluate.draw_samples(self.task, key, self.state, num_samples, self._labels(condition, num_samples))
+
+    def log_prob(self, x: ArrayLike, condition: ArrayLike | None = None) -> jax.Array:
+        """The model's log density in nats, f32[n].
+
+        Args:
+          x: f32[n, dim], in data units.
+          condition: for a model with classes, labels i32[n] or one for all; None for the mixture of all classes.
+
+        Raises:
+          ValueError: if the density is intractable, or for labels as in `sample`.
+        """
+        if self.method.log_prob is None:
+            raise ValueError("log_prob: this method's density is intractable")
+        x = jnp.asarray(x, dtype=float)
+        return evaluate.log_prob(self.task, self.state, x, self._labels(condition, len(x)))
+
+    def _labels(self, condition: ArrayLike | None, num_rows: int) -> jax.Array | None:
+        if condition is None:
+            return None
+        num_classes = self.task.num_classes
+        if not num_classes:
+            raise ValueError("condition: this model has no classes")
+        labels = np.asarray(condition)
+        allowed = np.issubdtype(labels.dtype, np.integer) and labels.shape in ((), (num_rows,))
+        if not allowed or labels.min() < 0 or labels.max() >= num_classes:
+            raise ValueError(f"condition: must be an integer, or {num_rows} of them, from 0 to {num_classes - 1}")
+        return jnp.broadcast_to(labels, (num_rows,))
+
+
+def fit(
+    key: Key,
+    method: Method,
+    target: Target,
+    config: Config,
+    num_steps: int,
+    *,
+    batch_size: int = 256,
+    eval_every: int | None = None,
+    num_samples: int = 10_000,
+    standardize: bool | None = None,
+    thresholds: verdict.Thresholds = verdict.DEFAULT_THRESHOLDS,
+    matmul_precision: str = "highest",
+) -> Result:
+    """Trains one run, with the programs of a sweep.
+
+    `fit(jax.random.key(s), ...)` and seed s of a sweep whose blocks are one lane wide give the same bits.
+
+    Args:
+      key: determines everything: the initial state, the data and the latents. It must be concrete: inside of `jit` or
+        `vmap`, use `run`.
+      method: the method to train.
+      target: the distribution to learn.
+      config: the hyper-parameters; `dim` and `num_steps` are set from the other arguments.
+      num_steps: how many steps to take, at least 1.
+      batch_size: rows of each minibatch, at least 1.
+      eval_every: steps between points of the history, a divisor of `num_steps`; None for up to 50 points.
+      num_samples: samples for the final metrics, at least 1.
+      standardize: whether to train on (x − mean)/std; results are in data units all the same. None for what the config
+        says.
+      thresholds: the verdict's limits.
+      matmul_precision: of float32 products, `highest`, `high` or `default`; they differ on GPUs and TPUs only.
+
+    Raises:
+      ValueError: for an argument out of range, in one line.
+
+    Example:
+      >>> import jax, jgen1d
+      >>> from jgen1d.methods import gan
+      >>> config = gan.Config(widths_g=(8,), widths_d=(8,))
+      >>> result = jgen1d.fit(jax.random.key(0), gan.METHOD, jgen1d.TARGETS["normal"], config, num_steps=20)
+      >>> result.sample(jax.random.key(1), 3).shape
+      (3, 1)
+    """
+    if isinstance(key, jax.core.Tracer):
+        raise ValueError(
+            "fit: the key is traced: inside of jit, vmap and the like use jgen1d.run"
+        )
+    task = prepare(Task(method, target, config, standardize), num_steps, batch_size, num_samples)
+    eval_every = check_eval_every(num_steps, eval_every)
+    check_matmul_precision(matmul_precision)
+    spec = Spec(method, num_steps, batch_size, eval_every, num_samples, standardize, matmul_precision)
+    lane = Lane((0, 0, 0), target, task.config, 0)
+    group = Group.single(lane)
+    outcome = run_block(spec, group, [lane], key[None], list(key.devices()))
+    leaves, history, metrics, diverged_at = jax.tree.map(lambda leaf: leaf[0], outcome)
+    state = group.cover.unpad(task.config, leaves, method.init)
+    steps = eval_every * np.arange(1, num_steps // eval_every + 1)
+    name = str(judge(task, history, metrics, diverged_at, thresholds))
+    return as_result(task, state, steps, history, metrics, diverged_at, name, thresholds)
+
+
+def judge(
+    task: Task,
+    history: Mapping[str, np.ndarray],
+    metrics: Mapping[str, np.ndarray],
+    diverged_at: ArrayLike,
+    thresholds: verdict.Thresholds,
+) -> np.ndarray:
+    """The verdicts of runs of one task; see `verdict.classify`."""
+    optimum = task.method.loss_optimum(task.config) if task.method.loss_optimum else None
+    return verdict.classify(history, metrics, optimum, len(task.target.modes.scales), diverged_at, thresholds)
+
+
+def as_result(
+    task: Task,
+    state: State,
+    steps: np.ndarray,
+    history: dict[str, np.ndarray],
+    metrics: Mapping[str, np.ndarray],
+    diverged_at: ArrayLike,
+    verdict_name: str,
+    thresholds: verdict.Thresholds,
+) -> Result:
+    """The `Result` of one lane's arrays; `task` is bound to its target."""
+    scalars = {name: value if np.ndim(value) else float(value) for name, value in metrics.items()}
+    return Result(
+        task.method, task.target, task.config, state, steps, history, scalars, verdict_name,
+        int(np.asarray(diverged_at)), task.is_standardized, thresholds,
+    )  # fmt: skip

@@ -1,0 +1,45 @@
+"""The named configs of GANs: what each changes in the default."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_PLAIN: dict[str, Any] = {
+    "beta1_g": 0.9,
+    "beta1_d": 0.9,
+    "beta2_g": 0.999,
+    "beta2_d": 0.999,
+    "schedule": "constant",
+    "standardize": False,
+    "activation": "relu",
+    "r1": None,
+    "ema_decay": None,
+}
+_TEXTBOOK = _PLAIN | {
+    "learning_rate_g": 1e-3,
+    "learning_rate_d": 1e-3,
+    "latent_dim": 5,
+    "widths_g": (15, 15),
+    "widths_d": (25, 25),
+}
+FIELDS: dict[str, dict[str, Any]] = {
+    "robust": {},
+    "textbook": _TEXTBOOK,
+    "playground": _PLAIN | {"latent_dim": 10, "widths_g": (16,), "widths_d": (32,)},
+    "one_d": _TEXTBOOK | {"latent_dim": 1, "discriminator_loss": "half_log"},
+    "dcgan_like": _TEXTBOOK | {"learning_rate_g": 2e-4, "learning_rate_d": 2e-4, "beta1_g": 0.5, "beta1_d": 0.5},
+    "pacgan": _PLAIN  # of their 2-D data, but for the packing (Lin et al. 2018, section 4.1, and their code)
+    | {
+        "learning_rate_g": 1e-4,
+        "learning_rate_d": 1e-4,
+        "beta1_g": 0.8,
+        "beta1_d": 0.8,
+        "latent_dim": 2,
+        "widths_g": (400,) * 4,
+        "widths_d": (200,) * 3,
+        "batch_norm": True,
+        "maxout_pieces": 5,
+        "initializer": "small_normal",
+        "updates": "simultaneous",
+    },
+}

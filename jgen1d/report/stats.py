@@ -1,0 +1,80 @@
+"""How are the results of many seeds summarised? Shares with intervals, medians with quantiles, means with errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def rate(hits: ArrayLike) -> dict[str, float]:
+    """The share of true entries, with its 95 % interval.
+
+    Args:
+      hits: bool[n], n at least 1.
+
+    Returns:
+      `count`, `share`, and the ends `low` and `high` of the share's Wilson interval.
+
+    References:
+      Wilson 1927, Probable inference, the law of succession, and statistical inference.
+    """
+    from scipy import stats  # imported here because it takes as long as JAX
+
+    array = np.asarray(hits, bool)
+    count = int(array.sum())
+    interval = stats.binomtest(count, array.size).proportion_ci(0.95, "wilson")
+    return {"count": count, "share": count / array.size, "low": float(interval.low), "high": float(interval.high)}
+
+
+def spread(values: ArrayLike) -> dict[str, float] | None:
+    """The `median` and the 5th and 95th percentiles, `p05` and `p95`, of the finite entries of f[n].
+
+    None if no entry is finite.
+    """
+    array = _finite(values)
+    if not array.size:
+        return None
+    low, median, high = np.percentile(array, [5, 50, 95])
+    return {"median": float(median), "p05": float(low), "p95": float(high)}
+
+
+def mean(values: ArrayLike) -> dict[str, float] | None:
+    """The `mean` of the finite entries of f[n] and its `standard_error`; None if fewer than two are finite."""
+    array = _finite(values)
+    if array.size < 2:
+        return None
+    return {"mean": float(array.mean()), "standard_error": float(array.std(ddof=1) / np.sqrt(array.size))}
+
+
+def median(spread: Mapping[str, float] | None) -> float:
+    """The median of a `spread`; infinite if there is none."""
+    return np.inf if spread is None else spread["median"]
+
+
+def median_index(values: ArrayLike) -> int:
+    """The index of the median entry of f[n]; entries that are not finite count as the greatest."""
+    array = np.asarray(values, np.float64)
+    return int(np.argsort(np.where(np.isfinite(array), array, np.inf), kind="stable")[(len(array) - 1) // 2])
+
+
+def is_smaller(values: ArrayLike, than: ArrayLike) -> bool:
+    """Whether one sample is significantly smaller than another, by a one-sided test at the 1 % level.
+
+    Args:
+      values: f[n], n at least 1; NaN counts as infinite.
+      than: f[m], m at least 1; NaN counts as infinite.
+
+    References:
+      Mann & Whitney 1947, On a test of whether one of two random variables is stochastically larger than the other.
+    """
+    from scipy import stats  # imported here because it takes as long as JAX
+
+    a, b = (np.nan_to_num(x, nan=np.inf) for x in (values, than))
+    return bool(stats.mannwhitneyu(a, b, alternative="less").pvalue < 0.01)
+
+
+def _finite(values: ArrayLike) -> np.ndarray:
+    array = np.asarray(values, np.float64)
+    return array[np.isfinite(array)]
