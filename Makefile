@@ -10,7 +10,7 @@ demo: $(STAMP)
 	$(BIN)/python experiments/convergence.py --num_seeds=32 --workdir=runs/demo --overwrite
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=10
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -36,4 +36,4 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) .cache

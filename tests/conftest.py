@@ -1,48 +1,131 @@
 """Settings under which all tests run: no silent broadcasting of ranks, no key used twice, quick compilation."""
 
+import ctypes
+import gc
+import os
 import pathlib
+import resource
 import shutil
 import subprocess
+import sys
 
-import jax
 import pytest
 
+# When jaxlib 0.10.1 loads a program from the cache on a machine with AVX-512, it reports preferences of its own
+# compiler, in pages of errors, as features that the machine lacks. It reads the variable once, at its import.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import jax
+
+try:
+    from jgen1d.engine import program as engine
+except ImportError:
+    from jgen1d.engine import block as engine
 from tests import scripts
 from tests.served import served
 
+CACHE = scripts.ROOT / ".cache"
+"""Keeps compiled programs from one run of the tests to the next."""
+MAX_MEMORY = 1.2e9
+"""Bytes of resident memory above which a process drops its compiled programs after a test."""
+SECONDS = {}
+"""Of the slowest files. They run first, so that no process is left alone with one at the end."""
+COMPILER_OPTIONS = dict(engine.COMPILER_OPTIONS)
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
-jax.config.update("jax_disable_most_optimizations", True)  # most programs here compile for longer than they run
+jax.config.update("jax_compilation_cache_dir", str(CACHE / "tests"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-MANY_MAPS = 20_000
-"""Memory maps of this process; every compiled program takes some, and Linux ends a process that wants over 65,530."""
+def optimise(fully):
+    """Sets how well programs are compiled from here on; most programs here compile for longer than they run."""
+    forget_programs()
+    jax.config.update("jax_disable_most_optimizations", not fully)
+    engine.COMPILER_OPTIONS.clear()
+    engine.COMPILER_OPTIONS.update(COMPILER_OPTIONS if fully else {})
+
+
+def forget_programs():
+    """Drops all compiled programs, and gives their memory back to the system."""
+    getattr(engine, "clear", lambda: engine._program.cache_clear())()
+    jax.clear_caches()
+    gc.collect()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
+
+
+def memory():
+    """This process's resident memory in bytes; 0 where the system does not tell."""
+    path = pathlib.Path("/proc/self/statm")
+    return int(path.read_text().split()[1]) * resource.getpagesize() if path.exists() else 0
+
+
+optimise(fully=False)
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: -SECONDS.get(item.path.stem, 0))
+
+
+def peak_memory():
+    """In bytes; Linux counts it in kilobytes, macOS in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+PEAKS = {}
+"""Peak memory in bytes by the name of the worker."""
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["peak_memory"] = peak_memory()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    del error
+    if output := getattr(node, "workeroutput", None):
+        PEAKS[node.gateway.id] = output["peak_memory"]
+
+
+def pytest_terminal_summary(terminalreporter):
+    peaks = PEAKS or {"tests": peak_memory()}
+    gigabytes = ", ".join(f"{name} {peak / 1e9:.1f} GB" for name, peak in sorted(peaks.items()))
+    terminalreporter.write_line(f"peak memory: {gigabytes}")
+    reasons = {str(report.longrepr[-1]) for report in terminalreporter.stats.get("skipped", ()) if report.longrepr}
+    for reason in sorted(reason for reason in reasons if "chromium" in reason or "playwright" in reason):
+        terminalreporter.write_line(f"tests in a browser were skipped: {reason.removeprefix('Skipped: ')}")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def forget_programs():
-    """Drops compiled programs after a module where there are many."""
+def forget_programs_of_module():
     yield
-    maps = pathlib.Path("/proc/self/maps")
-    if maps.exists() and maps.read_text().count("\n") > MANY_MAPS:
-        jax.clear_caches()
+    forget_programs()
+
+
+@pytest.fixture(autouse=True)
+def limit_memory():
+    yield
+    if memory() > MAX_MEMORY:
+        forget_programs()
 
 
 @pytest.fixture(scope="module")
 def fully_optimised():
-    """For what has to hold of the programs that users run."""
-    jax.config.update("jax_disable_most_optimizations", False)
+    """For what has to hold of the programs that users run, and for tests that run for longer than they compile."""
+    optimise(fully=True)
     yield
-    jax.config.update("jax_disable_most_optimizations", True)
+    optimise(fully=False)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cache_home(tmp_path_factory):
+def cache_home():
     """Where all scripts keep their programs and fonts, so that the second is quick and the user's are left alone."""
-    folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(folder))
-        yield folder
+        patch.setenv("XDG_CACHE_HOME", str(CACHE))
+        yield CACHE
 
 
 @pytest.fixture(scope="session")

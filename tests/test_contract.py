@@ -49,7 +49,8 @@ def config(method, request):
 @functools.cache
 def jitted(method):
     """The method's functions compiled, traced at most once per shape."""
-    return jax.jit(method.init), jax.jit(method.step), jax.jit(method.sample, static_argnums=2)
+    log_prob = method.log_prob and jax.jit(method.log_prob)
+    return jax.jit(method.init), jax.jit(method.step), jax.jit(method.sample, static_argnums=2), log_prob
 
 
 def lane(tree, index):
@@ -75,7 +76,7 @@ def test_config_is_a_frozen_pytree_whose_floats_are_traced_and_whose_statics_are
 
 
 def test_step_keeps_the_state_and_returns_scalars(method, config):
-    init, step, _ = jitted(method)
+    init, step, *_ = jitted(method)
     state = init(jax.random.key(0), config)
     after, info = step(jax.random.key(1), state, batch_of(method, config), config)
     chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
@@ -88,7 +89,7 @@ def test_step_keeps_the_state_and_returns_scalars(method, config):
 
 
 def test_step_is_pure_and_uses_its_key(method, config):
-    init, step, sample = jitted(method)
+    init, step, sample, _ = jitted(method)
     state, batch = init(jax.random.key(0), config), batch_of(method, config)
     before = jax.device_get((state, batch))
     first = step(jax.random.key(1), state, batch, config)
@@ -103,7 +104,7 @@ def test_step_is_pure_and_uses_its_key(method, config):
 def test_traced_values_do_not_recompile(method, config):
     chex.clear_trace_counter()
     step = jax.jit(chex.assert_max_traces(method.step, n=1))
-    state, batch = method.init(jax.random.key(0), config), batch_of(method, config)
+    state, batch = jitted(method)[0](jax.random.key(0), config), batch_of(method, config)
     step(jax.random.key(1), state, batch, config)
     step(jax.random.key(1), state, batch, jax.tree.map(lambda leaf: leaf * 0.5, config))
 
@@ -120,7 +121,7 @@ def test_sample_has_its_shape(method, config, dim):
 
 
 def test_vmapped_lanes_equal_single_runs(method, config):
-    init, step, _ = jitted(method)
+    init, step, *_ = jitted(method)
     keys, batch = jax.random.split(jax.random.key(5), 3), batch_of(method, config)
 
     def run(key):
@@ -136,12 +137,12 @@ def test_vmapped_lanes_equal_single_runs(method, config):
 def test_log_prob_is_a_normalised_density_of_the_samples(method, config):
     if method.log_prob is None:
         pytest.skip("the method's density is intractable")
-    state = method.init(jax.random.key(0), config)
-    state, _ = method.step(jax.random.key(1), state, batch_of(method, config), config)
+    init, step, sample, log_prob = jitted(method)
+    state, _ = step(jax.random.key(1), init(jax.random.key(0), config), batch_of(method, config), config)
     x = jnp.linspace(-30, 30, 20_001)
-    density = np.exp(method.log_prob(state, x[:, None], config))
+    density = np.exp(log_prob(state, x[:, None], config))
     np.testing.assert_allclose(np.trapezoid(density, x), 1, atol=1e-3)
-    draws = np.asarray(method.sample(jax.random.key(2), state, 20_000, config))[:, 0]
+    draws = np.asarray(sample(jax.random.key(2), state, 20_000, config))[:, 0]
     mean = np.trapezoid(density * x, x)
     np.testing.assert_allclose(draws.mean(), mean, atol=5 * draws.std() / np.sqrt(len(draws)))  # 5 standard errors
 
@@ -178,9 +179,8 @@ def test_fit_runs_in_one_and_two_dimensions(method, config):
 
 
 def test_start_is_the_same_for_the_same_key(method, config):
-    states = [
-        run.start(Task(method, jgen1d.TARGETS["normal"], config), jax.random.key(seed)).state for seed in (3, 3, 4)
-    ]
+    start = jax.jit(functools.partial(run.start, Task(method, jgen1d.TARGETS["normal"], config)))
+    states = [start(jax.random.key(seed)).state for seed in (3, 3, 4)]
     chex.assert_trees_all_equal(states[0], states[1])
     leaves = [np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state)]) for state in states]
     if any(np.size(leaf) and np.any(leaf) for leaf in leaves):

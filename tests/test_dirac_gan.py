@@ -3,9 +3,6 @@
 import importlib.util
 import json
 import math
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +10,9 @@ import numpy as np
 import pytest
 from absl import flags
 
-SCRIPT = Path(__file__).parent.parent / "experiments" / "dirac_gan.py"
+from tests import scripts
+
+SCRIPT = scripts.EXPERIMENTS / "dirac_gan.py"
 # Final radii of 500 updates of step size 0.2 from (1, 1): simultaneous, alternating, alternating with 5 D steps.
 RADII = {
     "GAN": (3.097, 1.421, 1.845),
@@ -50,7 +49,7 @@ def runs(script):
 
 
 def call(*arguments):
-    return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, timeout=300)
+    return scripts.run(*arguments, script=SCRIPT.name)
 
 
 def test_every_variant_and_order_has_a_known_radius(script):
