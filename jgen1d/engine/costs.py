@@ -47,12 +47,12 @@ COSTS = {
         fewest_lanes=2,
         most_lanes=8,
     ),
-    # Not measured: a chip that waits for its kernels, so that whatever fits shares a program.
+    # The textbook and the robust GAN at 1,024 lanes on an H200 (benchmarks/results/h200.json); `lane` is a guess.
     "gpu": Costs(
         compile_seconds=20.0,
         lane=1e-5,
         lane_step=1e-7,
-        layer=2e-7,
+        layer=1e-7,
         weight_row=4e-13,
         unit_row=4e-12,
         fewest_lanes=1,
