@@ -99,7 +99,7 @@ def _plain(method: jgen1d.Method, lanes: int) -> Run:
     batched = jax.jit(jax.vmap(one_lane, in_axes=(0, None)), static_argnums=1)
 
     def run(num_steps: int) -> None:
-        with mock.patch.object(nets, "mlp", _dense):
+        with mock.patch.object(nets, "mlp", _dense), mock.patch.dict(nets.NETWORKS, {"mlp": _dense}):
             jax.block_until_ready(batched(jax.random.split(jax.random.key(0), lanes), num_steps))
 
     return run

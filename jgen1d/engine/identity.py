@@ -43,7 +43,7 @@ def _shorten(value: Any) -> str:
 
 
 def saved_identity(folder: str | Path) -> dict[str, Any] | None:
-    """What a folder's checkpoints are of; None where there are none. Raises ValueError where it cannot be told."""
+    """What a folder's checkpoints are of; None if there are none. Raises ValueError if that cannot be told."""
     path = Path(folder) / "identity.json"
     try:
         identity = json.loads(path.read_bytes())

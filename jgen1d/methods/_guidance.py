@@ -26,7 +26,7 @@ class GuidedConfig(_adam.DescentConfig):
 
 
 def drop(key: Key, condition: jax.Array, config: GuidedConfig) -> jax.Array:
-    """The labels i32[n] with a share of them left out, as −1, so that the network learns the law of all data, too.
+    """The labels i32[n], a share of them replaced by −1, so that the network learns the distribution of all data, too.
 
     References:
       Ho & Salimans 2022, Classifier-free diffusion guidance, algorithm 1.
@@ -39,7 +39,7 @@ def guide(predict: Callable[[jax.Array | None], T], condition: jax.Array | None,
 
     Args:
       predict: labels i32[n] or None -> a network's prediction, or a tree of such, linear in the score.
-      condition: labels i32[n], or None for the law of all data.
+      condition: labels i32[n], or None for the distribution of all data.
       config: `guidance`.
 
     References:

@@ -1,8 +1,8 @@
 """Autoencoders: what is left of a variational one when neither encoder nor decoder is random and nothing weighs the KL.
 
 It is the limit β = 0 of `vae`: the loss is the squared error of the reconstruction. Nothing makes the latents follow a
-law that one could sample, so a normal is fitted to them: the mean and covariance of the data's codes, kept in the state
-as a running average. Samples are as good as that fit: only where the codes happen to be normal are they right.
+distribution that one could sample, so a normal is fitted to them: the mean and covariance of the data's codes, kept in
+the state as a running average. Samples are as good as that fit: they are right only if the codes happen to be normal.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Config(_adam.DescentConfig):
 
 
 class State(NamedTuple):
-    """The networks and their optimiser; the codes' mean, f32[latent_dim], and covariance, f32[latent_dim]²."""
+    """The networks and their optimizer; the codes' mean, f32[latent_dim], and covariance, f32[latent_dim]²."""
 
     descent: _adam.State
     mean: jax.Array
@@ -39,7 +39,7 @@ class State(NamedTuple):
 
 
 def init(key: Key, config: Config) -> State:
-    """Draws the parameters of encoder and decoder; the codes' law starts as N(0, I)."""
+    """Draws the parameters of encoder and decoder; the codes' distribution starts as N(0, I)."""
     key_encoder, key_decoder = jax.random.split(key)
     params = {"encoder": _encoder(config).init(key_encoder), "decoder": _decoder(config).init(key_decoder)}
     return State(_adam.start(params, config), jnp.zeros(config.latent_dim), jnp.eye(config.latent_dim))
@@ -63,7 +63,7 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
     old_gap = (jnp.mean(codes, axis=0) - state.mean)[:, None]
     mean = state.mean + rate * old_gap[:, 0]
     gaps = codes - jnp.mean(codes, axis=0)[None]
-    # The covariance of the average of two laws: theirs averaged, plus what their means differ by.
+    # The covariance of the average of two distributions: theirs averaged, plus what their means differ by.
     covariance = (1 - rate) * (state.covariance + rate * old_gap * old_gap.T) + rate * gaps.T @ gaps / len(codes)
     return State(trained, mean, covariance), info
 

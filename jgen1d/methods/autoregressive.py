@@ -51,12 +51,12 @@ class Config(_adam.DescentConfig):
     embedding_dim: int = static(default=32, at_least=1, help="features of each of a transformer's positions")
     num_heads: int = static(default=4, at_least=1, help="of a transformer's attention; divides embedding_dim")
     num_bits: int = static(default=10, at_least=1, help="binary digits of each coordinate, 16 at most")
-    spread: float = traced(default=1.0, above=0, help="scale of the logistic law whose quantiles bound the cells")
+    spread: float = traced(default=1.0, above=0, help="scale of the logistic distribution that bounds the cells")
     num_components: int = static(default=16, at_least=1, help="of each mixture of normals")
 
 
 def init(key: Key, config: Config) -> State:
-    """Draws the network's parameters; at first all digits are fair coins, and the data follow the logistic law.
+    """Draws the network's parameters; at first all digits are fair coins, and samples are logistic.
 
     Raises:
       ValueError: if `num_heads` does not divide `embedding_dim`, or `num_bits` is above 16.

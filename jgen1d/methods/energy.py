@@ -129,7 +129,7 @@ def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Arra
     Langevin dynamics do not cross between modes that lie far apart. Therefore the chains start at draws from
     `num_proposals` noise samples for each of them, with weights exp(−E)/N(0, s²I): every mode has its share from the
     start, with an error that falls with the number of all proposals. The moves take the chains away from the proposals
-    that several of them share; under `mala` they keep the model's law, `langevin` has a bias that grows with the step.
+    that several of them share. `mala` keeps the model's distribution; `langevin` has a bias that grows with the step.
 
     References:
       Rubin 1987, A noniterative sampling/importance resampling alternative, section 3.
@@ -209,7 +209,7 @@ def score_matching(log_density: Callable[[jax.Array], jax.Array], x: jax.Array) 
     """E[∇·ψ + ½‖ψ‖²] with the score ψ = ∇ log density, its divergence exact; it learns no normaliser.
 
     Least where ψ is the data's score, if their density is smooth and falls to 0 at the ends of its support: it does
-    not hold for the uniform and the exponential law.
+    not hold for the uniform and the exponential distribution.
 
     Args:
       log_density: f32[n, dim] -> f32[n], up to a constant.
@@ -225,7 +225,7 @@ def score_matching(log_density: Callable[[jax.Array], jax.Array], x: jax.Array) 
 def denoising_score_matching(
     key: Key, log_density: Callable[[jax.Array], jax.Array], x: jax.Array, scale: ArrayLike
 ) -> jax.Array:
-    """½E‖scale·ψ(x + scale·ξ) + ξ‖² with the score ψ = ∇ log density: it learns the law of x + scale·ξ, ξ ~ N(0, I).
+    """½E‖scale·ψ(x + scale·ξ) + ξ‖² with the score ψ = ∇ log density: it learns x + scale·ξ with ξ ~ N(0, I).
 
     Args:
       key: for the noise ξ.

@@ -86,7 +86,7 @@ def sample(key: Key, state: State, num_samples: int, config: Config, condition: 
 def transport(
     state: State, noise: jax.Array, config: Config, condition: jax.Array | None = None
 ) -> tuple[jax.Array, jax.Array]:
-    """Where the learnt flow carries f32[n, dim]: the end, f32[n, dim], and the way, f32[steps, n, dim]."""
+    """Where the learnt flow carries f32[n, dim]: the end, f32[n, dim], and each step, f32[steps, n, dim]."""
     return integrate.solve(_field(state, config, condition, len(noise)), noise, _times(config), config.integrator)
 
 

@@ -197,7 +197,7 @@ def step(
 
 
 def sample(key: Key, state: State, num_samples: int, config: Config, condition: jax.Array | None = None) -> jax.Array:
-    """Draws f32[num_samples, dim] from the generator, the averaged one where there is one.
+    """Draws f32[num_samples, dim] from the generator, the averaged one if there is one.
 
     With classes it is for given labels, i32[num_samples].
     """
@@ -211,7 +211,7 @@ def latents(key: Key, num_samples: int, config: Config) -> jax.Array:
 
 
 def generate(state: State, z: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
-    """What the generator, the averaged one where there is one, makes of latents f32[n, latent_dim]: f32[n, dim]."""
+    """What the generator, the averaged one if there is one, makes of latents f32[n, latent_dim]: f32[n, dim]."""
     params = state.params_g if config.ema_decay is None else state.ema_params_g
     return _generator(config)(params, z, check_condition(config, condition, len(z)))
 
@@ -264,7 +264,7 @@ def freeze(config: Config, player: str) -> tuple[Config, tuple[str, ...]]:
 
 
 def preset(name: str) -> Config:
-    """The config of that name. Raises ValueError, with the nearest name, where there is none."""
+    """The config of that name. Raises ValueError, with the nearest name, if there is none."""
     if name not in PRESETS:
         raise ValueError(f"gan has no preset {unknown(name, PRESETS)}")
     return PRESETS[name]

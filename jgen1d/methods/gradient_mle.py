@@ -16,7 +16,7 @@ from jgen1d.methods._adam import State
 
 
 class Family(NamedTuple):
-    """A law on the line with location 0 and scale 1; `dof`, the degrees of freedom, is read by Student's t alone."""
+    """A distribution with location 0 and scale 1; only Student's t reads `dof`, the degrees of freedom."""
 
     log_prob: Callable[[jax.Array, jax.Array], jax.Array]
     sample: Callable[[Key, jax.Array], jax.Array]

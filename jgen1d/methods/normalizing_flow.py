@@ -1,4 +1,4 @@
-"""Normalizing flow: an invertible map from data to a simple law, fitted by exact maximum likelihood.
+"""Normalizing flow: an invertible map from data to a simple distribution, fitted by exact maximum likelihood.
 
 In one dimension it is one increasing map with free parameters, no network: a rational-quadratic spline (Durkan et al.
 2019) or the logit of a mixture of logistics (Ho et al. 2019). In more it is couplings (Dinh et al. 2017): each moves
@@ -30,7 +30,7 @@ class Config(_adam.DescentConfig):
 
     learning_rate: float = traced(default=1e-2, at_least=0, help="Adam's step size")
     transform: str = static(default="logistics", choices=bijections.BIJECTIONS, help="the map with free parameters")
-    base: str = static(default="logistic", choices=BASES, help="the law that data are mapped to, of variance 1")
+    base: str = static(default="logistic", choices=BASES, help="the distribution of what data are mapped to")
     num_bins: int = static(default=32, at_least=1, help="of the transform's spline, or its number of logistics")
     interval: float = traced(default=5.0, above=0, help="splines map [−interval, interval] to itself")
     coupling: str = static(default="spline", choices=bijections.BIJECTIONS, help="the networks' maps, from dim 2 on")

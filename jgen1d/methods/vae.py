@@ -71,8 +71,8 @@ def step(
     With classes, p and q are given the labels i32[n]; the prior of the latents is not (Sohn et al. 2015).
 
     The bound is the ELBO, or the importance-weighted one of `num_latents` latents. A Gaussian encoder makes the ELBO
-    prefer models whose posteriors are Gaussian, and no law with separate modes has such posteriors: latents near the
-    border of two modes belong to one of them only. The tighter bound forgives the encoder this.
+    prefer models whose posteriors are Gaussian, and no distribution with separate modes has such posteriors: latents
+    near the border of two modes belong to one of them only. The tighter bound forgives the encoder this.
 
     Returns:
       The next state, and beside `loss` and `grad_norm` in nats per row `reconstruction`, −E log p(x|z), and
@@ -250,8 +250,8 @@ def _spread_noise(key: Key, num_rows: int, config: Config) -> jax.Array:
     """Draws of N(0, I), f32[num_latents·num_rows, latent_dim]: independent between rows, and far apart within one.
 
     Each row's points are a lattice with a random shift. They make the importance-weighted bound tighter than
-    independent ones do, and leave it a bound, for each of them has the right law (Domke & Sheldon 2019, Divide and
-    couple: using Monte Carlo variational objectives for posterior approximation, section 3).
+    independent ones do, and leave it a bound, because each has the right distribution (Domke & Sheldon 2019, Divide
+    and couple: using Monte Carlo variational objectives for posterior approximation, section 3).
     """
     shift = jax.random.uniform(key, (config.latent_dim, 1, num_rows))
     lattice = jnp.asarray(_lattice(config.num_latents, config), shift.dtype)

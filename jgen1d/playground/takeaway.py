@@ -10,7 +10,7 @@ from jgen1d.playground.settings import DRAWING, STEPS_PER_EPOCH, Experiment, Upl
 
 
 def as_command(experiment: Experiment, uploads: Mapping[str, Upload]) -> str | None:
-    """The command that trains the same runs; None where there is none."""
+    """The command that trains the same runs; None if there is none."""
     asked = experiment.settings
     if asked["dataset_size"] or asked["target"] == "drawn":
         return None
