@@ -1,5 +1,7 @@
 """`run` as a pure function, `fit` as a sweep of one lane, programs that serve all lengths, and a user's own parts."""
 
+import subprocess
+import sys
 from typing import Any, NamedTuple
 
 import chex
@@ -155,18 +157,41 @@ def test_the_horizon_is_that_of_the_run():
 # --- programs -------------------------------------------------------------------------------------------------------
 
 MANY = """
-import resource
-import jax
-import jgen1d
+import jax, numpy as np
 from jgen1d.engine import program
-from jgen1d.methods import histogram
-program.MAX_PROGRAMS
-resource.setrlimit(resource.RLIMIT_AS, ({limit}, {limit}))
-for bins in range(2, 2 + {count}):
-    config = histogram.Config(num_bins=bins)
-    jgen1d.fit(jax.random.key(0), histogram.METHOD, jgen1d.TARGETS["normal"], config, 1, batch_size=4, num_samples=4)
-print(sum(1 for _ in open("/proc/self/maps")), program._compiled.cache_info().currsize)
+from tests import test_run
+
+def maps():
+    return sum(1 for _ in open("/proc/self/maps"))
+
+call = program.Programs(jax.sharding.Mesh(np.array(jax.local_devices()[:1]), ("lane",)), "highest").call
+counts = []
+for number in range(500):
+    assert call(test_run.add, np.ones((1, 2)), number=number)[0, 0] == 1 + number
+    counts.append(maps())
+print(*[counts[n] for n in (49, 99, 299, 499)], program._compiled.cache_info().currsize)
+program.clear()
+print(maps())
 """
+
+
+def add(x, *, number):
+    return x + number
+
+
+def test_programs_of_hundreds_of_static_configs_take_bounded_memory_maps():
+    """Each program takes some of the 65,530 memory maps of a process; here fewer are kept than there."""
+    lower = MANY.replace("from tests import test_run\n", "from tests import test_run\n" + LOWER)
+    done = subprocess.run([sys.executable, "-c", lower], capture_output=True, text=True, check=True)
+    (at_50, at_100, at_300, at_500, kept), (cleared,) = (map(int, line.split()) for line in done.stdout.splitlines())
+    assert kept == 60
+    assert at_100 - at_50 > 10  # each program takes maps
+    assert at_500 < at_100 + (at_100 - at_50)  # and gives them back
+    assert at_300 < at_100 + (at_100 - at_50)
+    assert cleared < at_50
+
+
+LOWER = "import functools\nprogram._compiled = functools.lru_cache(60)(program._compiled.__wrapped__)\n"
 
 
 def test_clear_drops_all_programs():
