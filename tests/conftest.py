@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import importlib.metadata
 import os
 import pathlib
 import resource
@@ -14,13 +15,14 @@ import pytest
 # When jaxlib 0.10.1 loads a program from the cache on a machine with AVX-512, it reports preferences of its own
 # compiler, in pages of errors, as features that the machine lacks. It reads the variable once, at its import.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# The newer of jaxlib 0.10's two ways to write code takes twice as long, and later versions have no other.
+NEWER_EMITTERS = "xla_cpu_use_fusion_emitters" if importlib.metadata.version("jaxlib").startswith("0.10.") else None
+if NEWER_EMITTERS:
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --{NEWER_EMITTERS}=false".lstrip()
 
 import jax
 
-try:
-    from jgen1d.engine import program as engine
-except ImportError:
-    from jgen1d.engine import block as engine
+from jgen1d.engine import program
 from tests import scripts
 from tests.served import served
 
@@ -30,7 +32,8 @@ MAX_MEMORY = 1.2e9
 """Bytes of resident memory above which a process drops its compiled programs after a test."""
 SECONDS = {}
 """Of the slowest files. They run first, so that no process is left alone with one at the end."""
-COMPILER_OPTIONS = dict(engine.COMPILER_OPTIONS)
+FULLY_OPTIMISED = program.COMPILER_OPTIONS["cpu"] | ({NEWER_EMITTERS: True} if NEWER_EMITTERS else {})
+"""The `compiler_options` of the programs that users run."""
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
@@ -43,13 +46,12 @@ def optimise(fully):
     """Sets how well programs are compiled from here on; most programs here compile for longer than they run."""
     forget_programs()
     jax.config.update("jax_disable_most_optimizations", not fully)
-    engine.COMPILER_OPTIONS.clear()
-    engine.COMPILER_OPTIONS.update(COMPILER_OPTIONS if fully else {})
+    program.COMPILER_OPTIONS["cpu"] = FULLY_OPTIMISED if fully else {}
 
 
 def forget_programs():
     """Drops all compiled programs, and gives their memory back to the system."""
-    getattr(engine, "clear", lambda: engine._program.cache_clear())()
+    program.clear()
     jax.clear_caches()
     gc.collect()
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
@@ -114,9 +116,9 @@ def limit_memory():
 
 @pytest.fixture(scope="module")
 def fully_optimised():
-    """For what has to hold of the programs that users run, and for tests that run for longer than they compile."""
+    """For what has to hold of the programs that users run: the engine's, and those with these `compiler_options`."""
     optimise(fully=True)
-    yield
+    yield FULLY_OPTIMISED
     optimise(fully=False)
 
 

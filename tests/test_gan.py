@@ -274,16 +274,15 @@ def test_presets_are_what_they_are_called():
 
 
 @pytest.mark.smoke
-@pytest.mark.usefixtures("fully_optimised")
-def test_jitted_vmapped_step_equals_a_numpy_float64_reference():
+def test_jitted_vmapped_step_equals_a_numpy_float64_reference(fully_optimised):
     """Catches, besides mistakes of ours, releases of jaxlib that compute wrong numbers."""
     config = gan.preset("textbook")
     keys = jax.random.split(jax.random.key(0), 3)
     batch = jax.random.normal(jax.random.key(1), (256, 1))
-    init = jax.jit(jax.vmap(gan.init, in_axes=(0, None)))
-    states = init(keys, config)
+    states = jax.jit(jax.vmap(gan.init, in_axes=(0, None)))(keys, config)
     step_keys = jax.random.split(jax.random.key(2), 3)
-    after, info = jax.jit(jax.vmap(gan.step, in_axes=(0, 0, None, None)))(step_keys, states, batch, config)
+    step = jax.jit(jax.vmap(gan.step, in_axes=(0, 0, None, None)), compiler_options=fully_optimised)
+    after, info = step(step_keys, states, batch, config)
     latents = jax.vmap(lambda key: gan.latents(jax.random.split(key)[0], 256, config))(jax.random.clone(step_keys))
     states, after, info, latents, batch = jax.device_get((states, after, info, latents, batch))
     for lane in range(3):
