@@ -13,7 +13,7 @@ import subprocess
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
@@ -109,10 +109,18 @@ def environment() -> dict[str, Any]:
     except (OSError, subprocess.CalledProcessError):
         commit = None
     return {
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
         "devices": [device.device_kind for device in jax.local_devices()],
         "commit": commit,
     }
+
+
+def _version(package: str) -> str | None:
+    """A package's version; None for one that runs from a checkout and is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def write_json(path: Path, value: Any) -> None:
