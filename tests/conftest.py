@@ -32,7 +32,8 @@ MAX_MEMORY = 1.2e9
 """Bytes of resident memory above which a process drops its compiled programs after a test."""
 SECONDS = {}
 """Of the slowest files. They run first, so that no process is left alone with one at the end."""
-FULLY_OPTIMISED = program.COMPILER_OPTIONS["cpu"] | ({NEWER_EMITTERS: True} if NEWER_EMITTERS else {})
+OPTIMISED = dict(program.COMPILER_OPTIONS["cpu"])
+FULLY_OPTIMISED = OPTIMISED | ({NEWER_EMITTERS: True} if NEWER_EMITTERS else {})
 """The `compiler_options` of the programs that users run."""
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -42,11 +43,11 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def optimise(fully):
-    """Sets how well programs are compiled from here on; most programs here compile for longer than they run."""
+def optimise(options):
+    """Compiles the engine's programs with these options from here on; all programs as quickly as can be without."""
     forget_programs()
-    jax.config.update("jax_disable_most_optimizations", not fully)
-    program.COMPILER_OPTIONS["cpu"] = FULLY_OPTIMISED if fully else {}
+    jax.config.update("jax_disable_most_optimizations", not options)
+    program.COMPILER_OPTIONS["cpu"] = options
 
 
 def forget_programs():
@@ -64,7 +65,7 @@ def memory():
     return int(path.read_text().split()[1]) * resource.getpagesize() if path.exists() else 0
 
 
-optimise(fully=False)
+optimise({})  # most programs here compile for longer than they run
 
 
 def pytest_collection_modifyitems(items):
@@ -115,11 +116,19 @@ def limit_memory():
 
 
 @pytest.fixture(scope="module")
+def optimised():
+    """For tests that run for longer than they compile."""
+    optimise(OPTIMISED)
+    yield
+    optimise({})
+
+
+@pytest.fixture(scope="module")
 def fully_optimised():
     """For what has to hold of the programs that users run: the engine's, and those with these `compiler_options`."""
-    optimise(fully=True)
+    optimise(FULLY_OPTIMISED)
     yield FULLY_OPTIMISED
-    optimise(fully=False)
+    optimise({})
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -266,6 +266,7 @@ def test_an_unknown_preset_has_one_error(method, flag, message):
         cli.preset(jgen1d.METHODS[method], "robst", flag)
 
 
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("source", readme.blocks(), ids=lambda source: source.splitlines()[0][:40])
 def test_python_in_the_readme_runs(source):
     exec(compile(source, "README.md", "exec"), {"__name__": "readme"})
