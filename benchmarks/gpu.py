@@ -13,6 +13,7 @@ DIR/log.txt holds what the parts said. PyTorch is optional: without it, its part
 """
 
 import collections
+import functools
 import glob
 import gzip
 import json
@@ -21,6 +22,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 from absl import app, flags
 
@@ -33,17 +36,17 @@ SCRIPT = "experiments/convergence.py"
 FAMILIES = ("vae", "flow_matching", "diffusion", "normalizing_flow", "energy", "autoregressive")
 
 
-def _lengths():
+def _lengths() -> Any:
     return (50, 150) if _SMALL.value else (1_000, 3_000)
 
 
-def _rate(method, config, lanes, lengths):
+def _rate(method: Any, config: Any, lanes: int, lengths: tuple[int, int]) -> dict[str, Any]:
     """The cold time and the marginal rate of a sweep."""
     import jax
 
     import jgen1d
 
-    def seconds(num_steps):
+    def seconds(num_steps: int) -> float:
         start = time.perf_counter()
         target = jgen1d.TARGETS["bimodal"]
         jgen1d.sweep(method, [target], [config], range(lanes), num_steps, eval_every=num_steps // 10)
@@ -60,7 +63,7 @@ def _rate(method, config, lanes, lengths):
     )
 
 
-def environment():
+def environment() -> Any:
     """What this ran on."""
     import jax
 
@@ -69,7 +72,7 @@ def environment():
     return versions | {"backend": jax.default_backend(), "devices": names}
 
 
-def precision():
+def precision() -> Any:
     """Largest relative error of a float32 product against float64, by precision: TF32 shows as 1e-4."""
     import jax.numpy as jnp
     import numpy as np
@@ -77,14 +80,14 @@ def precision():
     a, b = (np.random.default_rng(seed).normal(size=(512, 512)) for seed in (0, 1))
     exact, scale = a @ b, np.abs(a) @ np.abs(b)
 
-    def error(name):
+    def error(name: str) -> float:
         got = jnp.matmul(jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32), precision=name)
         return float(np.max(np.abs(np.asarray(got, np.float64) - exact) / scale))
 
     return {name: error(name) for name in ("default", "high", "highest")}
 
 
-def peak():
+def peak() -> Any:
     """FLOP/s of f32 products."""
     import jax
 
@@ -99,7 +102,7 @@ def peak():
     return {"flops_per_s": 2 * size**3 * repeats / (time.perf_counter() - start)}
 
 
-def torch_loop():
+def torch_loop() -> Any:
     """The posts' recipe as a PyTorch user writes it, one seed: steps per second on the GPU and on one CPU thread."""
     try:
         import torch
@@ -107,12 +110,12 @@ def torch_loop():
         return {"error": "PyTorch is not installed"}
     from torch import nn
 
-    def mlp(inputs, width):
+    def mlp(inputs: int, width: int) -> Any:
         return nn.Sequential(
             nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1)
         )
 
-    def speed(device, num_steps):
+    def speed(device: str, num_steps: int) -> float:
         g, d = mlp(5, 15).to(device), mlp(1, 25).to(device)
         of_g, of_d = (torch.optim.Adam(net.parameters(), 1e-3) for net in (g, d))
         bce, one, zero = nn.BCEWithLogitsLoss(), torch.ones(256, 1, device=device), torch.zeros(256, 1, device=device)
@@ -135,7 +138,7 @@ def torch_loop():
     return {device: speed(device, 50 if _SMALL.value else 2_000) for device in devices}
 
 
-def _gan(preset, lanes):
+def _gan(preset: str, lanes: int) -> dict[str, Any]:
     from benchmarks import yardstick
     from jgen1d.methods import gan
 
@@ -144,17 +147,17 @@ def _gan(preset, lanes):
     return rate | {"flops_per_s": rate["lane_steps_per_s"] * yardstick.flops_per_step(config, 256)}
 
 
-def sweep():
+def sweep() -> Any:
     """The textbook GAN at several numbers of lanes."""
     return [_gan("textbook", lanes) for lanes in ([4, 8] if _SMALL.value else [64, 1024, 4096])]
 
 
-def robust():
+def robust() -> Any:
     """The default GAN."""
     return _gan("robust", 4 if _SMALL.value else 1024)
 
 
-def plain_vmap():
+def plain_vmap() -> Any:
     """The textbook GAN as a JAX user writes it: jit(vmap(scan of step)), without history and metrics."""
     import jax
     import jax.numpy as jnp
@@ -164,18 +167,20 @@ def plain_vmap():
 
     config, target, num_steps = gan.preset("textbook"), jgen1d.TARGETS["bimodal"], _lengths()[0]
 
-    def train(key):
+    def train(key: Any) -> Any:
         key_init, key_loop = jax.random.split(key)
 
-        def step(state, i):
+        def step(state: Any, i: Any) -> Any:
             key_data, key_step = jax.random.split(jax.random.fold_in(key_loop, i))
             return gan.step(key_step, state, target.sample(key_data, 256), config)
 
         return jax.lax.scan(step, gan.init(key_init, config), jnp.arange(num_steps))[1]["loss_g"][-1]
 
-    rows, program = [], jax.jit(jax.vmap(train))
+    program = jax.jit(jax.vmap(train))
+    rows: list[dict[str, Any]] = []
     for lanes in [8] if _SMALL.value else [1024, 4096]:
-        keys, seconds = jax.random.split(jax.random.key(0), lanes), []
+        keys = jax.random.split(jax.random.key(0), lanes)
+        seconds: list[float] = []
         for _ in range(2):
             start = time.perf_counter()
             jax.block_until_ready(program(keys))
@@ -184,7 +189,7 @@ def plain_vmap():
     return rows
 
 
-def family(name):
+def family(name: str) -> dict[str, Any]:
     """One family's default."""
     import jgen1d
 
@@ -192,7 +197,7 @@ def family(name):
     return _rate(method, method.Config(), 4 if _SMALL.value else 1024, (20, 60) if _SMALL.value else (200, 600))
 
 
-def profile():
+def profile() -> Any:
     """Where the time of the textbook GAN's steps goes: kernels by time, how many, and the time that none runs."""
     import jax
 
@@ -205,7 +210,7 @@ def profile():
     for lanes in (64, 1024):
         num_steps = 256
 
-        def train(lanes=lanes, num_steps=num_steps):
+        def train(lanes: int = lanes, num_steps: int = num_steps) -> None:
             config, target = gan.preset("textbook"), jgen1d.TARGETS["bimodal"]
             jgen1d.sweep(gan.METHOD, [target], [config], range(lanes), num_steps, eval_every=num_steps, num_samples=100)
 
@@ -217,14 +222,15 @@ def profile():
     return found
 
 
-def _kernels(folder, num_steps):
+def _kernels(folder: str, num_steps: int) -> dict[str, Any]:
     """Sums up a trace: of each kernel the calls and the microseconds, per step."""
     (path,) = glob.glob(f"{folder}/**/*.trace.json.gz", recursive=True)
     with gzip.open(path) as file:
         events = json.load(file)["traceEvents"]
     threads = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e.get("name") == "thread_name"}
     streams = [e for e in events if e.get("ph") == "X" and "Stream" in threads.get((e["pid"], e.get("tid")), "")]
-    counts, seconds = collections.Counter(), collections.Counter()
+    counts: collections.Counter[str] = collections.Counter()
+    seconds: collections.Counter[str] = collections.Counter()
     for event in streams:
         counts[event["name"]] += 1
         seconds[event["name"]] += event["dur"]
@@ -241,7 +247,7 @@ def _kernels(folder, num_steps):
     }
 
 
-def convergence():
+def convergence() -> Any:
     """experiments/convergence.py with 1,024 seeds of all targets and both presets."""
     workdir = os.path.join(_OUT.value, "convergence")
     options = ["--num_seeds=4", "--num_steps=100"] if _SMALL.value else ["--num_seeds=1024"]
@@ -255,7 +261,7 @@ def convergence():
     return {"command": [SCRIPT, *options], "wall_s": seconds} | json.loads(done.stdout)
 
 
-PARTS = {  # name: (function, seconds it may take)
+PARTS: dict[str, tuple[Callable[[], Any], int]] = {  # name: (function, seconds it may take)
     "environment": (environment, 60),
     "precision": (precision, 60),
     "peak": (peak, 60),
@@ -265,11 +271,11 @@ PARTS = {  # name: (function, seconds it may take)
     "robust": (robust, 90),
     "convergence": (convergence, 200),
     "profile": (profile, 90),
-    **{name: (lambda name=name: family(name), 90) for name in FAMILIES},
+    **{name: (functools.partial(family, name), 90) for name in FAMILIES},
 }
 
 
-def main(_):
+def main(_: Any) -> None:
     """Runs the parts one after the other, or one in this process."""
     sys.path.insert(0, os.getcwd())
     out = _OUT.value
@@ -282,7 +288,8 @@ def main(_):
     if unknown:
         sys.exit(f"--parts={','.join(unknown)}: allowed are {', '.join(PARTS)}")
     os.makedirs(out, exist_ok=True)
-    results, deadline = {}, time.time() + _SECONDS.value
+    results: dict[str, Any] = {}
+    deadline = time.time() + _SECONDS.value
     for name in _PARTS.value or PARTS:
         left, start, end = min(PARTS[name][1], deadline - time.time()), time.time(), "no time left"
         if left > 10:

@@ -16,7 +16,7 @@ from jgen1d.engine import evaluate
 from jgen1d.engine.block import Spec, check_matmul_precision, run_block
 from jgen1d.engine.plan import Group, Lane
 from jgen1d.engine.task import Task, check_eval_every, prepare
-from jgen1d.evaluation import verdict
+from jgen1d.evaluation import verdict as verdict_lib
 from jgen1d.targets import Target
 
 
@@ -49,7 +49,7 @@ class Result:
     verdict: str
     diverged_at: int
     standardize: bool = True
-    thresholds: verdict.Thresholds = verdict.DEFAULT_THRESHOLDS
+    thresholds: verdict_lib.Thresholds = verdict_lib.DEFAULT_THRESHOLDS
 
     @property
     def task(self) -> Task:
@@ -119,7 +119,7 @@ def fit(
     eval_every: int | None = None,
     num_samples: int = 10_000,
     standardize: bool | None = None,
-    thresholds: verdict.Thresholds = verdict.DEFAULT_THRESHOLDS,
+    thresholds: verdict_lib.Thresholds = verdict_lib.DEFAULT_THRESHOLDS,
     matmul_precision: str = "highest",
 ) -> Result:
     """Trains one run, with the programs of a sweep.
@@ -153,9 +153,7 @@ def fit(
       (3, 1)
     """
     if isinstance(key, jax.core.Tracer):
-        raise ValueError(
-            "fit: the key is traced: inside of jit, vmap and the like use jgen1d.run"
-        )
+        raise ValueError("fit: the key is traced: inside of jit, vmap and the like use jgen1d.run")
     task = prepare(Task(method, target, config, standardize), num_steps, batch_size, num_samples)
     eval_every = check_eval_every(num_steps, eval_every)
     check_matmul_precision(matmul_precision)
@@ -175,11 +173,11 @@ def judge(
     history: Mapping[str, np.ndarray],
     metrics: Mapping[str, np.ndarray],
     diverged_at: ArrayLike,
-    thresholds: verdict.Thresholds,
+    thresholds: verdict_lib.Thresholds,
 ) -> np.ndarray:
     """The verdicts of runs of one task; see `verdict.classify`."""
     optimum = task.method.loss_optimum(task.config) if task.method.loss_optimum else None
-    return verdict.classify(history, metrics, optimum, len(task.target.modes.scales), diverged_at, thresholds)
+    return verdict_lib.classify(history, metrics, optimum, len(task.target.modes.scales), diverged_at, thresholds)
 
 
 def as_result(
@@ -190,7 +188,7 @@ def as_result(
     metrics: Mapping[str, np.ndarray],
     diverged_at: ArrayLike,
     verdict_name: str,
-    thresholds: verdict.Thresholds,
+    thresholds: verdict_lib.Thresholds,
 ) -> Result:
     """The `Result` of one lane's arrays; `task` is bound to its target."""
     scalars = {name: value if np.ndim(value) else float(value) for name, value in metrics.items()}

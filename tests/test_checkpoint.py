@@ -19,7 +19,9 @@ import numpy as np
 import pytest
 
 from jgen1d.engine import checkpoint
-from jgen1d.engine.checkpoint import Checkpoints, Interrupted, difference, pack, saved_identity, unpack
+from jgen1d.engine.archive import pack, unpack
+from jgen1d.engine.checkpoint import Checkpoints, Interrupted
+from jgen1d.engine.identity import difference, saved_identity
 
 IDENTITY = {"method": "gan", "widths": (15, 15), "seeds": [0, 1]}
 FOREVER = 10**9

@@ -467,7 +467,7 @@ def test_a_padded_size_is_an_index():
     ids=lambda item: item[0],
 )
 def test_a_padded_size_is_no_number(calculate):
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError if calculate[0] in ("len", "iter", "round", "jnp.sqrt") else nets.CannotPad):
         calculate[1](nets.Padded(5, jnp.array(2)))
 
 

@@ -1,8 +1,5 @@
 """`run` as a pure function, `fit` as a sweep of one lane, programs that serve all lengths, and a user's own parts."""
 
-import resource
-import subprocess
-import sys
 from typing import Any, NamedTuple
 
 import chex
@@ -43,7 +40,9 @@ def test_run_maps_over_keys_and_traced_fields_under_the_callers_own_jit():
         alone = jgen1d.fit(
             jax.random.key(lane), toys.METHOD, NORMAL, TASK.config.replace(learning_rate=float(rates[lane])), 6, **SHORT
         )
-        chex.assert_trees_all_close(jax.tree.map(lambda leaf, n=lane: leaf[n], state), alone.state, rtol=1e-4, atol=1e-5)
+        chex.assert_trees_all_close(
+            jax.tree.map(lambda leaf, n=lane: leaf[n], state), alone.state, rtol=1e-4, atol=1e-5
+        )
         for name, curve in alone.history.items():
             np.testing.assert_allclose(history[name][lane], curve, rtol=1e-3, atol=1e-4, err_msg=name)
         for name, value in alone.metrics.items():
@@ -108,7 +107,8 @@ def test_fit_is_a_lane_of_a_sweep_of_width_one_to_the_bit():
         assert set(lane.metrics) == set(alone.metrics)
         assert (lane.verdict, lane.diverged_at, lane.standardize) == (alone.verdict, -1, alone.standardize)
         chex.assert_trees_all_equal(
-            (lane.state, lane.history, lane.metrics, lane.steps), (alone.state, alone.history, alone.metrics, alone.steps)
+            (lane.state, lane.history, lane.metrics, lane.steps),
+            (alone.state, alone.history, alone.metrics, alone.steps),
         )
 
 
@@ -203,12 +203,7 @@ def scaled_loss_g(logits):
 
 LINE = nets.Net(line_init, line_apply)
 OWN_LOSS = GeneratorLoss(scaled_loss_g, 2 * LOG_2)
-OWN = {
-    "network_g": LINE,
-    "activation": own_activation,
-    "optimizer": own_sgd,
-    "generator_loss": OWN_LOSS,
-}
+OWN = {"network_g": LINE, "activation": own_activation, "optimizer": own_sgd, "generator_loss": OWN_LOSS}
 
 
 @pytest.mark.parametrize("field", OWN)
@@ -226,7 +221,10 @@ def test_a_users_own_part_takes_the_place_of_a_name(field):
 
 
 def test_an_own_loss_pads_with_named_ones_and_networks_of_other_sizes():
-    configs = [SMALL.replace(generator_loss=OWN_LOSS, optimizer=own_sgd, widths_g=(5,)), SMALL.replace(optimizer=own_sgd)]
+    configs = [
+        SMALL.replace(generator_loss=OWN_LOSS, optimizer=own_sgd, widths_g=(5,)),
+        SMALL.replace(optimizer=own_sgd),
+    ]
     together = jgen1d.sweep(gan.METHOD, [BIMODAL], configs, [0, 1], 2, padding=True, **SHORT)
     assert "in 1 program" in together.explain()
     assert "tests.test_run.scaled_loss_g" in together.explain()
@@ -247,7 +245,11 @@ def test_own_optimizer_is_what_optax_computes():
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("optimizer", "adm", r"optimizer='adm': allowed are adam, optimistic_adam, or your own .*did you mean 'adam'\?"),
+        (
+            "optimizer",
+            "adm",
+            r"optimizer='adm': allowed are adam, optimistic_adam, or your own .*did you mean 'adam'\?",
+        ),
         ("optimizer", 3, r"optimizer=3: allowed are adam"),
         ("network_g", own_sgd, r"network_g=.*: allowed are mlp, or your own Net"),
         ("generator_loss", own_sgd, r"generator_loss=.*or your own GeneratorLoss"),

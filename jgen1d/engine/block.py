@@ -70,7 +70,7 @@ def run_block(
     keys, targets, configs = jax.device_put((keys, targets, configs), NamedSharding(mesh, PartitionSpec("lane")))
     # Not None: which programs there are must not depend on where it was decided.
     task = Task(spec.method, targets, configs, example.is_standardized)
-    call = Programs(mesh, spec.matmul_precision)
+    call = Programs(mesh, spec.matmul_precision).call
 
     runs = call(run.start, task, keys)
     history: list[dict[str, Any]] = []

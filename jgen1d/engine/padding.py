@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jgen1d.core import (
@@ -61,7 +62,7 @@ class Padding:
 
     def resolve(self) -> Config:
         """The config with sizes that know which of their units count, and losses that select their own."""
-        tables = {field.name: field.metadata.get("table") for field in dataclasses.fields(self.config)}
+        tables = {field.name: field.metadata.get("table") or {} for field in dataclasses.fields(self.config)}
 
         def padded(name: str, active: Any) -> Any:
             size = getattr(self.config, name)
@@ -177,7 +178,7 @@ def obstacle(task: Task, cover: Cover, num_rows: int) -> str:
         config = resolve(padding)
         key_init, key_step, key_sample = jax.random.split(key, 3)
         state = method.init(key_init, config)
-        labels = [np.zeros(n, int) if method.num_classes(config) else None for n in (len(batch), 1)]
+        labels = [jnp.zeros(n, int) if method.num_classes(config) else None for n in (len(batch), 1)]
         rows, row = (condition_keyword(some) for some in labels)
         log_prob = method.log_prob and method.log_prob(state, batch, config, **rows)
         sample = method.sample(key_sample, state, 1, config, **row)
@@ -186,6 +187,8 @@ def obstacle(task: Task, cover: Cover, num_rows: int) -> str:
     try:
         batch = jax.ShapeDtypeStruct((num_rows, dim), float)
         jax.eval_shape(run, jax.random.key(0), batch, cover.config(task.config))
-    except CannotPad as error:
-        return f"the method calculates with its sizes, so they cannot be padded: {error}"
+    except TypeError as error:
+        if not isinstance(error, CannotPad) and Padded.__name__ not in str(error):  # JAX names the type that it refuses
+            raise
+        return f"the method calculates with its sizes, so they cannot be padded: {str(error).splitlines()[0]}"
     return ""

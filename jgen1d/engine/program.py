@@ -29,7 +29,7 @@ class Programs(NamedTuple):
     mesh: Mesh
     matmul_precision: str
 
-    def __call__(self, function: Callable, *args: Any, shared: tuple = (), **static: Any) -> Any:
+    def call(self, function: Callable, *args: Any, shared: tuple = (), **static: Any) -> Any:
         """Returns `function(*args, *shared, **static)` for all lanes.
 
         Args:

@@ -102,7 +102,9 @@ def ks(samples: jax.Array, target: Target) -> jax.Array:
     cdf = target.cdf(ordered)
     # F may jump, as a finite sample's does: just below a sample it is F(x−), the cdf at the next smaller float. For 0
     # that would be a subnormal number, which is flushed to 0.
-    smaller = jnp.where(ordered == 0, -jnp.finfo(ordered.dtype).tiny, jnp.nextafter(jax.lax.stop_gradient(ordered), -jnp.inf))
+    smaller = jnp.where(
+        ordered == 0, -jnp.finfo(ordered.dtype).tiny, jnp.nextafter(jax.lax.stop_gradient(ordered), -jnp.inf)
+    )
     below = target.cdf(smaller)
     upper, lower = (jnp.arange(n) + 1) / n - cdf, below - jnp.arange(n) / n
     # Equal samples make one jump: the first of them begins it and the last ends it.

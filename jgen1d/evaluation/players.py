@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
 from jgen1d.core import Key, Players, State
 from jgen1d.targets import Target
@@ -23,8 +22,8 @@ def discriminator(
     edges: jax.Array,
     fake: jax.Array,
     num_fake: int,
-    shift: ArrayLike,
-    scale: ArrayLike,
+    shift: jax.Array,
+    scale: jax.Array,
 ) -> dict[str, jax.Array]:
     """The discriminator in each bin, and the optimal one for the generator's samples.
 
@@ -66,7 +65,7 @@ def latent_dim(players: Players, config: Any) -> int:
 
 
 def generator(
-    players: Players, state: State, config: Any, target: Target, shift: ArrayLike, scale: ArrayLike, num_points: int
+    players: Players, state: State, config: Any, target: Target, shift: jax.Array, scale: jax.Array, num_points: int
 ) -> dict[str, jax.Array]:
     """A generator of one latent over that latent, and the optimal one G* = F⁻¹∘F_z, mirrored if the learned one falls.
 
@@ -87,13 +86,13 @@ def generator(
     """
     levels = (jnp.arange(num_points) + 0.5) / num_points
     z = players.quantile(config)(levels)
-    learned = (shift + scale * players.generate(state, z[:, None], config))[:, 0]
+    learned = shift + scale * players.generate(state, z[:, None], config)[:, 0]
     rises = jnp.mean((z - jnp.mean(z)) * learned) >= 0
     return {"z": z, "learnt": learned, "optimal": target.quantile(jnp.where(rises, levels, 1 - levels))}
 
 
 def generator_of_two(
-    players: Players, key: Key, state: State, config: Any, shift: ArrayLike, scale: ArrayLike, num_points: int
+    players: Players, key: Key, state: State, config: Any, shift: jax.Array, scale: jax.Array, num_points: int
 ) -> dict[str, jax.Array]:
     """A generator over its first two latents, at random ones.
 
@@ -101,5 +100,5 @@ def generator_of_two(
       `z1`, `z2` and `x`, f32[num_points] each; `x` in data units.
     """
     latents = players.latents(key, num_points, config)
-    output = shift + scale * players.generate(state, latents, config)
-    return {"z1": latents[:, 0], "z2": latents[:, 1], "x": output[:, 0]}
+    output = shift + scale * players.generate(state, latents, config)[:, 0]
+    return {"z1": latents[:, 0], "z2": latents[:, 1], "x": output}

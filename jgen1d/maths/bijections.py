@@ -283,7 +283,7 @@ def couple(
 
 def uncouple(move_back: Callable[[jax.Array, jax.Array], jax.Array], y: jax.Array, first: bool) -> jax.Array:
     """The inverse of `couple`, f32[dim, n], with `move_back: (held, moved) -> other`, the inverse of `move`."""
-    held, moved = _in_turn(*jnp.split(y, [len(y) // 2]), first)
+    held, moved = _in_turn(y[: len(y) // 2], y[len(y) // 2 :], first)
     return jnp.concatenate(_in_turn(held, move_back(held, moved), first))
 
 

@@ -92,7 +92,7 @@ def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
 
 
 def _weights(state: State) -> PyTree:
-    return {"log_factor": jnp.zeros(())} if state.tuning is None else state.tuning.weights
+    return {"log_factor": jnp.zeros(())} if state.tuning is None else state.tuning.eval_params
 
 
 def _log_prob(state: State, params: PyTree, x: jax.Array, config: Config) -> jax.Array:

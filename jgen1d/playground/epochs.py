@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jgen1d.core import Config, Info, Method, PyTree
 from jgen1d.engine import run as engine
@@ -42,7 +42,8 @@ def advance(
     Returns:
       The runs, and each epoch's mean info, f32[lanes, MAX_EPOCHS] by name.
     """
-    moving, resting = config, ()
+    moving = config
+    resting: tuple[str, ...] = ()
     if player != "both":
         assert method.players is not None
         moving, resting = method.players.freeze(config, "g" if player == "d" else "d")
@@ -51,7 +52,7 @@ def advance(
         task = Task(method, data, moving)
         # The loop carries the keys' words, because JAX's check of key reuse takes a key in a loop for a second use.
         names = ("key_data", "key_step", "key_eval")
-        words = {name: jax.random.key_data(getattr(run, name)) for name in names}
+        words: dict[str, Any] = {name: jax.random.key_data(getattr(run, name)) for name in names}
         no_keys: dict[str, Any] = dict.fromkeys(names)
 
         def epoch(run: Run) -> tuple[Run, Info]:
@@ -73,16 +74,24 @@ def advance(
         after, infos = jax.lax.fori_loop(0, num_epochs, body, (keyless, nothing))
         return after._replace(**{name: getattr(run, name) for name in names}), infos
 
-    devices = jax.local_devices()
-    mesh = Mesh(np.array(devices[: math.gcd(len(runs.step), len(devices))]), ("lane",))
     lanes = jax.shard_map(
-        lambda runs, *shared: jax.vmap(one, (0, None, None, None, None))(runs, *shared), mesh=mesh,
+        lambda runs, *shared: jax.vmap(one, (0, None, None, None, None))(runs, *shared), mesh=_mesh(len(runs.step)),
         in_specs=(PartitionSpec("lane"), *[PartitionSpec()] * 4), out_specs=PartitionSpec("lane"), check_vma=False,
     )  # fmt: skip
     return lanes(runs, data, moving, num_epochs, num_steps)
 
 
-@compiled("method")
 def start(method: Method, seeds: jax.Array, data: Target, config: Config) -> PyTree:
-    """The runs of seeds, i32[lanes], before their first step."""
+    """The runs of seeds, i32[lanes], before their first step, on the devices on which `advance` leaves them."""
+    return jax.device_put(_start(method, seeds, data, config), NamedSharding(_mesh(len(seeds)), PartitionSpec("lane")))
+
+
+@compiled("method")
+def _start(method: Method, seeds: jax.Array, data: Target, config: Config) -> PyTree:
     return jax.vmap(lambda seed: engine.start(Task(method, data, config), jax.random.key(seed)))(seeds)
+
+
+def _mesh(num_lanes: int) -> Mesh:
+    """As many devices as the lanes can be shared out to evenly."""
+    devices = jax.local_devices()
+    return Mesh(np.array(devices[: math.gcd(num_lanes, len(devices))]), ("lane",))
