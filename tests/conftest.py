@@ -15,10 +15,6 @@ import pytest
 # When jaxlib 0.10.1 loads a program from the cache on a machine with AVX-512, it reports preferences of its own
 # compiler, in pages of errors, as features that the machine lacks. It reads the variable once, at its import.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# The newer of jaxlib 0.10's two ways to write code takes twice as long, and later versions have no other.
-NEWER_EMITTERS = "xla_cpu_use_fusion_emitters" if importlib.metadata.version("jaxlib").startswith("0.10.") else None
-if NEWER_EMITTERS:
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --{NEWER_EMITTERS}=false".lstrip()
 
 import jax
 
@@ -32,6 +28,11 @@ MAX_MEMORY = 1.2e9
 """Bytes of resident memory above which a process drops its compiled programs after a test."""
 SECONDS = {}
 """Of the slowest files. They run first, so that no process is left alone with one at the end."""
+# The newer of jaxlib 0.10's two ways to write code takes twice as long, and later versions have no other.
+NEWER_EMITTERS = "xla_cpu_use_fusion_emitters" if importlib.metadata.version("jaxlib").startswith("0.10.") else None
+if NEWER_EMITTERS:
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --{NEWER_EMITTERS}=false".lstrip()
+
 OPTIMISED = dict(program.COMPILER_OPTIONS["cpu"])
 FULLY_OPTIMISED = OPTIMISED | ({NEWER_EMITTERS: True} if NEWER_EMITTERS else {})
 """The `compiler_options` of the programs that users run."""
