@@ -26,13 +26,16 @@ CACHE = scripts.ROOT / ".cache"
 """Keeps compiled programs from one run of the tests to the next."""
 MAX_MEMORY = 1.2e9
 """Bytes of resident memory above which a process drops its compiled programs after a test."""
-SECONDS = {}
+SECONDS = {
+    "test_laboratory": 180, "test_contract": 150, "test_playground": 100, "test_experiments": 90, "test_resume": 80,
+    "test_sweep": 60, "test_conditional": 50, "test_gan": 45, "test_run": 45, "test_distributed": 40,
+    "test_checkpoint": 40, "test_nets": 25, "test_diffusion": 25, "test_energy": 25, "test_metrics": 25,
+}  # fmt: skip
 """Of the slowest files. They run first, so that no process is left alone with one at the end."""
 # The newer of jaxlib 0.10's two ways to write code takes twice as long, and later versions have no other.
 NEWER_EMITTERS = "xla_cpu_use_fusion_emitters" if importlib.metadata.version("jaxlib").startswith("0.10.") else None
 if NEWER_EMITTERS:
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --{NEWER_EMITTERS}=false".lstrip()
-
 OPTIMISED = dict(program.COMPILER_OPTIONS["cpu"])
 FULLY_OPTIMISED = OPTIMISED | ({NEWER_EMITTERS: True} if NEWER_EMITTERS else {})
 """The `compiler_options` of the programs that users run."""
