@@ -170,9 +170,9 @@ def test_unrolled_generator_follows_the_slope_through_the_discriminators_answer(
             latent_dim=2, widths_g=(3,), widths_d=(4,), r1=None, ema_decay=None, schedule="constant",
             learning_rate_d=0.02, beta1_d=0.5, unrolled_steps=3,
         )  # fmt: skip
-        state = gan.init(jax.random.key(0), config)
+        state = jax.jit(gan.init)(jax.random.key(0), config)
         real = jax.random.normal(jax.random.key(1), (16, 1))
-        _, info = gan.step(jax.random.key(2), state, real, config)
+        _, info = jax.jit(gan.step)(jax.random.key(2), state, real, config)
         key_latents = jax.random.split(jax.random.split(jax.random.key(2))[0])[0]
         z = np.asarray(gan.latents(key_latents, 16, config))
         real, g, d = np.asarray(real), layers_of(state.params_g), layers_of(state.params_d)
