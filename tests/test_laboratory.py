@@ -35,7 +35,7 @@ FIGURES = {
 }
 FORMATS = {"inverse_transform": "text", "mode_collapse": "text", "imbalance": "csv"}
 """Of what they print, where it is not JSON."""
-FLAGS = {"mode_coverage_2d": "--num_steps=10"}
+FLAGS = {"mode_coverage_2d": ("--num_steps=10", "--num_seeds=2")}
 """In place of --quick."""
 
 
@@ -48,7 +48,7 @@ def answered(tmp_path_factory):
         if name not in known:
             workdir = tmp_path_factory.mktemp(name)
             form = FORMATS.get(name, "json")
-            done = run(FLAGS.get(name, "--quick"), f"--workdir={workdir}", f"--format={form}", script=f"{name}.py")
+            done = run(*FLAGS.get(name, ["--quick"]), f"--workdir={workdir}", f"--format={form}", script=f"{name}.py")
             assert done.returncode == 0, done.stderr
             summary = json.loads((workdir / "summary.json").read_text())
             if form == "json":
@@ -142,11 +142,37 @@ def test_learning_rates_fill_the_plane(answered):
     assert {sentence.split()[0] for sentence in conclusions} <= set(verdict.VERDICTS)
 
 
-def test_a_protocol_has_its_own_number_of_seeds(answered):
+def test_a_protocol_has_its_own_targets_and_methods(answered):
     rows, _, _ = answered("mode_coverage_2d")
     assert [(row["target"], row["method"], row["num_seeds"], row["num_modes"]) for row in rows] == [
-        ("ring", "GAN", 32, 8), ("ring", "PacGAN2", 32, 8),
+        ("ring", "GAN", 2, 8), ("ring", "PacGAN2", 2, 8),
     ]  # fmt: skip
+
+
+UNTRAINED = f"""
+import runpy, sys
+
+sys.path[0] = {str(EXPERIMENTS)!r}
+import lab
+
+def sweep(targets, configs, seeds, **options):
+    raise ValueError(f"{{len(targets)}} targets, packings {{[c.packing for c in configs]}}, {{len(seeds)}} seeds")
+
+lab.sweep = sweep
+runpy.run_path(sys.path[0] + "/mode_coverage_2d.py", run_name="__main__")
+"""
+"""The experiment up to its training, whose arguments it refuses with."""
+
+
+@pytest.mark.parametrize(
+    ("protocol", "expected"),
+    [("small", "1 targets, packings [1, 2], 32 seeds"), ("pacgan", "2 targets, packings [1, 2], 10 seeds")],
+)
+def test_a_protocol_has_its_own_number_of_seeds(protocol, expected, tmp_path):
+    script = tmp_path / "mode_coverage_2d.py"
+    script.write_text(UNTRAINED)
+    done = run(f"--protocol={protocol}", "--workdir=", script=script)
+    assert done.stderr == f"mode_coverage_2d.py: {expected}\n"
 
 
 def test_gallery_is_made_of_what_the_scripts_answer(tmp_path):
