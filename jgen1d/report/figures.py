@@ -153,7 +153,7 @@ def _players(result: Result, num_bins: int = 150, num_fake: int = 300_000) -> di
     curves: dict[str, dict[str, Any]] = {}
     if method.players is None:
         return curves
-    model, units = (method.players, result.state, config, target), (result.shift, result.scale)
+    model, units = (method.players, result.state, config, target), result.task.units
     if method.players.optimal_output(config) == "probability":
         edges = np.linspace(*_window(target), num_bins + 1)
         fake = np.histogram(np.asarray(result.sample(jax.random.key(2), num_fake)), edges)[0] / num_fake
