@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import importlib.metadata
 import os
 import pathlib
 import resource
@@ -17,10 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import jax
 
-try:
-    from jgen1d.engine import program as engine
-except ImportError:
-    from jgen1d.engine import block as engine
+from jgen1d.engine import program
 from tests import scripts
 from tests.served import served
 
@@ -28,9 +26,19 @@ CACHE = scripts.ROOT / ".cache"
 """Keeps compiled programs from one run of the tests to the next."""
 MAX_MEMORY = 1.2e9
 """Bytes of resident memory above which a process drops its compiled programs after a test."""
-SECONDS = {}
+SECONDS = {
+    "test_laboratory": 180, "test_contract": 150, "test_playground": 100, "test_experiments": 90, "test_resume": 80,
+    "test_sweep": 60, "test_conditional": 50, "test_gan": 45, "test_run": 45, "test_distributed": 40,
+    "test_checkpoint": 40, "test_nets": 25, "test_diffusion": 25, "test_energy": 25, "test_metrics": 25,
+}  # fmt: skip
 """Of the slowest files. They run first, so that no process is left alone with one at the end."""
-COMPILER_OPTIONS = dict(engine.COMPILER_OPTIONS)
+# The newer of jaxlib 0.10's two ways to write code takes twice as long, and later versions have no other.
+NEWER_EMITTERS = "xla_cpu_use_fusion_emitters" if importlib.metadata.version("jaxlib").startswith("0.10.") else None
+if NEWER_EMITTERS:
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --{NEWER_EMITTERS}=false".lstrip()
+OPTIMISED = dict(program.COMPILER_OPTIONS["cpu"])
+FULLY_OPTIMISED = OPTIMISED | ({NEWER_EMITTERS: True} if NEWER_EMITTERS else {})
+"""The `compiler_options` of the programs that users run."""
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
@@ -39,17 +47,16 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def optimise(fully):
-    """Sets how well programs are compiled from here on; most programs here compile for longer than they run."""
+def optimise(options):
+    """Compiles the engine's programs with these options from here on; all programs as quickly as can be without."""
     forget_programs()
-    jax.config.update("jax_disable_most_optimizations", not fully)
-    engine.COMPILER_OPTIONS.clear()
-    engine.COMPILER_OPTIONS.update(COMPILER_OPTIONS if fully else {})
+    jax.config.update("jax_disable_most_optimizations", not options)
+    program.COMPILER_OPTIONS["cpu"] = options
 
 
 def forget_programs():
     """Drops all compiled programs, and gives their memory back to the system."""
-    getattr(engine, "clear", lambda: engine._program.cache_clear())()
+    program.clear()
     jax.clear_caches()
     gc.collect()
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
@@ -62,7 +69,7 @@ def memory():
     return int(path.read_text().split()[1]) * resource.getpagesize() if path.exists() else 0
 
 
-optimise(fully=False)
+optimise({})  # most programs here compile for longer than they run
 
 
 def pytest_collection_modifyitems(items):
@@ -113,11 +120,19 @@ def limit_memory():
 
 
 @pytest.fixture(scope="module")
-def fully_optimised():
-    """For what has to hold of the programs that users run, and for tests that run for longer than they compile."""
-    optimise(fully=True)
+def optimised():
+    """For tests that run for longer than they compile."""
+    optimise(OPTIMISED)
     yield
-    optimise(fully=False)
+    optimise({})
+
+
+@pytest.fixture(scope="module")
+def fully_optimised():
+    """For what has to hold of the programs that users run: the engine's, and those with these `compiler_options`."""
+    optimise(FULLY_OPTIMISED)
+    yield FULLY_OPTIMISED
+    optimise({})
 
 
 @pytest.fixture(scope="session", autouse=True)

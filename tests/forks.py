@@ -25,8 +25,14 @@ BESIDES = ("scipy.stats", "matplotlib.backends.backend_agg", "matplotlib.font_ma
 
 def preload() -> None:
     """Imports what scripts import."""
-    import jgen1d
+    import jax
 
+    import jgen1d
+    from jgen1d.engine import program
+
+    # As in the tests' own processes: most programs compile for longer than they run.
+    jax.config.update("jax_disable_most_optimizations", True)
+    program.COMPILER_OPTIONS["cpu"] = {}
     found = [module.name for module in pkgutil.walk_packages(jgen1d.__path__, "jgen1d.")]
     for name in (*BESIDES, *(name for name in found if not name.startswith(WITH_FLAGS_OF_THEIR_OWN))):
         importlib.import_module(name)

@@ -1,5 +1,7 @@
 """Models of data given labels: what labels are, what networks make of them, guidance, and what each class's law is."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,6 +33,18 @@ def name(request):
 
 def small(name, **options):
     return METHODS[name].Config(**SMALL[name] | {"num_classes": 2, "num_steps": 10} | options)
+
+
+@functools.cache
+def compiled(name):
+    """The method with its functions compiled."""
+    method = METHODS[name]
+    return method._replace(
+        init=jax.jit(method.init),
+        step=jax.jit(method.step),
+        sample=jax.jit(method.sample, static_argnums=2),
+        log_prob=method.log_prob and jax.jit(method.log_prob),
+    )
 
 
 def test_labels_are_drawn_from_the_exact_posterior():
@@ -113,7 +127,7 @@ def test_guided_flow_with_the_exact_velocities_is_that_of_scipy():
 def test_without_weight_guidance_changes_nothing(name):
     if name in ("gan", "vae"):
         pytest.skip("guidance is of scores")
-    method, labels = METHODS[name], jnp.arange(8) % 2
+    method, labels = compiled(name), jnp.arange(8) % 2
     state = method.init(jax.random.key(0), small(name))
     draws = [
         method.sample(jax.random.key(1), state, 8, small(name, guidance=weight), condition=labels)
@@ -124,14 +138,13 @@ def test_without_weight_guidance_changes_nothing(name):
 
 
 def test_a_step_keeps_the_state_and_depends_on_the_labels(name):
-    method, config = METHODS[name], small(name)
+    method, config = compiled(name), small(name)
     state = method.init(jax.random.key(0), config)
     batch, labels = jax.random.normal(jax.random.key(1), (16, 1)), jnp.arange(16) % 2
-    step = jax.jit(method.step)
-    after, info = step(jax.random.key(2), state, batch, config, condition=labels)
+    after, info = method.step(jax.random.key(2), state, batch, config, condition=labels)
     assert jax.tree.structure(after) == jax.tree.structure(state)
     assert all(np.isfinite(value) for value in info.values())
-    other, _ = step(jax.random.key(2), state, batch, config, condition=1 - labels)
+    other, _ = method.step(jax.random.key(2), state, batch, config, condition=1 - labels)
     assert any((a != b).any() for a, b in zip(jax.tree.leaves(after), jax.tree.leaves(other), strict=True))
     draws = [method.sample(jax.random.key(3), after, 16, config, condition=jnp.full(16, k)) for k in range(2)]
     assert draws[0].shape == (16, 1)
@@ -139,7 +152,7 @@ def test_a_step_keeps_the_state_and_depends_on_the_labels(name):
 
 
 def test_each_label_has_a_normalised_density_of_its_samples(name):
-    method, config = METHODS[name], small(name)
+    method, config = compiled(name), small(name)
     if method.log_prob is None:
         pytest.skip("the method's density is intractable")
     state = method.init(jax.random.key(0), config)
@@ -153,7 +166,7 @@ def test_each_label_has_a_normalised_density_of_its_samples(name):
 
 
 def test_what_does_not_fit_is_named(name):
-    method, config = METHODS[name], small(name)
+    method, config = compiled(name), small(name)
     state = method.init(jax.random.key(0), config)
     batch = jnp.zeros((4, 1))
     with pytest.raises(ValueError, match=r"condition: with num_classes=2, labels i32\[n\] are needed"):
@@ -244,12 +257,12 @@ def test_networks_of_different_sizes_share_a_program():
 
 def test_vae_bounds_of_labels_lie_below_the_likelihood():
     config = small("vae", num_importance=256)
-    state = vae.init(jax.random.key(0), config)
+    state = compiled("vae").init(jax.random.key(0), config)
     x, labels = jnp.linspace(-2, 2, 6)[:, None], jnp.arange(6) % 2
-    exact = vae.log_prob(state, x, config, condition=labels)
+    exact = compiled("vae").log_prob(state, x, config, condition=labels)
     keys = jax.random.split(jax.random.key(1), 200)
     loose, tight = (
-        np.asarray(jax.vmap(bound)(jax.random.clone(keys)))
+        np.asarray(jax.jit(jax.vmap(bound))(jax.random.clone(keys)))
         for bound in (
             lambda key: vae.elbo(key, state, x, config, condition=labels),
             lambda key: vae.importance_weighted_bound(key, state, x, 8, config, condition=labels),
@@ -258,15 +271,15 @@ def test_vae_bounds_of_labels_lie_below_the_likelihood():
     errors = 5 * np.hypot(loose.std(axis=0), tight.std(axis=0)) / np.sqrt(200)
     assert (loose.mean(axis=0) < tight.mean(axis=0) + errors).all()
     assert (tight.mean(axis=0) < exact + errors).all()
-    other = vae.log_prob(state, x, config, condition=1 - labels)
+    other = compiled("vae").log_prob(state, x, config, condition=1 - labels)
     assert np.abs(other - exact).min() > 1e-3
 
 
 def test_score_and_velocity_take_labels():
     config = small("diffusion")
-    state = diffusion.init(jax.random.key(0), config)
+    state = compiled("diffusion").init(jax.random.key(0), config)
     x, labels, t = jnp.linspace(-1, 1, 4)[:, None], jnp.array([0, 1, 0, 1]), jnp.array(0.5)
-    for function in (diffusion.score, diffusion.velocity):
+    for function in map(jax.jit, (diffusion.score, diffusion.velocity)):
         given = function(state, x, t, config, labels)
         for k in range(2):
             alone = function(state, x, t, config, jnp.full(4, k))

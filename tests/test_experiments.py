@@ -119,8 +119,9 @@ def test_compiled_programs_are_kept_where_the_flag_says(tmp_path, monkeypatch):
 
 @pytest.fixture
 def configured():
-    """Puts JAX's configuration back."""
+    """JAX as a script finds it, without a folder for programs; puts its configuration back."""
     before = dict(jax.config.values)
+    jax.config.update("jax_compilation_cache_dir", None)
     yield
     for name, value in before.items():
         if jax.config.values[name] != value:
@@ -141,7 +142,7 @@ def test_the_flag_sets_the_folder_or_none(tmp_path, monkeypatch, configured, fla
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
-def test_programs_that_others_could_have_written_are_not_run(tmp_path, monkeypatch, capsys, mode):
+def test_programs_that_others_could_have_written_are_not_run(tmp_path, monkeypatch, configured, capsys, mode):
     folder = tmp_path / "jgen1d"
     folder.mkdir()
     folder.chmod(mode)
@@ -265,6 +266,7 @@ def test_an_unknown_preset_has_one_error(method, flag, message):
         cli.preset(jgen1d.METHODS[method], "robst", flag)
 
 
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("source", readme.blocks(), ids=lambda source: source.splitlines()[0][:40])
 def test_python_in_the_readme_runs(source):
     exec(compile(source, "README.md", "exec"), {"__name__": "readme"})

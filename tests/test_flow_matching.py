@@ -16,6 +16,9 @@ from jgen1d.methods import flow_matching as fm
 MEAN, STD = 1.5, 0.4
 GAUSSIAN = targets.normal(MEAN, STD)
 SMALL = fm.Config(widths=(8,), num_frequencies=2, num_integration_steps=8)
+init, step, log_prob, transport, velocity, path_energy = map(
+    jax.jit, (fm.init, fm.step, fm.log_prob, fm.transport, fm.velocity, fm.path_energy)
+)
 
 
 def column(*values):
@@ -128,12 +131,12 @@ def test_noised_quantiles_of_a_mixture_are_those_of_the_noised_mixture(sigma):
 def test_no_loss_is_below_the_irreducible_one():
     """KNOWN_ANSWERS 7: π·s/2 for data from N(μ, s²), met by the exact field, which the initial skip is for s = 1."""
     config = SMALL.replace(learning_rate=0.0)
-    state = fm.init(jax.random.key(0), config)
+    state = init(jax.random.key(0), config)
     zero = state._replace(params=jax.tree.map(jnp.zeros_like, state.params))
     data = jax.random.normal(jax.random.key(1), (200_000, 1))
-    _, info = fm.step(jax.random.key(2), zero, data, config)
+    _, info = step(jax.random.key(2), zero, data, config)
     np.testing.assert_allclose(info["loss"], np.pi / 2, rtol=0.01)
-    _, info = fm.step(jax.random.key(2), zero, data, config.replace(coupling="transport"))
+    _, info = step(jax.random.key(2), zero, data, config.replace(coupling="transport"))
     assert info["loss"] > 0.5  # the skip is the field of independent pairs, and transport's pairs have another
 
 
@@ -155,20 +158,20 @@ def test_likelihood_agrees_with_the_learnt_flow_map(trained):
     """The density of what the flow makes of N(0, 1): φ(z)·dz/dx, with the flow map's own numerical derivative."""
     fine = trained.config.replace(num_integration_steps=400)
     z = jnp.linspace(-3, 3, 3001)[:, None]
-    x = np.asarray(fm.transport(trained.state, z, fine)[0], np.float64)[:, 0]
+    x = np.asarray(transport(trained.state, z, fine)[0], np.float64)[:, 0]
     z = np.asarray(z, np.float64)[:, 0]
     middle = slice(1, -1)
     log_density = stats.norm.logpdf(z[middle]) - np.log((x[2:] - x[:-2]) / (z[2:] - z[:-2]))
-    found = np.asarray(fm.log_prob(trained.state, jnp.array(x[middle, None], jnp.float32), trained.config))
+    found = np.asarray(log_prob(trained.state, jnp.array(x[middle, None], jnp.float32), trained.config))
     assert np.mean(np.abs(found - log_density)) < 0.02
 
 
 def test_training_approaches_the_exact_velocity(trained):
-    target, start = trained.target, fm.init(jax.random.key(3), trained.config)
+    target, start = trained.target, init(jax.random.key(3), trained.config)
     x, t = jnp.linspace(-1.5, 1.5, 31)[:, None], jnp.full((31, 1), 0.5)
     exact = theory.velocity(target, x, paths.FLOWS["linear"], t, shift=target.mean, scale=target.std)
     errors = [
-        float(jnp.sqrt(jnp.mean((fm.velocity(state, x, t, trained.config) - exact) ** 2)))
+        float(jnp.sqrt(jnp.mean((velocity(state, x, t, trained.config) - exact) ** 2)))
         for state in (trained.state, start)
     ]
     assert errors[0] < 0.4 * errors[1]
@@ -178,9 +181,9 @@ def test_path_energy_is_at_least_the_squared_wasserstein_distance(trained):
     """Benamou & Brenier 2000; the flow of the skip alone, for data N(0, 1), moves nothing in the end."""
     noise = stats.norm.ppf((np.arange(1000) + 0.5) / 1000)[:, None]
     noise = jnp.array(noise, jnp.float32)
-    end = fm.transport(trained.state, noise, trained.config)[0]
+    end = transport(trained.state, noise, trained.config)[0]
     squared_distance = float(jnp.mean((jnp.sort(end, axis=0) - noise) ** 2))
-    assert float(fm.path_energy(trained.state, noise, trained.config)) > squared_distance > 0
+    assert float(path_energy(trained.state, noise, trained.config)) > squared_distance > 0
 
 
 def test_reflow_straightens_the_paths(trained):
@@ -188,21 +191,21 @@ def test_reflow_straightens_the_paths(trained):
     noise = jax.random.normal(jax.random.key(5), (500, 1))
 
     def error_of_one_step(state):
-        curved, _ = fm.transport(state, noise, config)
-        return float(jnp.mean((fm.transport(state, noise, config.replace(num_integration_steps=1))[0] - curved) ** 2))
+        curved, _ = transport(state, noise, config)
+        return float(jnp.mean((transport(state, noise, config.replace(num_integration_steps=1))[0] - curved) ** 2))
 
-    def step(state, key):
+    def reflow(state, key):
         return fm.reflow_step(key, state, trained.state, 128, config.replace(integrator="euler"))
 
-    start = fm.init(jax.random.key(1), config.replace(num_steps=300))
-    student, _ = jax.jit(lambda s, keys: jax.lax.scan(step, s, keys))(start, jax.random.split(jax.random.key(6), 300))
+    start = init(jax.random.key(1), config.replace(num_steps=300))
+    student, _ = jax.jit(lambda s, keys: jax.lax.scan(reflow, s, keys))(start, jax.random.split(jax.random.key(6), 300))
     assert error_of_one_step(student) < 0.5 * error_of_one_step(trained.state)
-    ends = [fm.transport(state, noise, config)[0] for state in (student, trained.state)]
+    ends = [transport(state, noise, config)[0] for state in (student, trained.state)]
     assert float(jnp.mean(jnp.abs(ends[0] - ends[1]))) < 0.2
 
 
 def test_variance_preserving_path_trains():
     config = core.bind(SMALL.replace(path="variance_preserving"), dim=1, num_steps=5)
-    state = fm.init(jax.random.key(0), config)
-    _, info = fm.step(jax.random.key(1), state, jax.random.normal(jax.random.key(2), (64, 1)), config)
+    state = init(jax.random.key(0), config)
+    _, info = step(jax.random.key(1), state, jax.random.normal(jax.random.key(2), (64, 1)), config)
     assert np.isfinite(float(info["loss"]))

@@ -170,9 +170,9 @@ def test_unrolled_generator_follows_the_slope_through_the_discriminators_answer(
             latent_dim=2, widths_g=(3,), widths_d=(4,), r1=None, ema_decay=None, schedule="constant",
             learning_rate_d=0.02, beta1_d=0.5, unrolled_steps=3,
         )  # fmt: skip
-        state = gan.init(jax.random.key(0), config)
+        state = jax.jit(gan.init)(jax.random.key(0), config)
         real = jax.random.normal(jax.random.key(1), (16, 1))
-        _, info = gan.step(jax.random.key(2), state, real, config)
+        _, info = jax.jit(gan.step)(jax.random.key(2), state, real, config)
         key_latents = jax.random.split(jax.random.split(jax.random.key(2))[0])[0]
         z = np.asarray(gan.latents(key_latents, 16, config))
         real, g, d = np.asarray(real), layers_of(state.params_g), layers_of(state.params_d)
@@ -274,17 +274,18 @@ def test_presets_are_what_they_are_called():
 
 
 @pytest.mark.smoke
-@pytest.mark.usefixtures("fully_optimised")
-def test_jitted_vmapped_step_equals_a_numpy_float64_reference():
+def test_jitted_vmapped_step_equals_a_numpy_float64_reference(fully_optimised):
     """Catches, besides mistakes of ours, releases of jaxlib that compute wrong numbers."""
     config = gan.preset("textbook")
     keys = jax.random.split(jax.random.key(0), 3)
     batch = jax.random.normal(jax.random.key(1), (256, 1))
-    init = jax.jit(jax.vmap(gan.init, in_axes=(0, None)))
-    states = init(keys, config)
+    states = jax.jit(jax.vmap(gan.init, in_axes=(0, None)))(keys, config)
     step_keys = jax.random.split(jax.random.key(2), 3)
     with jax.default_matmul_precision("highest"):  # on a GPU the default is TF32
         after, info = jax.jit(jax.vmap(gan.step, in_axes=(0, 0, None, None)))(step_keys, states, batch, config)
+=======
+    step = jax.jit(jax.vmap(gan.step, in_axes=(0, 0, None, None)), compiler_options=fully_optimised)
+    after, info = step(step_keys, states, batch, config)
     latents = jax.vmap(lambda key: gan.latents(jax.random.split(key)[0], 256, config))(jax.random.clone(step_keys))
     states, after, info, latents, batch = jax.device_get((states, after, info, latents, batch))
     for lane in range(3):

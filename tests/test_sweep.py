@@ -30,61 +30,6 @@ def sweep(configs, seeds, targets=(BIMODAL,), **options):
     return jgen1d.sweep(gan.METHOD, targets, configs, seeds, **{**RUN, **options})
 
 
-@pytest.fixture(scope="module")
-def plain(fully_optimised):
-    return sweep([SMALL], range(4))
-
-
-def assert_same_lane(a, b):
-    """Bit for bit."""
-    for name, values in a.metrics.items():
-        np.testing.assert_array_equal(values, b.metrics[name], err_msg=name)
-    for name, values in a.history.items():
-        np.testing.assert_array_equal(values, b.history[name], err_msg=name)
-    for x, y in zip(jax.tree.leaves(a.state), jax.tree.leaves(b.state), strict=True):
-        np.testing.assert_array_equal(x, y)
-    assert a.verdict == b.verdict
-
-
-@pytest.mark.smoke
-def test_a_lane_is_bit_identical_whatever_its_neighbours(plain):
-    permuted = sweep([SMALL], [3, 1, 0, 2])
-    for seed, place in [(0, 2), (1, 1), (2, 3), (3, 0)]:
-        assert_same_lane(plain.result(0, 0, seed), permuted.result(0, 0, place))
-    replaced = sweep([SMALL], [0, 77, 78, 79])
-    assert_same_lane(plain.result(0, 0, 0), replaced.result(0, 0, 0))
-
-
-@pytest.mark.smoke
-def test_a_lane_that_diverges_is_frozen_and_named_and_harms_no_other(plain):
-    configs = [SMALL.replace(learning_rate_g=1e30), SMALL]
-    mixed = sweep(configs, range(2))  # the same block of four lanes
-    for seed in range(2):
-        assert_same_lane(plain.result(0, 0, seed), mixed.result(0, 1, seed))
-    assert (mixed.verdict[0, 0] == "diverged").all()
-    assert (mixed.diverged_at[0, 0] >= 0).all()
-    assert (mixed.diverged_at[0, 1] == -1).all()
-    frozen = mixed.result(0, 0, 0)
-    assert np.isnan(frozen.history["loss_d"][-1])
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(frozen.state))
-
-
-def test_the_last_block_is_filled_up(plain):
-    six = sweep([SMALL], range(6))
-    assert six.verdict.shape == (1, 1, 6)
-    for seed in range(4):
-        assert_same_lane(plain.result(0, 0, seed), six.result(0, 0, seed))
-
-
-def test_fit_and_sweep_agree(plain):
-    """Statistics only, over long runs; over a short one, what two orders of summation leave."""
-    alone = jgen1d.fit(jax.random.key(1), gan.METHOD, BIMODAL, SMALL, num_steps=30, eval_every=10, num_samples=200)
-    lane = plain.result(0, 0, 1)
-    for name, values in alone.history.items():
-        np.testing.assert_allclose(values, lane.history[name], rtol=1e-2, atol=1e-3, err_msg=name)
-    np.testing.assert_allclose(alone.sample(jax.random.key(0), 5), lane.sample(jax.random.key(0), 5), atol=1e-2)
-
-
 def test_shapes_of_targets_configs_and_seeds():
     targets = [jgen1d.TARGETS[name] for name in ("normal", "uniform", "bimodal")]
     configs = jgen1d.grid(SMALL, learning_rate_d=[1e-3, 3e-3])
@@ -339,10 +284,9 @@ import jax
 import numpy as np
 
 jax.config.update("jax_num_cpu_devices", 8)
-jax.config.update("jax_disable_most_optimizations", True)
 
 import jgen1d
-from tests import toys
+from tests import conftest, toys  # the settings of all tests
 
 method, done = toys.METHOD._replace(log_prob=None), {}
 for num_devices, num_seeds in [(1, 9), (2, 9), (2, 7), (8, 9)]:
@@ -399,3 +343,61 @@ def test_importing_touches_no_device_and_no_configuration():
         "assert not {'torch', 'matplotlib', 'rich.progress'} & set(sys.modules), sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- programs as users run them: last, because `fully_optimised` holds until the end of the file ----------------------
+
+
+@pytest.fixture(scope="module")
+def plain(fully_optimised):
+    return sweep([SMALL], range(4))
+
+
+def assert_same_lane(a, b):
+    """Bit for bit."""
+    for name, values in a.metrics.items():
+        np.testing.assert_array_equal(values, b.metrics[name], err_msg=name)
+    for name, values in a.history.items():
+        np.testing.assert_array_equal(values, b.history[name], err_msg=name)
+    for x, y in zip(jax.tree.leaves(a.state), jax.tree.leaves(b.state), strict=True):
+        np.testing.assert_array_equal(x, y)
+    assert a.verdict == b.verdict
+
+
+@pytest.mark.smoke
+def test_a_lane_is_bit_identical_whatever_its_neighbours(plain):
+    permuted = sweep([SMALL], [3, 1, 0, 2])
+    for seed, place in [(0, 2), (1, 1), (2, 3), (3, 0)]:
+        assert_same_lane(plain.result(0, 0, seed), permuted.result(0, 0, place))
+    replaced = sweep([SMALL], [0, 77, 78, 79])
+    assert_same_lane(plain.result(0, 0, 0), replaced.result(0, 0, 0))
+
+
+@pytest.mark.smoke
+def test_a_lane_that_diverges_is_frozen_and_named_and_harms_no_other(plain):
+    configs = [SMALL.replace(learning_rate_g=1e30), SMALL]
+    mixed = sweep(configs, range(2))  # the same block of four lanes
+    for seed in range(2):
+        assert_same_lane(plain.result(0, 0, seed), mixed.result(0, 1, seed))
+    assert (mixed.verdict[0, 0] == "diverged").all()
+    assert (mixed.diverged_at[0, 0] >= 0).all()
+    assert (mixed.diverged_at[0, 1] == -1).all()
+    frozen = mixed.result(0, 0, 0)
+    assert np.isnan(frozen.history["loss_d"][-1])
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(frozen.state))
+
+
+def test_the_last_block_is_filled_up(plain):
+    six = sweep([SMALL], range(6))
+    assert six.verdict.shape == (1, 1, 6)
+    for seed in range(4):
+        assert_same_lane(plain.result(0, 0, seed), six.result(0, 0, seed))
+
+
+def test_fit_and_sweep_agree(plain):
+    """Statistics only, over long runs; over a short one, what two orders of summation leave."""
+    alone = jgen1d.fit(jax.random.key(1), gan.METHOD, BIMODAL, SMALL, num_steps=30, eval_every=10, num_samples=200)
+    lane = plain.result(0, 0, 1)
+    for name, values in alone.history.items():
+        np.testing.assert_allclose(values, lane.history[name], rtol=1e-2, atol=1e-3, err_msg=name)
+    np.testing.assert_allclose(alone.sample(jax.random.key(0), 5), lane.sample(jax.random.key(0), 5), atol=1e-2)
