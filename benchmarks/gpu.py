@@ -1,14 +1,14 @@
 """How fast an accelerator trains: lanes, families, precision, where the time goes, against a PyTorch loop on it.
 
-    PYTHONPATH=. python3 benchmarks/gpu.py --out=DIR                   # all parts, up to 9 minutes
+    PYTHONPATH=. python3 benchmarks/gpu.py --out=DIR                   # as many parts as fit into 9 minutes
     PYTHONPATH=. python3 benchmarks/gpu.py --out=DIR --parts=sweep,profile
     PYTHONPATH=. python3 benchmarks/gpu.py --out=DIR --small           # seconds a part, on a CPU: does it work at all?
 
 Each part is a process of its own, and DIR/results.json is written when it ends, so a run that is cut off still counts;
 DIR/log.txt holds what the parts said. PyTorch is optional: without it, its part reports so.
 
-- `lane_steps_per_s`: the marginal rate, from the difference of a short and a long run after a first one that compiles.
-- `of_peak`: useful FLOP/s (`yardstick.flops_per_step`) over the FLOP/s of f32 products of 8192 × 8192 matrices.
+- `lane_steps_per_s`: the marginal rate (`yardstick.marginal_rate`) of three rounds, after a first call that compiles.
+- `flops_per_s`: useful FLOP/s (`yardstick.flops_per_step`), to compare with those of `peak`.
 - `cold_s`: the first call, compilation included.
 """
 
@@ -45,6 +45,7 @@ def _rate(method: Any, config: Any, lanes: int, lengths: tuple[int, int]) -> dic
     import jax
 
     import jgen1d
+    from benchmarks import yardstick
 
     def seconds(num_steps: int) -> float:
         start = time.perf_counter()
@@ -55,10 +56,10 @@ def _rate(method: Any, config: Any, lanes: int, lengths: tuple[int, int]) -> dic
     short, long = lengths
     cold = seconds(short)
     seconds(long)
-    short_s, long_s = seconds(short), seconds(long)
+    rounds = [(seconds(short), seconds(long)) for _ in range(3)]
+    rate = yardstick.marginal_rate((long - short) * lanes, rounds)
     memory = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
-    rate = (long - short) * lanes / (long_s - short_s) if long_s > 1.1 * short_s else None  # else it is noise
-    return {"lanes": lanes, "cold_s": cold, "short_s": short_s, "long_s": long_s, "lane_steps_per_s": rate} | (
+    return {"lanes": lanes, "cold_s": cold, "short_and_long_s": rounds, "lane_steps_per_s": rate} | (
         {"peak_bytes": memory} if memory else {}
     )
 
@@ -143,8 +144,9 @@ def _gan(preset: str, lanes: int) -> dict[str, Any]:
     from jgen1d.methods import gan
 
     config = gan.preset(preset)
-    rate = _rate(gan.METHOD, config, lanes, _lengths())
-    return rate | {"flops_per_s": (rate["lane_steps_per_s"] or 0) * yardstick.flops_per_step(config, 256)}
+    row = _rate(gan.METHOD, config, lanes, _lengths())
+    rate = row["lane_steps_per_s"]
+    return row | {"flops_per_s": None if rate is None else rate * yardstick.flops_per_step(config, 256)}
 
 
 def sweep() -> Any:
@@ -266,7 +268,7 @@ PARTS: dict[str, tuple[Callable[[], Any], int]] = {  # name: (function, seconds 
     "precision": (precision, 60),
     "peak": (peak, 60),
     "torch_loop": (torch_loop, 60),
-    "sweep": (sweep, 150),
+    "sweep": (sweep, 200),
     "plain_vmap": (plain_vmap, 60),
     "robust": (robust, 90),
     "convergence": (convergence, 200),

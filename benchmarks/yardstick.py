@@ -4,8 +4,9 @@ import ctypes
 import gc
 import itertools
 import re
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -40,6 +41,21 @@ def flops_per_step(config: gan.Config, batch_size: int) -> int:
     update_d = 2 * batch_size * (3 * forward(d) - forward(d[:2]))
     update_g = batch_size * (3 * forward(g) - forward(g[:2]) + 2 * forward(d))
     return update_d + update_g
+
+
+def marginal_rate(work: float, rounds: Sequence[tuple[float, float]]) -> float | None:
+    """Work per second without what every call costs, or None where noise hides it.
+
+    Args:
+      work: what a long run does more than a short one.
+      rounds: seconds of a short and of a long run, at least one pair.
+
+    Returns:
+      `work` over the median difference; None if a long run took less than 1.1 times as long as its short one.
+    """
+    if any(long < 1.1 * short for short, long in rounds):
+        return None
+    return work / statistics.median(long - short for short, long in rounds)
 
 
 def gemm_peak(size: int = 2048) -> float:

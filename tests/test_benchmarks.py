@@ -1,7 +1,10 @@
 """The measuring sticks: they run, and count what they say."""
 
 import itertools
+import json
 import re
+
+import pytest
 
 from benchmarks import yardstick
 from jgen1d.methods import gan
@@ -23,6 +26,24 @@ def test_useful_flops_are_those_of_every_matrix_product_of_a_step():
     multiplications = sum(products(d, 2 * rows, False)) + sum(products(g, rows, False))
     through_d = 2 * sum(rows * a * b for a, b in itertools.pairwise(d))  # forward, and back to the generated points
     assert yardstick.flops_per_step(config, rows) == 2 * (multiplications + through_d)
+
+
+def test_a_rate_is_of_the_difference_or_none_if_noise_is_as_large():
+    assert yardstick.marginal_rate(60, [(1.0, 3.0), (1.0, 4.0), (2.0, 4.0)]) == pytest.approx(30)
+    # One H200 took 0.73 s for a short run and 0.69 s for a long one.
+    assert yardstick.marginal_rate(60, [(1.0, 3.0), (0.73, 0.69)]) is None
+
+
+def test_parts_of_an_accelerators_benchmark_run_one_by_one(tmp_path):
+    script = scripts.EXPERIMENTS.parent / "benchmarks/gpu.py"
+    done = scripts.run("--small", "--parts=environment,precision", f"--out={tmp_path}", script=script)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert {name: part["end"] for name, part in results.items()} == {"environment": "done", "precision": "done"}
+    assert 0 < results["precision"]["result"]["highest"] < 1e-6
+    wrong = scripts.run("--parts=precison", f"--out={tmp_path}", script=script)
+    assert wrong.returncode == 1
+    assert "--parts=precison: allowed are environment, precision" in wrong.stderr
 
 
 def test_methods_take_turns_and_print_ratios():
