@@ -281,11 +281,9 @@ def test_jitted_vmapped_step_equals_a_numpy_float64_reference(fully_optimised):
     batch = jax.random.normal(jax.random.key(1), (256, 1))
     states = jax.jit(jax.vmap(gan.init, in_axes=(0, None)))(keys, config)
     step_keys = jax.random.split(jax.random.key(2), 3)
-    with jax.default_matmul_precision("highest"):  # on a GPU the default is TF32
-        after, info = jax.jit(jax.vmap(gan.step, in_axes=(0, 0, None, None)))(step_keys, states, batch, config)
-=======
     step = jax.jit(jax.vmap(gan.step, in_axes=(0, 0, None, None)), compiler_options=fully_optimised)
-    after, info = step(step_keys, states, batch, config)
+    with jax.default_matmul_precision("highest"):  # on a GPU the default is TF32
+        after, info = step(step_keys, states, batch, config)
     latents = jax.vmap(lambda key: gan.latents(jax.random.split(key)[0], 256, config))(jax.random.clone(step_keys))
     states, after, info, latents, batch = jax.device_get((states, after, info, latents, batch))
     for lane in range(3):
