@@ -467,8 +467,9 @@ def test_a_padded_size_is_an_index():
     ids=lambda item: item[0],
 )
 def test_a_padded_size_is_no_number(calculate):
-    with pytest.raises(TypeError if calculate[0] in ("len", "iter", "round", "jnp.sqrt") else nets.CannotPad):
+    with pytest.raises(TypeError) as error:
         calculate[1](nets.Padded(5, jnp.array(2)))
+    assert isinstance(error.value, nets.CannotPad) or "Padded" in str(error.value)  # how plans tell it from other bugs
 
 
 def test_minibatch_features_are_mean_closeness_to_all_rows():

@@ -97,9 +97,10 @@ def replace(config: T, /, **changes: Any) -> T:
 
 def bind(config: T, dim: int, num_steps: int) -> T:
     """Returns the config with `dim` and `num_steps` set, if it has fields of these names: `Method.bind`'s default."""
-    names = {field.name for field in dataclasses.fields(config)}  # type: ignore[arg-type]
     values = {"dim": dim, "num_steps": num_steps}
-    return dataclasses.replace(config, **{k: v for k, v in values.items() if k in names})  # type: ignore[type-var]
+    fields = [field for field in dataclasses.fields(config) if field.name in values]  # type: ignore[arg-type]
+    # A traced field takes a float, a static one an int.
+    return dataclasses.replace(config, **{f.name: type(f.default)(values[f.name]) for f in fields})  # type: ignore
 
 
 def lookup(table: Mapping[str, T], value: str | T) -> T:

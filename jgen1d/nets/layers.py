@@ -139,7 +139,7 @@ class Padded:
     def _refuse(self, *_: object) -> Any:
         raise CannotPad("a padded size is not a number")
 
-    __int__ = __float__ = __bool__ = __array__ = __neg__ = __abs__ = _refuse
+    __int__ = __float__ = __bool__ = __neg__ = __abs__ = _refuse
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __pow__ = __rpow__ = _refuse
     __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = _refuse
     __lt__ = __le__ = __gt__ = __ge__ = _refuse
