@@ -210,7 +210,7 @@ CONTENDERS = {
 
 
 def import_torch() -> Any:
-    """PyTorch, on the GPU where JAX is on one and it can. Raises ImportError where it is not installed."""
+    """PyTorch, on the GPU if JAX runs on one and PyTorch can. Raises ImportError if it is not installed."""
     import torch
 
     torch.set_default_device("cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu")

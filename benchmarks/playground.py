@@ -72,7 +72,7 @@ def serving(*given: str, cache: str | None = None) -> Iterator[tuple[str, int]]:
 
 @contextlib.contextmanager
 def browsing() -> Iterator[Any]:
-    """A headless Chromium. Raises ValueError where there is none."""
+    """A headless Chromium. Raises ValueError if there is none."""
     from playwright.sync_api import sync_playwright
 
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -121,7 +121,7 @@ def _wait(page: Any, condition: str) -> None:
 
 
 def _training(browser: Any, address: str, preset: str) -> str:
-    """A row of what the page does beside what `fit` does."""
+    """A row that compares the page with `fit`."""
     page = _open(browser, address, f"preset={preset}&num_steps=100000")
     config, target = jgen1d.methods.gan.preset(preset), jgen1d.TARGETS["bimodal"]
     key = jax.random.key(0)
@@ -183,7 +183,7 @@ def _phenomenon(browser: Any, cache: str, one: dict[str, Any]) -> None:
 
 
 def _watch(page: Any, button: str, expected: str) -> tuple[float | None, str]:
-    """Seconds from a click until the verdict is shown for good, None where it is not, and the verdict at the end."""
+    """Seconds from a click until the verdict is shown for good, None if it never is, and the verdict at the end."""
     before = page.evaluate("document.body.dataset.run")
     page.click(button)
     began, since = time.monotonic(), None

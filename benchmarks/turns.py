@@ -53,7 +53,8 @@ class Cell:
     """A contender with a number of lanes: what it is to do, and what was measured.
 
     Attributes:
-      fixed: seconds that a run takes besides its steps; a guess before it is measured, likewise `per_step`.
+      fixed: seconds that a run takes besides its steps; a guess before it is measured.
+      per_step: seconds of one step of all lanes; a guess before it is measured.
       note: why it did not run; empty if it did.
       first: seconds of the first call of the short run.
       memory: bytes by which a turn raised the most in use; None if unknown.

@@ -149,6 +149,18 @@ def test_python_code_runs_as_it_stands(change, num_lines, tmp_path, monkeypatch,
         assert takeaway.as_command(found, {name: upload}) is None
 
 
+def test_the_page_offers_the_largest_networks_that_the_server_takes_and_no_larger():
+    field = next(f for f in settings.schema()["methods"]["gan"]["fields"] if f["name"] == "widths_g")
+    layers, units = field["max_layers"], field["max_units"]
+    for widths, taken in [((units,) * layers, True), ((units,) * (layers + 1), False), ((units + 1,), False)]:
+        asked = SETTINGS | {"fields": {"widths_g": "-".join(map(str, widths))}}
+        if taken:
+            assert settings.resolve(asked, {}).config.widths_g == widths
+        else:
+            with pytest.raises(settings.FieldError, match=f"at most {layers} layers of at most {units} units"):
+                settings.resolve(asked, {})
+
+
 def test_schema_has_every_method_and_field_in_plain_json():
     found = json.loads(json.dumps(frames.plain(settings.schema()), allow_nan=False))
     assert found["methods"].keys() == jgen1d.METHODS.keys()

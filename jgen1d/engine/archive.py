@@ -55,7 +55,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 @functools.cache
 def _checkpointer() -> Any:
-    """Orbax for one process: where there are several, each saves for itself, and none waits for another."""
+    """Orbax for this process alone: of several processes, each saves for itself and waits for no other."""
     import jax
     import orbax.checkpoint as ocp  # here: it takes a second
 

@@ -53,7 +53,7 @@ class Checkpoints:
     ```
 
     Args:
-      folder: where the checkpoints are; made where it is missing.
+      folder: where the checkpoints are; made if it is missing.
       identity: what the computation depends on, as JSON can hold it; a folder of another identity is refused.
       minutes: between saves, so as much work may be lost when the process is killed.
       overwrite: remove the progress of another identity instead.
@@ -114,7 +114,7 @@ class Checkpoints:
 
         Raises:
           Interrupted: where a signal has come; the arrays are saved.
-          OSError: in one line, where they cannot be written; what was saved before is intact.
+          OSError: in one line, if they cannot be written; what was saved before is intact.
           TypeError: for arrays of anything but numbers and booleans.
         """
         content = archive.pack(arrays)

@@ -11,7 +11,7 @@ _ABSENT = object()
 
 
 def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """In what two identities differ, as a person reads it; empty where they are equal.
+    """How two identities differ, in words; empty if they are equal.
 
     >>> difference({"num_steps": 5000, "gan": {"r1": 0.1}}, {"num_steps": 2000, "gan": {"r1": 0.1}})
     'num_steps is 5000 there and 2000 here'

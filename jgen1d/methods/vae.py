@@ -40,13 +40,13 @@ class Config(_adam.DescentConfig):
     widths: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of every network's hidden layers")
     activation: Any = static(default="tanh", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
     decoder_variance: str = static(
-        default="network", choices=("fixed", "global", "network"), help="given, learnt per dimension, or one per latent"
+        default="network", choices=("fixed", "global", "network"), help="constant, per dimension, or per latent"
     )
     objective: str = static(default="iwae", choices=("elbo", "iwae"), help="what is maximised")
     num_latents: int = static(default=2, at_least=1, help="drawn for each row of a training batch")
     num_importance: int = static(default=64, at_least=1, help="latents from the encoder in log_prob")
     learning_rate: float = traced(default=1e-2, at_least=0, help="Adam's step size")
-    decoder_std: float = traced(default=0.5, above=0, help="where it is fixed its value, else about where it starts")
+    decoder_std: float = traced(default=0.5, above=0, help="its value if it is fixed, else about its initial value")
     min_std: float = traced(default=0.01, above=0, help="bound on the decoder's learnt standard deviation")
     beta: float = traced(default=1.0, at_least=0, help="weight of the KL term in the loss; the ELBO's is 1")
     beta_warmup: float = traced(default=0.0, at_least=0, at_most=1, help="share of the run in which beta rises from 0")

@@ -261,7 +261,7 @@ def join_trainers() -> None:
 
 
 def serve(host: str, port: int, max_sessions: int) -> None:
-    """Serves until it is interrupted, with port 0 at a free one. Raises ValueError where it cannot listen there."""
+    """Serves until it is interrupted; port 0 chooses a free one. Raises ValueError if it cannot listen there."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

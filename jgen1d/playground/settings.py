@@ -37,7 +37,7 @@ HIDDEN = ("dim", "num_steps", "num_classes")
 
 
 class FieldError(ValueError):
-    """A setting that is refused: its name, "" where it is not one alone, and why, in one line."""
+    """A setting that is refused: its name, or "" if several are to blame, and why, in one line."""
 
     def __init__(self, field: str, message: str):
         super().__init__(message)
@@ -53,7 +53,7 @@ class Upload(NamedTuple):
 
     @property
     def values(self) -> str | None:
-        """The numbers for an address, separated by commas, with all their digits; None where they are too many."""
+        """The numbers for an address, separated by commas, with all their digits; None if they are too many."""
         values = np.asarray(self.target.params).tolist()
         return ",".join(f"{np.float32(value)}" for value in values) if len(values) <= LINK_VALUES else None
 
