@@ -47,7 +47,8 @@ COSTS = {
         fewest_lanes=2,
         most_lanes=8,
     ),
-    # The textbook and the robust GAN at 1,024 lanes on an H200 (benchmarks/results/h200.json); `lane` is a guess.
+    # With this `layer`, textbook and robust steps at 1,024 lanes are 1.1 and 0.8 times what an H200 took
+    # (benchmarks/results/h200.json). It took 21 to 39 s to compile them; the other figures are guesses.
     "gpu": Costs(
         compile_seconds=20.0,
         lane=1e-5,
