@@ -216,9 +216,13 @@ def test_mixture_densities_integrate_to_one_and_samples_follow_them(network):
     assert scipy.stats.chi2.sf(chi_square, common.sum()) > 0.01
 
 
-@functools.partial(jax.jit, static_argnames="target")
 def fitted(config, target=None, law=None):
     """The state after `num_steps` steps, on a target, standardised, or on a law over cells, f32[cells]."""
+    return _fitted(config, int(config.num_steps), target, law)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _fitted(config, num_steps, target, law):
 
     def step(state, number):
         key = jax.random.fold_in(jax.random.key(1), number)
@@ -230,7 +234,7 @@ def fitted(config, target=None, law=None):
         state, info = autoregressive.step(jax.random.key(2), state, batch, config)
         return state, info["loss"]
 
-    return jax.lax.scan(step, autoregressive.init(jax.random.key(0), config), jnp.arange(config.num_steps))
+    return jax.lax.scan(step, autoregressive.init(jax.random.key(0), config), jnp.arange(num_steps))
 
 
 def test_training_on_a_discrete_law_approaches_its_entropy():

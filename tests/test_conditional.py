@@ -169,13 +169,13 @@ def test_what_does_not_fit_is_named(name):
     method, config = compiled(name), small(name)
     state = method.init(jax.random.key(0), config)
     batch = jnp.zeros((4, 1))
-    with pytest.raises(ValueError, match=r"condition: with num_classes=2, labels i32\[n\] are needed"):
+    with pytest.raises(ValueError, match=r"condition: num_classes=2 needs labels, i32\[n\]"):
         method.step(jax.random.key(0), state, batch, config)
     with pytest.raises(ValueError, match=r"condition: must be integers \[4\], not float32\[4\]"):
         method.step(jax.random.key(0), state, batch, config, condition=jnp.zeros(4))
     free = small(name, num_classes=0)
     state = method.init(jax.random.key(0), free)
-    with pytest.raises(ValueError, match="condition: labels are of use only where num_classes is not 0"):
+    with pytest.raises(ValueError, match="condition: labels need a config with num_classes above 0"):
         method.sample(jax.random.key(0), state, 4, free, condition=jnp.zeros(4, int))
     with pytest.raises(ValueError, match="num_classes=2: the target 'mixture' has 3 modes to be labels"):
         jgen1d.fit(jax.random.key(0), method, TARGETS["mixture"], config, num_steps=1)

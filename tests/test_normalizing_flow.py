@@ -132,7 +132,7 @@ def test_one_dimension_with_logistics_is_a_mixture_of_logistics():
     values = np.random.default_rng(0).normal(size=(3, 3))
     state = nf.init(jax.random.key(0), config)
     params = jnp.concatenate([jnp.zeros(2), jnp.asarray(values, jnp.float32).ravel()])[:, None, None]
-    state = state._replace(average=[params])
+    state = state._replace(ema_params=[params])
     weights = np.exp(values[0]) / np.exp(values[0]).sum()
     # The components' standard deviation is 1/√K at the start.
     scales = np.sqrt(3) / np.pi / np.sqrt(3) * np.exp(6 * np.tanh(values[2] / 6))
@@ -149,7 +149,7 @@ def start(config, seed=0):
     """A state far from the identity."""
     state = jax.jit(nf.init)(jax.random.key(seed), config)
     # The networks' weights, which are matrices, are large enough.
-    return state._replace(average=jax.tree.map(lambda leaf: leaf * (4 if leaf.ndim == 3 else 1), state.params))
+    return state._replace(ema_params=jax.tree.map(lambda leaf: leaf * (4 if leaf.ndim == 3 else 1), state.params))
 
 
 @pytest.mark.parametrize("base", nf.BASES)
