@@ -132,7 +132,9 @@ def unroll(
       Metz et al. 2017, Unrolled generative adversarial networks, equations 8 to 11.
     """
 
-    def ahead(player: Player, key: Key) -> tuple[Player, None]:
-        return update(key, player, real, fake, labels, step, config)[0], None
+    def ahead(player: Player, words: jax.Array) -> tuple[Player, None]:
+        key_step = jax.random.wrap_key_data(words, impl=jax.random.key_impl(key))
+        return update(key_step, player, real, fake, labels, step, config)[0], None
 
-    return jax.lax.scan(ahead, player, jax.random.split(key, config.unrolled_steps))[0][0]
+    # Words, because JAX's check of key reuse takes keys of a scan within another loop for used ones.
+    return jax.lax.scan(ahead, player, jax.random.key_data(jax.random.split(key, config.unrolled_steps)))[0][0]

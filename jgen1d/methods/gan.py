@@ -153,9 +153,9 @@ def step(
     labels = None if labels is None else labels.reshape(config.critic_steps, -1)
     generator = _generator(config)
 
-    def critic_only(player: tuple[PyTree, PyTree], inputs: tuple[Key, jax.Array, Any]) -> tuple[tuple, None]:
-        key, real, labels = inputs
-        key_latents, key_d = jax.random.split(key)
+    def critic_only(player: tuple[PyTree, PyTree], inputs: tuple[jax.Array, jax.Array, Any]) -> tuple[tuple, None]:
+        words, real, labels = inputs
+        key_latents, key_d = jax.random.split(jax.random.wrap_key_data(words, impl=jax.random.key_impl(key_critic)))
         fake, _ = generator.train(state.params_g, latents(key_latents, len(real), config), labels)
         player, _, _ = _critic.update(key_d, player, real, fake, labels, state.step, config)
         return player, None
@@ -163,8 +163,9 @@ def step(
     player = (state.params_d, state.opt_state_d)
     if config.critic_steps > 1:
         key, key_critic = jax.random.split(key)
-        keys = jax.random.split(key_critic, config.critic_steps - 1)
-        player, _ = jax.lax.scan(critic_only, player, (keys, *jax.tree.map(lambda rows: rows[:-1], (real, labels))))
+        # Words, because JAX's check of key reuse takes keys of a scan within another loop for used ones.
+        words = jax.random.key_data(jax.random.split(key_critic, config.critic_steps - 1))
+        player, _ = jax.lax.scan(critic_only, player, (words, *jax.tree.map(lambda rows: rows[:-1], (real, labels))))
 
     if config.unrolled_steps:
         key, key_unroll = jax.random.split(key)
