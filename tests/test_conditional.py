@@ -238,8 +238,8 @@ def test_classes_of_a_perfect_sampler_score_what_is_expected():
 
 def test_one_run_is_the_sweeps():
     config = small("gan")
-    alone = jgen1d.fit(jax.random.key(3), gan.METHOD, TARGETS["bimodal"], config, num_steps=4, num_samples=400)
-    lanes = jgen1d.sweep(gan.METHOD, [TARGETS["bimodal"]], [config], [3], num_steps=4, num_samples=400)
+    alone = jgen1d.fit(jax.random.key(3), gan.METHOD, TARGETS["bimodal"], config, num_steps=4, num_samples=1_000)
+    lanes = jgen1d.sweep(gan.METHOD, [TARGETS["bimodal"]], [config], [3], num_steps=4, num_samples=1_000)
     for metric, value in alone.metrics.items():
         np.testing.assert_allclose(lanes.metrics[metric][0, 0, 0], value, rtol=1e-3, atol=1e-4, err_msg=metric)
 
@@ -247,7 +247,7 @@ def test_one_run_is_the_sweeps():
 def test_networks_of_different_sizes_share_a_program():
     configs = jgen1d.grid(small("gan"), width=[4, 8])
     together, apart = (
-        jgen1d.sweep(gan.METHOD, [TARGETS["bimodal"]], configs, [0], num_steps=4, num_samples=400, padding=padding)
+        jgen1d.sweep(gan.METHOD, [TARGETS["bimodal"]], configs, [0], num_steps=4, num_samples=1_000, padding=padding)
         for padding in (True, False)
     )
     assert "cannot be padded" not in together.explain()

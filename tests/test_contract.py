@@ -170,7 +170,7 @@ def test_an_unknown_preset_is_named():
 
 def test_fit_runs_in_one_and_two_dimensions(method, config):
     for name in ("normal", "ring"):
-        result = jgen1d.fit(jax.random.key(0), method, jgen1d.TARGETS[name], config, num_steps=4, num_samples=64)
+        result = jgen1d.fit(jax.random.key(0), method, jgen1d.TARGETS[name], config, num_steps=4, num_samples=1_000)
         assert result.verdict in jgen1d.verdict.VERDICTS
         assert result.sample(jax.random.key(1), 5).shape == (5, result.target.dim)
         assert all(curve.shape == (4,) for curve in result.history.values())

@@ -28,7 +28,7 @@ def done():
     """Two targets, one of them without modes, two configs, three seeds; only its bookkeeping is looked at."""
     configs = grid(gan.Config(widths_g=(4,), widths_d=(4,)), learning_rate_d=RATES)
     targets = [TARGETS["normal"], TARGETS["uniform"]]
-    return sweep(gan.METHOD, targets, configs, seeds=[5, 0, 7], num_steps=20, num_samples=200)
+    return sweep(gan.METHOD, targets, configs, seeds=[5, 0, 7], num_steps=20, num_samples=1_000)
 
 
 @pytest.fixture(scope="module")

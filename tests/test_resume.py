@@ -220,7 +220,7 @@ class StoppedAt(Checkpoints):
 def sweep(seeds=SEEDS, checkpoints=None, configs=CONFIGS, target="uniform", batch_size=32):
     return jgen1d.sweep(
         gan.METHOD, [jgen1d.TARGETS[target]], configs, seeds, 4 * NUM_POINTS,
-        eval_every=4, batch_size=batch_size, num_samples=200,
+        eval_every=4, batch_size=batch_size, num_samples=1_000,
         lanes_per_device=WIDTH, padding=True, devices=jax.local_devices()[:1], checkpoints=checkpoints,
     )  # fmt: skip
 

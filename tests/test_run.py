@@ -21,7 +21,7 @@ from tests import toys
 
 NORMAL, BIMODAL = jgen1d.TARGETS["normal"], jgen1d.TARGETS["bimodal"]
 SMALL = gan.Config(widths_g=(3,), widths_d=(3,))
-SHORT: dict[str, Any] = {"batch_size": 16, "eval_every": 2, "num_samples": 200}
+SHORT: dict[str, Any] = {"batch_size": 16, "eval_every": 2, "num_samples": 1_000}
 TASK = jgen1d.Task(toys.METHOD, NORMAL, toys.Config(widths=(3,)))
 
 
@@ -134,7 +134,7 @@ def test_runs_of_other_lengths_compile_nothing(method, config):
     def train(num_steps, eval_every):
         return jgen1d.fit(
             jax.random.key(0), counting, NORMAL, config, num_steps, batch_size=16, eval_every=eval_every,
-            num_samples=200,
+            num_samples=1_000,
         )  # fmt: skip
 
     train(4, 2)

@@ -22,7 +22,7 @@ from tests import toys
 from tests.readme import toy_method
 
 SMALL = gan.Config(widths_g=(6,), widths_d=(6,), latent_dim=2)
-RUN = {"num_steps": 30, "eval_every": 10, "num_samples": 200, "lanes_per_device": 4}
+RUN = {"num_steps": 30, "eval_every": 10, "num_samples": 1_000, "lanes_per_device": 4}
 BIMODAL = jgen1d.TARGETS["bimodal"]
 
 
@@ -324,7 +324,7 @@ def test_lanes_do_not_depend_on_the_number_of_devices(tmp_path):
 
 def test_an_interval_is_trained_in_chunks():
     assert [run.chunks(n) for n in (1, 256, 600, 257)] == [[1], [256], [200] * 3, [256, 1]]
-    length = {"num_steps": 258, "num_samples": 200}
+    length = {"num_steps": 258, "num_samples": 1_000}
     whole = jgen1d.fit(jax.random.key(0), gan.METHOD, BIMODAL, SMALL, eval_every=258, **length)
     parts = jgen1d.fit(jax.random.key(0), gan.METHOD, BIMODAL, SMALL, eval_every=129, **length)
     np.testing.assert_allclose(whole.history["loss_d"], np.mean(parts.history["loss_d"]), rtol=1e-5)
@@ -396,7 +396,7 @@ def test_the_last_block_is_filled_up(plain):
 
 def test_fit_and_sweep_agree(plain):
     """Statistics only, over long runs; over a short one, what two orders of summation leave."""
-    alone = jgen1d.fit(jax.random.key(1), gan.METHOD, BIMODAL, SMALL, num_steps=30, eval_every=10, num_samples=200)
+    alone = jgen1d.fit(jax.random.key(1), gan.METHOD, BIMODAL, SMALL, num_steps=30, eval_every=10, num_samples=1_000)
     lane = plain.result(0, 0, 1)
     for name, values in alone.history.items():
         np.testing.assert_allclose(values, lane.history[name], rtol=1e-2, atol=1e-3, err_msg=name)

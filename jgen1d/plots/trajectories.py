@@ -4,9 +4,10 @@ import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
+from PIL import Image
 
 from jgen1d.plots.style import BLUE, REAL, SKY, axes_for, finish, finite_or_nan
 
@@ -67,9 +68,8 @@ def animate(
       path: of the file.
       num_frames: frames of the animation, at least 2; ten more hold the last picture for half a second.
     """
-    from matplotlib.animation import FuncAnimation, PillowWriter  # imported here because still pictures do not need it
-
     figure, axes = axes_for(title, len(learnt), len(learnt), (4.6, 3.6), {})
+    figure.set_dpi(90)
     drawn = []
     for ax, (name, (progress, paths, exact)) in zip(axes, learnt.items(), strict=True):
         progress, paths, exact = (np.asarray(values, float) for values in (progress, paths, exact))
@@ -83,17 +83,21 @@ def animate(
         (points,) = ax.plot([], [], "o", color=BLUE, markersize=4)
         drawn.append((progress, paths, lines, points))
 
-    def show(frame: int) -> list[Line2D]:
-        now = min(frame / (num_frames - 1), 1.0)
-        changed: list[Line2D] = []
-        for progress, paths, lines, points in drawn:
-            x = np.array([np.interp(now, progress, path) for path in paths.T])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    still = canvas.copy_from_bbox(figure.bbox)
+    frames = []
+    for frame in range(num_frames):
+        now = frame / (num_frames - 1)
+        canvas.restore_region(still)
+        for ax, (progress, paths, lines, points) in zip(axes, drawn, strict=True):
+            x = np.array([np.interp(now, progress, curve) for curve in paths.T])
             before = progress <= now
-            for line, path, end in zip(lines, paths.T, x, strict=True):
-                line.set_data([*progress[before], now], [*path[before], end])
+            for line, curve, end in zip(lines, paths.T, x, strict=True):
+                line.set_data([*progress[before], now], [*curve[before], end])
             points.set_data(np.full(len(x), now), x)
-            changed += [*lines, points]
-        return changed
-
-    animation = FuncAnimation(figure, show, frames=num_frames + 10)
-    animation.save(os.fspath(path), PillowWriter(fps=20), dpi=90)
+            for artist in (*lines, points):
+                ax.draw_artist(artist)
+        frames.append(Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy()))
+    hold = [frames[-1]] * 10
+    frames[0].save(path, format="GIF", save_all=True, append_images=frames[1:] + hold, duration=50, loop=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -44,22 +45,24 @@ class Target:
         In one dimension this *is* inverse transform sampling: `quantile` of uniform numbers. If U is uniform on (0, 1),
         then F⁻¹(U) has the distribution function F, because P(F⁻¹(U) ≤ x) = P(U ≤ F(x)) = F(x).
         """
-        return self.family.sample(self._leaves(), key, num_samples)
+        return _call(self.family.sample, self.params, key, num_samples)
 
     def log_prob(self, x: ArrayLike) -> jax.Array:
         """The log density in nats, f32[n], at `x`, f32[n, dim]. Raises ValueError if the target has no density."""
         x = jnp.asarray(x, dtype=float)
         if x.ndim != 2 or x.shape[1] != self.dim:
             raise ValueError(f"{self.name}.log_prob: x must have shape [n, {self.dim}], not {list(x.shape)}")
-        return self._known(self.family.log_prob, "density")(self._leaves(), x)
+        return _call(self._known(self.family.log_prob, "density"), self.params, x)
 
     def cdf(self, x: ArrayLike) -> jax.Array:
         """The distribution function F(x) = P(X ≤ x), f32[...], at `x`, f32[...]. Raises ValueError unless dim is 1."""
-        return self._known(self.family.cdf, "cdf")(self._leaves(), jnp.asarray(x, dtype=float))
+        return _call(self._known(self.family.cdf, "cdf"), self.params, jnp.asarray(x, dtype=float))
 
     def quantile(self, u: ArrayLike) -> jax.Array:
         """The quantiles F⁻¹(u), f32[...], of `u`, f32[...] in (0, 1). Raises ValueError unless dim is 1."""
-        return self._known(self.family.quantile, "quantile function")(self._leaves(), jnp.asarray(u, dtype=float))
+        return _call(
+            self._known(self.family.quantile, "quantile function"), self.params, jnp.asarray(u, dtype=float)
+        )
 
     def label(self, key: Key, x: jax.Array) -> jax.Array:
         """Draws each row's mode from its posterior, i32[n], given f32[n, dim]: samples and labels are then joint draws.
@@ -85,13 +88,16 @@ class Target:
         """Whether `log_prob` is known. The distribution of a finite sample has no density."""
         return self.family.log_prob is not None
 
-    def _leaves(self) -> Any:
-        return jax.tree.map(jnp.asarray, self.params)
-
     def _known(self, function: Callable | None, what: str) -> Callable:
         if function is None:
             raise ValueError(f"target {self.name!r} ({self.dim}-D) has no {what}")
         return function
+
+
+@functools.partial(jax.jit, static_argnames=("function", "num_samples"), inline=True)
+def _call(function: Callable, params: Any, x: Any, num_samples: int | None = None) -> jax.Array:
+    """One program for each of a family's functions and shape, where JAX would compile one for each operation."""
+    return function(params, x, *(() if num_samples is None else (num_samples,)))
 
 
 def as_leaf(values: npt.ArrayLike) -> Any:
