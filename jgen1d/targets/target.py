@@ -60,9 +60,7 @@ class Target:
 
     def quantile(self, u: ArrayLike) -> jax.Array:
         """The quantiles F⁻¹(u), f32[...], of `u`, f32[...] in (0, 1). Raises ValueError unless dim is 1."""
-        return _call(
-            self._known(self.family.quantile, "quantile function"), self.params, jnp.asarray(u, dtype=float)
-        )
+        return _call(self._known(self.family.quantile, "quantile function"), self.params, jnp.asarray(u, dtype=float))
 
     def label(self, key: Key, x: jax.Array) -> jax.Array:
         """Draws each row's mode from its posterior, i32[n], given f32[n, dim]: samples and labels are then joint draws.
