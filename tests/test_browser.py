@@ -273,6 +273,7 @@ def test_theme_and_shortcuts_are_switched(visit):
 
 def test_reduced_motion_is_respected(browser, address):
     visit = Visit(browser, address, "method=gan&target=normal" + FAST, reduced_motion="reduce")
+    wait(visit.page, "document.getElementById('plot-inverse').data !== undefined")  # it is drawn in its own time
     visit.page.click("#inverse-one")
     fallen = "document.getElementById('plot-inverse').data.find((trace) => trace.name === 'fallen').x.length"
     assert visit.page.evaluate(fallen) == 1  # at once, without its fall
