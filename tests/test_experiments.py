@@ -307,7 +307,9 @@ def test_compare_refuses_in_one_line(flag, message, tmp_path):
 
 
 def test_trajectories_are_drawn_and_animated(tmp_path):
-    done = run("--quick", "--target=normal", "--format=json", f"--workdir={tmp_path}", script="trajectories.py")
+    done = run(
+        "--quick", "--target=normal", "--format=json", f"--workdir={tmp_path}", script="trajectories.py", afresh=True
+    )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert [row["method"] for row in report["rows"]] == ["diffusion", "flow_matching"]
