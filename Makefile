@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test lint bench gallery playground clean
 
 demo: $(STAMP)
-	$(BIN)/python experiments/convergence.py --num_seeds=32 --workdir=runs/demo --overwrite
+	$(BIN)/python experiments/convergence.py --num_seeds=16 --workdir=runs/demo --overwrite
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=10

@@ -154,9 +154,9 @@ def sweep() -> Any:
     return [_gan("textbook", lanes) for lanes in ([4, 8] if _SMALL.value else [64, 1024, 4096])]
 
 
-def robust() -> Any:
+def regularized() -> Any:
     """The default GAN."""
-    return _gan("robust", 4 if _SMALL.value else 1024)
+    return _gan("regularized", 4 if _SMALL.value else 1024)
 
 
 def plain_vmap() -> Any:
@@ -270,7 +270,7 @@ PARTS: dict[str, tuple[Callable[[], Any], int]] = {  # name: (function, seconds 
     "torch_loop": (torch_loop, 60),
     "sweep": (sweep, 200),
     "plain_vmap": (plain_vmap, 60),
-    "robust": (robust, 90),
+    "regularized": (regularized, 90),
     "convergence": (convergence, 200),
     "profile": (profile, 90),
     **{name: (functools.partial(family, name), 90) for name in FAMILIES},

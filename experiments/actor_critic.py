@@ -78,7 +78,7 @@ def _differences(key: jax.Array, target: jgen1d.Target, config: gan.Config) -> d
     """The largest difference between the two gradients of each player, over the gradient's norm."""
     key_init, key_data, key_latents = jax.random.split(key, 3)
     state, data = gan.init(key_init, config), target.sample(key_data, _BATCH_SIZE.value)
-    z, net = gan.latents(key_latents, _BATCH_SIZE.value, config), _critic.net(config)
+    z, net = gan.latents(key_latents, _BATCH_SIZE.value, config), _critic.net(config, state.step)
 
     def actions(params: PyTree) -> jax.Array:
         return gan.generate(state._replace(params_g=params), z, config)

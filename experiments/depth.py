@@ -3,7 +3,7 @@
     python experiments/depth.py
     python experiments/depth.py --target=bimodal --num_steps=5000
 
-Trains the robust GAN with generators of 1 to 4 hidden layers of 8 to 64 units and an unchanged discriminator. For each
+Trains the regularized GAN with generators of 1 to 4 hidden layers of 8 to 64 units, and one discriminator. For each
 shape the table gives the share of seeds that converged and the share that cover all modes, each with its Wilson 95 %
 interval, and the modes covered and W1/floor as median [5 %, 95 %]. A deeper generator counts as better if its W1 over
 seeds is significantly smaller than with one hidden layer of the same width (Mann–Whitney test at 1 %). The workdir
@@ -42,7 +42,7 @@ def main() -> None:
     depths, widths = cli.integers("depths"), cli.integers("widths")
     workdir = cli.choose_workdir("depth")
     shapes = [{"depth": depth, "width": width} for depth, width in itertools.product(depths, widths)]
-    base = gan.PRESETS["robust"]
+    base = gan.PRESETS["regularized"]
     sweep = lab.sweep([target], [replace(base, widths_g=(shape["width"],) * shape["depth"]) for shape in shapes])
     rows = lab.rows(sweep, shapes)
     distances = np.reshape([stats.median(row["w1_over_floor"]) for row in rows], (len(depths), len(widths)))

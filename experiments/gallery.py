@@ -34,6 +34,8 @@ PICTURES: dict[str, str | None] = {
     "actor_critic": None,
     "double_sigmoid": "discriminators",
     "mode_coverage_2d": "samples",
+    "how_many_seeds": "how_many_seeds",
+    "relativistic": "coverage",
 }
 """Script -> the picture that the page shows; None for a script without pictures."""
 WIDTH = 900

@@ -4,7 +4,7 @@
     python experiments/interpolation.py --dims=2,512 --target=mixture
 
 Draws of N(0, I) in d dimensions lie near the sphere of radius √d. Half-way between two of them, `jgen1d.lerp` has a
-norm of about √(d/2), and `jgen1d.slerp` one of about √d. The script trains robust GANs with latents of 2 to 512
+norm of about √(d/2), and `jgen1d.slerp` one of about √d. The script trains regularized GANs with latents of 2 to 512
 dimensions and joins pairs of latents by straight paths and by arcs. For each dimension the table gives the norm
 half-way in units of √d and, as median [5 %, 95 %] over seeds:
 
@@ -53,7 +53,7 @@ def main() -> None:
     dims = cli.integers("dims")
     workdir = cli.choose_workdir("interpolation")
     # Padding would make every dimension as slow as the largest.
-    sweep = lab.sweep([target], jgen1d.grid(gan.PRESETS["robust"], latent_dim=dims), padding=False)
+    sweep = lab.sweep([target], jgen1d.grid(gan.PRESETS["regularized"], latent_dim=dims), padding=False)
     known = metrics.reference(target, NUM_PAIRS)
     rows, curves = [], {}
     t = np.linspace(0, 1, 21)

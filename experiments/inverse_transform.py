@@ -54,7 +54,7 @@ def main() -> None:
     """Draws, trains, prints and plots."""
     targets = cli.read_targets(dim=1)
     workdir = cli.choose_workdir("inverse_transform")
-    sweep = lab.sweep(targets, [replace(gan.PRESETS["robust"], latent_dim=1)])
+    sweep = lab.sweep(targets, [replace(gan.PRESETS["regularized"], latent_dim=1)])
     rows, drawn, generators = [], {}, {}
     for t, target in enumerate(targets):
         row, drawn[target.name] = _draw(target, t)

@@ -6,6 +6,7 @@ from typing import Any
 
 import jgen1d
 from jgen1d import cli
+from jgen1d.evaluation import verdict
 from jgen1d.methods import gan
 from jgen1d.report import stats
 
@@ -35,7 +36,7 @@ def rows(sweep: jgen1d.Sweep, labels: Sequence[Mapping[str, Any]]) -> list[dict[
     found = []
     for (t, target), (c, named) in itertools.product(enumerate(sweep.targets), enumerate(labels)):
         row = {"target": target.name, **named, "num_seeds": len(sweep.seeds)}
-        row["converged"] = stats.rate(sweep.verdict[t, c] == "converged")
+        row["converged"] = stats.rate(verdict.learned(sweep.verdict[t, c]))
         if num_modes := len(target.modes.scales):
             covered = sweep.metrics["modes_covered"][t, c]
             row |= {"all_modes_covered": stats.rate(covered == num_modes), "modes_covered": stats.spread(covered)}

@@ -3,7 +3,7 @@
     python experiments/latent_dimension.py
     python experiments/latent_dimension.py --targets=exponential --dims=1,2,3
 
-Trains the robust GAN with latents of 1 to 64 dimensions. In 1-D one dimension is enough for any distribution:
+Trains the regularized GAN with latents of 1 to 64 dimensions. In 1-D one dimension is enough for any distribution:
 G* = F⁻¹∘Φ. For each (target, dimension) the table gives the share of seeds that converged and the share that cover all
 modes, each with its Wilson 95 % interval, and the modes covered and W1/floor as median [5 %, 95 %]. One dimension
 counts as better than another if its W1 over seeds is significantly smaller (Mann–Whitney test at 1 %). The workdir
@@ -36,7 +36,7 @@ def main() -> None:
     """Trains, prints and draws."""
     targets, dims = cli.read_targets(), cli.integers("dims")
     workdir = cli.choose_workdir("latent_dimension")
-    sweep = lab.sweep(targets, jgen1d.grid(gan.PRESETS["robust"], latent_dim=dims))
+    sweep = lab.sweep(targets, jgen1d.grid(gan.PRESETS["regularized"], latent_dim=dims))
     rows = lab.rows(sweep, [{"latent_dim": dim} for dim in dims])
     figure = charts.over_axis(
         panels={target.name: sweep.metrics["w1_over_floor"][t] for t, target in enumerate(targets)},

@@ -7,7 +7,7 @@ Starts from a GAN that loses modes, `strong D`: the textbook's networks on stand
 that is 16 times G's (`imbalance.py` has the map). Then adds one remedy at a time: packing (Lin et al. 2018), R1
 (Mescheder et al. 2018), a generator that looks 5 updates of the discriminator ahead (Metz et al. 2017), minibatch
 discrimination (Salimans et al. 2016), or a Wasserstein critic with gradient penalty and 5 updates (Gulrajani et al.
-2017). For comparison it also trains the textbook's equal rates and the `robust` preset. A mode is covered if it holds
+2017). For comparison it also trains the textbook's equal rates and `regularized`. A mode is covered if it holds
 at least 20 % of its expected mass within three standard deviations.
 
 For each (target, method) the table gives the share of seeds that cover all modes and the share that converged, each
@@ -48,7 +48,7 @@ METHODS = {
         _STRONG_D, discriminator_loss="wasserstein", generator_loss="wasserstein", gradient_penalty=1.0, critic_steps=5
     ),
     "textbook": _TEXTBOOK,
-    "robust": gan.PRESETS["robust"],
+    "regularized": gan.PRESETS["regularized"],
 }
 
 flags.DEFINE_list("targets", ["bimodal", "mixture"], "targets with modes, separated by commas")

@@ -5,7 +5,7 @@
 
 First exactly: the data are N(0, 1), the generator is z + μ, and the discriminator is optimal. The saturating loss then
 has the gradient of 2·JS, which vanishes with the distance; the non-saturating loss has that of KL(q‖p) − 2·JS, which
-grows with it. Then in training: the robust GAN with either loss, against discriminators that make 1, 3 or 10 updates
+grows with it. Then in training: the regularized GAN with either loss, against a D that makes 1, 3 or 10 updates
 for each update of the generator. It has no R1, which would tame D, and no weight averaging, which would set the pace.
 For each the table gives, as median [5 %, 95 %] over seeds, the norm of G's gradient in the first tenth of the run and
 the first step at which W1/σ in the history is at most 0.05 (for the seeds that get there), and the share of seeds that
@@ -31,7 +31,7 @@ import jgen1d
 import lab
 from jgen1d import cli
 from jgen1d.core import replace
-from jgen1d.evaluation import theory
+from jgen1d.evaluation import theory, verdict
 from jgen1d.maths import losses
 from jgen1d.methods import gan
 from jgen1d.plots import settings as charts
@@ -54,7 +54,7 @@ def main() -> None:
     workdir = cli.choose_workdir("saturating")
     steps = cli.integers("critic_steps")
     places = list(itertools.product(steps, LOSSES))
-    base = replace(gan.PRESETS["robust"], r1=None, ema_decay=None)
+    base = replace(gan.PRESETS["regularized"], r1=None, ema_decay=None)
     sweep = lab.sweep([target], [replace(base, critic_steps=k, generator_loss=loss) for k, loss in places])
     rows = [_row(sweep, c, k, loss) for c, (k, loss) in enumerate(places)]
     exact = {name: _exact_gradients(losses.GENERATOR[name].loss) for name in LOSSES}
@@ -96,7 +96,7 @@ def _row(sweep: jgen1d.Sweep, c: int, critic_steps: int, loss: str) -> dict[str,
     return {
         "critic_steps": critic_steps, "loss": loss, "num_seeds": len(sweep.seeds),
         "early_gradient": stats.spread(early), "steps_to_threshold": stats.spread(arrived),
-        "converged": stats.rate(sweep.verdict[0, c] == "converged"),
+        "converged": stats.rate(verdict.learned(sweep.verdict[0, c])),
     }  # fmt: skip
 
 

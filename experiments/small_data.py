@@ -36,7 +36,7 @@ from jgen1d.report.table import TITLES, Table
 NUM_POINTS = 10_000
 
 flags.DEFINE_string("target", "mixture", "what to learn, in 1-D")
-_PRESET = flags.DEFINE_string("preset", "robust", "preset of the GAN")
+_PRESET = flags.DEFINE_string("preset", "regularized", "preset of the GAN")
 flags.DEFINE_list(
     "sizes", ["32", "128", "512", "2048", "8192", "0"], "sizes of training samples, separated by commas; 0: fresh data"
 )

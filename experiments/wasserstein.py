@@ -32,7 +32,7 @@ import jgen1d
 import lab
 from jgen1d import cli, targets
 from jgen1d.core import replace
-from jgen1d.evaluation import theory
+from jgen1d.evaluation import theory, verdict
 from jgen1d.methods import gan
 from jgen1d.plots import settings as charts
 from jgen1d.report import stats
@@ -67,7 +67,7 @@ def main() -> None:
         found = [_critic(still.result(0, c, s)) for s in range(len(still.seeds))]
         row: dict[str, Any] = {"critic": name, "num_seeds": len(found)}
         row |= {key: stats.spread([scores[key] for scores, _ in found]) for key in found[0][0]}
-        row["gan_converged"] = stats.rate(whole.verdict[0, c] == "converged")
+        row["gan_converged"] = stats.rate(verdict.learned(whole.verdict[0, c]))
         row["gan_w1_over_floor"] = stats.spread(whole.metrics["w1_over_floor"][0, c])
         rows.append(row)
         panels[name] = found[stats.median_index([scores["normalised"] for scores, _ in found])][1]

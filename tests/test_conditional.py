@@ -15,6 +15,7 @@ from jgen1d.evaluation import metrics, theory
 from jgen1d.maths import integrate, paths
 from jgen1d.methods import METHODS, _guidance, diffusion, flow_matching, gan, vae
 from jgen1d.targets import mixture
+from tests.tolerances import tolerance
 
 SMALL = {
     "diffusion": {"widths": (8,), "num_sampling_steps": 4},
@@ -252,7 +253,7 @@ def test_networks_of_different_sizes_share_a_program():
     )
     assert "cannot be padded" not in together.explain()
     for metric, values in apart.metrics.items():
-        np.testing.assert_allclose(together.metrics[metric], values, rtol=1e-4, atol=1e-5, err_msg=metric)
+        np.testing.assert_allclose(together.metrics[metric], values, err_msg=metric, **tolerance(metric, 1e-4, 1e-5))
 
 
 def test_vae_bounds_of_labels_lie_below_the_likelihood():

@@ -16,6 +16,7 @@ from jgen1d.engine.task import Task
 from jgen1d.methods import METHODS, gan
 from tests import toys
 from tests.readme import toy_method
+from tests.tolerances import tolerance
 
 ROWS = 32
 ALL = {**METHODS, "toy (README)": toy_method()}
@@ -216,7 +217,7 @@ def test_lanes_of_different_sizes_can_share_a_program(name):
         assert padded.keys() == unpadded.keys()
         for key, values in padded.items():
             assert np.isfinite(values).all()
-            np.testing.assert_allclose(values[:, :-1], unpadded[key], rtol=1e-5, atol=1e-6, err_msg=key)
+            np.testing.assert_allclose(values[:, :-1], unpadded[key], err_msg=key, **tolerance(key))
     for place, state in together.states.items():
         config = core.bind([*smaller, large][place[1]], dim=1, num_steps=4)
         chex.assert_trees_all_equal_shapes_and_dtypes(state, jax.eval_shape(method.init, jax.random.key(0), config))

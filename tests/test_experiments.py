@@ -252,11 +252,15 @@ def test_only_cli_and_scripts_know_flags():
 @pytest.mark.parametrize(
     ("method", "flag", "message"),
     [
-        ("gan", "preset", "--preset: gan has no preset 'robst'; did you mean 'robust'? (there are: robust, textbook, "),
+        (
+            "gan",
+            "preset",
+            "--preset: gan has no preset 'robst'; did you mean 'robust'? (there are: regularized, robust, ",
+        ),
         (
             "gan",
             "presets",
-            "--presets: gan has no preset 'robst'; did you mean 'robust'? (there are: robust, textbook, ",
+            "--presets: gan has no preset 'robst'; did you mean 'robust'? (there are: regularized, robust, ",
         ),
         ("gmm", "preset", "--preset: gmm has no preset 'robst' (there are: default)"),
     ],
@@ -279,14 +283,14 @@ def test_compare_has_a_row_for_every_target_and_family(tmp_path):
     report = json.loads(done.stdout)
     rows = {row["method"]: row for row in report["rows"]}
     assert rows["gmm"]["steps"] == 150  # of 156 that 4e4/256 allow, in whole fiftieths
-    assert rows["gan"]["steps"] == 39  # four evaluations for each row
+    assert rows["gan"]["steps"] == 22  # seven evaluations for each row
     assert rows["gmm"]["kl"]["median"] >= 0 or rows["gmm"]["kl"]["median"] == pytest.approx(0, abs=1e-4)
     assert rows["gan"]["kl"] is None
     assert rows["gmm"]["train_s"] > 0
     assert report["conclusions"][0].startswith("normal: as near as a perfect sampler are ")
     assert (tmp_path / "densities.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((tmp_path / "summary.json").read_text())["rows"] == report["rows"]
-    assert jgen1d.load(tmp_path / "gan-normal").curves["loss_g"].shape == (1, 1, 2, 39)
+    assert jgen1d.load(tmp_path / "gan-normal").curves["loss_g"].shape == (1, 1, 2, 22)
 
 
 @pytest.mark.parametrize(
@@ -304,6 +308,16 @@ def test_compare_refuses_in_one_line(flag, message, tmp_path):
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "new").exists()
+
+
+def test_a_recipe_is_chosen_on_few_seeds_and_confirmed_on_others(tmp_path):
+    done = run("--quick", "--format=json", f"--workdir={tmp_path}", script="recipe.py")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    first, second, final = report["rows"]
+    assert [(row["stage"], row["num_seeds"]) for row in report["rows"]] == [("1", 2), ("1", 2), ("2", 2)]
+    assert {first["recipe"], second["recipe"]} == {"robust", "regularized"}
+    assert report["conclusions"][0].startswith(f"{final['recipe']} is the best of 2 recipes")
 
 
 def test_trajectories_are_drawn_and_animated(tmp_path):

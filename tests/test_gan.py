@@ -1,10 +1,13 @@
 """The GAN against a NumPy float64 reference, and each of its options against what it promises."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jgen1d
+from jgen1d import nets
 from jgen1d.maths import losses
 from jgen1d.methods import gan
 
@@ -67,6 +70,24 @@ OPTIONS = {
     "penalties": {"r1": 0.1, "r2": 0.1, "ema_decay": 0.9, "max_grad_norm": 0.1},
     "noise": {"instance_noise": 0.5, "anneal_noise": True, "latent": "uniform", "activation": "tanh"},
     "packing": {"packing": 2, "critic_steps": 2, "optimizer": "optimistic_adam", "activation": "silu"},
+    "fourier": {
+        "fourier_features": 3,
+        "frequencies": "octave",
+        "coarse_to_fine": 0.5,
+        "reference_steps": 40.0,
+        "r1": 0.1,
+        "r2": 0.1,
+        "instance_noise": 0.5,
+        "anneal_noise": True,
+        "noise_until": 0.3,
+    },
+    "relativistic": {
+        "discriminator_loss": "relativistic",
+        "generator_loss": "relativistic",
+        "r1": 0.1,
+        "r2": 0.1,
+        "instance_noise": 0.1,
+    },
     "pacgan": {"packing": 2, "batch_norm": True, "maxout_pieces": 3, "updates": "simultaneous", "critic_steps": 2},
 }
 
@@ -126,6 +147,86 @@ def test_weight_averaging_is_an_exponential_moving_average():
     z = jax.random.normal(jax.random.key(0), (5, config.latent_dim))
     raw = gan.generate(after, z, config.replace(ema_decay=None))
     assert not np.allclose(gan.generate(after, z, config), raw)
+
+
+def test_rates_and_decays_are_for_a_run_of_the_reference_length():
+    """A run four times as long has half the rates, and averages over four times as many steps."""
+    state, plain, _, config = one_step(optimizer="adam", schedule="constant", ema_decay=0.9, beta2_d=0.96)
+    batch = 2 + jax.random.normal(jax.random.key(1), (BATCH, 1))
+    step = jax.jit(gan.step)
+    reference = config.replace(reference_steps=500.0)
+    same, _ = step(jax.random.key(2), state, batch, reference.replace(num_steps=500.0))
+    chex.assert_trees_all_close(same, plain, rtol=1e-5, atol=1e-7)
+    long, _ = step(jax.random.key(2), state, batch, reference.replace(num_steps=2_000.0))
+    by_hand = config.replace(
+        learning_rate_g=config.learning_rate_g / 2, learning_rate_d=config.learning_rate_d / 2,
+        beta2_g=config.beta2_g**0.25, beta2_d=0.96**0.25, ema_decay=0.9**0.25,
+    )  # fmt: skip
+    expected, _ = step(jax.random.key(2), state, batch, by_hand)
+    chex.assert_trees_all_close(long, expected, rtol=1e-5, atol=1e-7)
+    short, _ = step(jax.random.key(2), state, batch, reference.replace(num_steps=5.0, ema_decay=None))
+    moved = np.abs(jax.tree.leaves(short.params_d)[0] - jax.tree.leaves(state.params_d)[0]).max()
+    assert moved <= 2.001 * config.learning_rate_d  # not the root of 100 times as fast
+
+
+def test_the_discriminator_sees_fourier_features_of_x():
+    state, _, _, config = one_step(fourier_features=3, frequencies="octave", dim=1, num_steps=100)
+    x = np.linspace(-1, 1, 5)[:, None]
+    waves = [wave(f * x) for f in (1, 2, 4) for wave in (np.sin, np.cos)]
+    np.testing.assert_allclose(
+        nets.with_fourier(x, jnp.array([1.0, 2.0, 4.0]), jnp.ones(3)), np.hstack([x, *waves]), atol=1e-6
+    )
+    assert state.params_d["params"]["kernel_0"].shape[0] == 7
+    plain = nets.mlp(7, 1, config.widths_d, activation=config.activation)
+    expected = plain(state.params_d, jnp.asarray(np.hstack([x, *waves]), jnp.float32))[:, 0]
+    np.testing.assert_allclose(
+        gan.discriminate(state, jnp.asarray(x, jnp.float32), config), expected, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_features_enter_from_coarse_to_fine():
+    """At a share s of the way, the k-th of K is off before Ks = k − 1, on from Ks = k, and half-way in between."""
+    for progress, expected in [(0, [0, 0, 0, 0]), (0.25, [1, 0, 0, 0]), (0.375, [1, 0.5, 0, 0]), (1, [1, 1, 1, 1])]:
+        np.testing.assert_allclose(nets.coarse_to_fine(progress, 4), expected, atol=1e-6)
+    state, _, _, config = one_step(fourier_features=2, coarse_to_fine=0.5, num_steps=100.0)
+    x = jnp.array([[0.3]])
+    at = [gan.discriminate(state._replace(step=jnp.asarray(step)), x, config) for step in (0, 50, 100)]
+    whole = gan.discriminate(state, x, config.replace(coarse_to_fine=None))
+    assert not np.isclose(at[0], whole)
+    np.testing.assert_allclose(at[1:], [whole, whole], rtol=1e-6)
+
+
+def test_annealed_noise_ends_at_its_share_of_the_run():
+    options = {"instance_noise": 3.0, "anneal_noise": True, "noise_until": 0.25, "num_steps": 100.0}
+    state, _, _, config = one_step(**options)
+    batch = 2 + jax.random.normal(jax.random.key(1), (BATCH, 1))
+    step = jax.jit(gan.step)
+    for number, equal in [(0, False), (24, False), (25, True), (99, True)]:
+        now = state._replace(step=jnp.asarray(number))
+        noisy, silent = (
+            step(jax.random.key(2), now, batch, c)[1] for c in (config, config.replace(instance_noise=0.0))
+        )
+        assert (noisy["loss_d"] == silent["loss_d"]) == equal
+
+
+def test_relativistic_losses_are_of_pairs():
+    state, _, info, config = one_step(
+        discriminator_loss="relativistic", generator_loss="relativistic", learning_rate_d=0.0
+    )
+    real = 2 + np.asarray(jax.random.normal(jax.random.key(1), (BATCH, 1)))
+    z = gan.latents(jax.random.split(jax.random.key(2))[0], BATCH, config)
+    fake = gan.generate(state, z, config)
+    difference = np.asarray(gan.discriminate(state, real, config) - gan.discriminate(state, fake, config))
+    np.testing.assert_allclose(info["loss_d"], np.log1p(np.exp(-difference)).mean(), rtol=1e-5)
+    np.testing.assert_allclose(info["loss_g"], np.log1p(np.exp(difference)).mean(), rtol=1e-5)
+
+
+def test_losses_of_pairs_and_of_single_samples_get_programs_of_their_own():
+    pairs = {"discriminator_loss": "relativistic", "generator_loss": "relativistic"}
+    configs = [gan.Config(**SMALL), gan.Config(**SMALL, **pairs)]
+    done = jgen1d.sweep(gan.METHOD, [jgen1d.TARGETS["normal"]], configs, [0], 2, padding=True, num_samples=1_000)
+    assert "in 2 programs" in done.explain()
+    assert np.isfinite(done.metrics["w1"]).all()
 
 
 def test_cosine_schedule_ends_at_rest():
@@ -269,7 +370,7 @@ def test_presets_are_what_they_are_called():
     assert shape["playground"] == (10, (16,), (32,))
     assert shape["one_d"] == (1, (15, 15), (25, 25))
     assert shape["pacgan"] == (2, (400,) * 4, (200,) * 3)
-    assert gan.preset("robust") == gan.Config()
+    assert gan.preset("regularized") == gan.Config()
     assert (gan.preset("dcgan_like").learning_rate_g, gan.preset("dcgan_like").beta1_d) == (2e-4, 0.5)
 
 

@@ -32,6 +32,8 @@ FIGURES = {
     "actor_critic": [],
     "double_sigmoid": ["discriminators"],
     "mode_coverage_2d": ["samples"],
+    "how_many_seeds": ["how_many_seeds"],
+    "relativistic": ["coverage"],
 }
 FORMATS = {"inverse_transform": "text", "mode_collapse": "text", "imbalance": "csv"}
 """Of what they print, where it is not JSON."""
@@ -211,11 +213,14 @@ def test_scripts_run_from_a_plain_checkout_with_the_package_installed_elsewhere(
         ("depth.py", "--depths=1,x", "--depths=1,x: must be integers of at least 1"),
         ("small_data.py", "--preset=robst", "--preset: gan has no preset 'robst'; did you mean 'robust'?"),
         ("mode_coverage_2d.py", "--targets=grid", "--targets: small has none called 'grid'"),
+        ("how_many_seeds.py", "--counts=1,99", "--counts=99: must be at most --num_seeds=3"),
+        ("relativistic.py", "--targets=normal", "--targets=normal: must have several modes"),
+        ("recipe.py", "--recipes=robst", "--recipes: none is called 'robst'; did you mean 'robust'?"),
         ("gallery.py", "--scripts=mode", "--scripts: none is called 'mode'"),
     ],
 )
 def test_laboratory_refuses_in_one_line(script, flag, message, tmp_path):
-    done = run(flag, f"--workdir={tmp_path / 'new'}", script=script)
+    done = run("--quick", flag, f"--workdir={tmp_path / 'new'}", script=script)
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -20,6 +20,7 @@ OPTIMA = {  # by hand: name -> the discriminator's output everywhere at q = p, i
     "hinge": (0.0, 2.0, {"hinge": None}),
     "double_sigmoid": (-50.0, 2 * math.log(2), {"double_sigmoid": math.log(2)}),  # a probability of 0
     "wasserstein": (0.0, 0.0, {"wasserstein": None}),
+    "relativistic": (0.0, math.log(2), {"relativistic": math.log(2)}),
 }
 NUMPY = {  # in float64, from the definitions
     "log": lambda real, fake: -np.mean(np.log(sigmoid(real))) - np.mean(np.log(1 - sigmoid(fake))),
@@ -30,6 +31,7 @@ NUMPY = {  # in float64, from the definitions
         -np.mean(np.log(sigmoid(sigmoid(real)))) - np.mean(np.log(1 - sigmoid(sigmoid(fake))))
     ),
     "wasserstein": lambda real, fake: np.mean(fake) - np.mean(real),
+    "relativistic": lambda real, fake: -np.mean(np.log(sigmoid(real - fake))),
 }
 NUMPY_G = {
     "non_saturating": lambda fake: -np.mean(np.log(sigmoid(fake))),
@@ -39,6 +41,7 @@ NUMPY_G = {
     "double_sigmoid": lambda fake: -np.mean(np.log(sigmoid(sigmoid(fake)))),
     "wasserstein": lambda fake: -np.mean(fake),
 }
+NUMPY_PAIRED = {"relativistic": lambda fake, real: -np.mean(np.log(sigmoid(fake - real)))}
 each_discriminator = pytest.mark.parametrize("name", DISCRIMINATOR)
 
 
@@ -56,8 +59,8 @@ def discriminator_losses(real, fake):
 
 
 @jax.jit
-def generator_losses(fake):
-    return {name: entry.loss(fake) for name, entry in GENERATOR.items()}
+def generator_losses(fake, real):
+    return {name: entry.loss(fake, *[real] * entry.paired) for name, entry in GENERATOR.items()}
 
 
 # --- values -------------------------------------------------------------------------------------------------------
@@ -65,7 +68,8 @@ def generator_losses(fake):
 
 def test_every_loss_has_its_known_answer_here():
     assert DISCRIMINATOR.keys() == OPTIMA.keys() == NUMPY.keys()
-    assert GENERATOR.keys() == NUMPY_G.keys()
+    assert GENERATOR.keys() == NUMPY_G.keys() | NUMPY_PAIRED.keys()
+    assert {name for name, entry in GENERATOR.items() if entry.paired} == NUMPY_PAIRED.keys()
     for name, (_, _, opponents) in OPTIMA.items():
         assert set(DISCRIMINATOR[name].opponents) == opponents.keys()
 
@@ -75,19 +79,22 @@ def test_losses_are_their_definitions():
     for name, value in discriminator_losses(real, fake).items():
         expected = NUMPY[name](real.astype(float), fake.astype(float))
         np.testing.assert_allclose(value, expected, rtol=1e-5, err_msg=name)
-    for name, value in generator_losses(fake).items():
-        np.testing.assert_allclose(value, NUMPY_G[name](fake.astype(float)), rtol=1e-5, err_msg=name)
+    for name, value in generator_losses(fake, real).items():
+        pair = (fake.astype(float), real.astype(float))
+        expected = NUMPY_PAIRED[name](*pair) if name in NUMPY_PAIRED else NUMPY_G[name](pair[0])
+        np.testing.assert_allclose(value, expected, rtol=1e-5, err_msg=name)
 
 
 @pytest.mark.parametrize("shape", [(), (12,), (12, 1), (3, 4)])
 def test_losses_are_scalars_of_logits_of_any_shape(shape):
     value = np.full(shape, 0.3, np.float32)
-    results = jax.eval_shape(discriminator_losses, value, value) | jax.eval_shape(generator_losses, value)
+    results = jax.eval_shape(discriminator_losses, value, value) | jax.eval_shape(generator_losses, value, value)
     assert {(result.shape, result.dtype) for result in results.values()} == {((), np.dtype(np.float32))}
 
 
 def test_real_and_generated_batches_may_differ_in_size():
-    assert all(jax.eval_shape(entry.loss, logits(0), logits(1, (7, 1))).shape == () for entry in DISCRIMINATOR.values())
+    single = [entry.loss for name, entry in DISCRIMINATOR.items() if name != "relativistic"]  # which takes pairs
+    assert all(jax.eval_shape(loss, logits(0), logits(1, (7, 1))).shape == () for loss in single)
 
 
 @each_discriminator
@@ -99,7 +106,7 @@ def test_losses_at_their_optimum(name):
     for opponent, optimum_g in opponents.items():
         assert GENERATOR[opponent].optimum == (None if optimum_g is None else pytest.approx(optimum_g, rel=1e-12))
         if optimum_g is not None:
-            np.testing.assert_allclose(generator_losses(constant)[opponent], optimum_g, rtol=1e-6)
+            np.testing.assert_allclose(generator_losses(constant, constant)[opponent], optimum_g, rtol=1e-6)
 
 
 def test_every_generator_loss_has_a_discriminator_to_play_against():
@@ -124,7 +131,7 @@ SOFTPLUS_OF_MINUS = np.logaddexp(0, -TAIL.astype(float))
 @jax.jit
 def losses_and_slopes(logit):
     """Each loss of one logit, the discriminator's with that of the opposite generated sample, and its derivative."""
-    functions = {name: entry.loss for name, entry in GENERATOR.items()}
+    functions = {name: lambda x, g=entry: g.loss(x, *[-x] * g.paired) for name, entry in GENERATOR.items()}
     functions |= {f"{name}_d": lambda x, d=entry.loss: d(x, -x) for name, entry in DISCRIMINATOR.items()}
     return {name: jax.vmap(jax.value_and_grad(function))(logit) for name, function in functions.items()}
 
@@ -136,6 +143,14 @@ def test_log_losses_in_the_tails():
         "half_log_d": (SOFTPLUS_OF_MINUS, -np.exp(-SOFTPLUS)),
         "non_saturating": (SOFTPLUS_OF_MINUS, -np.exp(-SOFTPLUS)),  # slope −1 if D is sure of a fake
         "saturating": (-SOFTPLUS, -np.exp(-SOFTPLUS_OF_MINUS)),  # slope 0 there: it saturates
+        "relativistic": (
+            np.logaddexp(0, -2 * TAIL.astype(float)),
+            -2 * np.exp(-np.logaddexp(0, 2 * TAIL.astype(float))),
+        ),
+        "relativistic_d": (
+            np.logaddexp(0, -2 * TAIL.astype(float)),
+            -2 * np.exp(-np.logaddexp(0, 2 * TAIL.astype(float))),
+        ),
     }
     for name, known in expected.items():
         for found, exact in zip(results[name], known, strict=True):

@@ -544,7 +544,8 @@ def test_shrunken_variance_raises_high_quality_above_a_perfect_samplers(name):
 # --- all of them --------------------------------------------------------------------------------------------------
 
 EVERYWHERE = {"w1", "w1_over_std", "w1_over_floor", "std_ratio", "energy", "mean_error", "std_error"}
-IN_1D = {"mean", "std", "ks", "js"}
+EVERYWHERE |= {"tv", "tv_over_floor", "ks", "ks_p"}
+IN_1D = {"mean", "std", "js", "js_over_floor"}
 OF_MODES = {"mode_mass", "modes_covered", "modes_hit", "high_quality", "mode_tv", "reverse_kl"}
 
 
@@ -616,7 +617,9 @@ def test_a_run_has_the_metrics_that_its_model_gives_material_for():
     assert perfect("mixture")[1].keys() == of_samples
     log_p = jnp.array([0.5, 1.0, 1.5])
     assert metrics.evaluate_density(log_p, log_p - 0.25, target_of("normal")) == {"kl": 0.25}
-    assert kinds.keys() - of_samples == {"kl", "class_w1_over_floor", "class_accuracy"}
+    gap = metrics.evaluate_gap(jnp.asarray(0.5), target_of("normal"), 10_000)
+    assert gap == {"samples_to_tell": metrics.samples_to_tell(0.5, 1, 10_000)}
+    assert kinds.keys() - of_samples == {"kl", "samples_to_tell", "class_w1_over_floor", "class_accuracy"}
 
 
 def test_curves_are_the_metrics_of_the_same_name():
@@ -640,7 +643,7 @@ RING = jax.tree.map(jnp.asarray, TARGETS["ring"].modes)
 WRONG_SHAPES = {
     "w1 of 2-D samples to 1-D points": (lambda: metrics.w1(PLANE, jnp.zeros((1, 8 * 32))), "points"),
     "energy of 2-D samples to 1-D points": (lambda: metrics.energy(PLANE, jnp.zeros((1, 64))), "points"),
-    "ks of 2-D samples": (lambda: metrics.ks(PLANE, target_of("normal")), r"ks: samples \[n, 1\]"),
+    "ks of 2-D samples": (lambda: metrics.ks(PLANE, target_of("normal")), r"ks: samples \[n, dim\]"),
     "js of 2-D samples": (lambda: metrics.js(PLANE, target_of("normal")), r"js: samples \[n, 1\]"),
     "kl of a row and a column": (lambda: metrics.kl(jnp.zeros(8), LINE), "log_p and log_q"),
     "kl of columns": (lambda: metrics.kl(LINE, LINE), r"log_p \[n\]"),

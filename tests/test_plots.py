@@ -196,29 +196,33 @@ def verdicts(labels, counts):
     intervals = {
         name: (np.asarray(count) / total * 0.5, 0.5 + np.asarray(count) / total * 0.5) for name, count in counts.items()
     }
-    return sweeps.verdict_shares(labels=labels, counts=counts, intervals=intervals, title="verdicts")
+    learned = np.add(*(np.asarray(counts.get(name, 0)) for name in ("indistinguishable", "converged"))) / total
+    ends = (0.5 * learned, 0.5 + 0.5 * learned)
+    return sweeps.verdict_shares(labels=labels, counts=counts, intervals=intervals, learned=ends, title="verdicts")
 
 
 def test_verdict_shares_are_stacked_in_one_order_and_colour():
-    counts = {"diverged": [1, 0], "converged": [3, 0], "mode_collapse": [4, 64]}
+    counts = {"diverged": [1, 0], "indistinguishable": [1, 0], "converged": [2, 0], "mode_collapse": [4, 64]}
     (ax,) = verdicts(["bimodal", "mixture"], counts).axes
-    widths = np.reshape([bar.get_width() for bar in ax.patches], (6, 2))
-    np.testing.assert_allclose(widths.T, [[3 / 8, 0, 4 / 8, 0, 0, 1 / 8], [0, 0, 1, 0, 0, 0]])
-    np.testing.assert_allclose([bar.get_x() for bar in ax.patches[::2]], [0, 3 / 8, 3 / 8, 7 / 8, 7 / 8, 7 / 8])
+    widths = np.reshape([bar.get_width() for bar in ax.patches], (7, 2))
+    np.testing.assert_allclose(widths.T, [[1 / 8, 2 / 8, 0, 4 / 8, 0, 0, 1 / 8], [0, 0, 0, 1, 0, 0, 0]])
+    np.testing.assert_allclose([bar.get_x() for bar in ax.patches[::2]], [0, 1 / 8, 3 / 8, 3 / 8, 7 / 8, 7 / 8, 7 / 8])
     order = [text.get_text() for text in ax.figure.legends[0].get_texts()]
     assert order == list(style.VERDICT_COLORS)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["bimodal\nn = 8", "mixture\nn = 64"]
-    assert "38 %\n19–69" in texts(ax)
+    assert "25 %\n12–62" in texts(ax)
     (whiskers,) = ax.collections
     np.testing.assert_allclose([segment[:, 0] for segment in whiskers.get_segments()], [[3 / 16, 11 / 16], [0, 0.5]])
 
 
 def test_verdict_shares_of_one_row_none_and_an_unknown_verdict():
     assert len(verdicts(["one"], {"converged": [1]}).axes) == 1
-    empty = sweeps.verdict_shares(labels=["no runs"], counts={"converged": [0]}, intervals={}, title="")
+    empty = sweeps.verdict_shares(
+        labels=["no runs"], counts={"converged": [0]}, intervals={}, learned=([0], [1]), title=""
+    )
     assert all(bar.get_width() == 0 for bar in empty.axes[0].patches)
-    with pytest.raises(ValueError, match=r"unknown verdicts \['won'\]; allowed are \['converged'"):
-        sweeps.verdict_shares(labels=["one"], counts={"won": [1]}, intervals={}, title="")
+    with pytest.raises(ValueError, match=r"unknown verdicts \['won'\]; allowed are \['indistinguishable', 'converged'"):
+        sweeps.verdict_shares(labels=["one"], counts={"won": [1]}, intervals={}, learned=([0], [1]), title="")
 
 
 def lanes(num_seeds, num_evals=20):

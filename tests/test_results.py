@@ -19,7 +19,10 @@ from jgen1d.report import workdir as files
 
 SHAPE = (2, 2, 3)
 RATES = [0.001, 0.01]
-SPREADS = ("loss_g", "loss_d", "kl", "ks", "w1_over_std", "w1_over_floor", "modes_covered")
+SPREADS = (
+    "loss_g", "loss_d", "kl", "ks", "tv", "w1_over_std", "w1_over_floor", "tv_over_floor", "samples_to_tell",
+    "modes_covered",
+)  # fmt: skip
 FILES = ("config.json", "summary.json", "runs.csv", "curves.npz")
 
 
@@ -84,6 +87,13 @@ def test_spread_is_over_what_is_finite():
     assert stats.spread([]) is None
 
 
+def test_mean_and_deviation_are_over_what_is_finite():
+    found = stats.mean_and_deviation([1.0, 3.0, np.nan])
+    assert found == {"mean": 2.0, "standard_deviation": pytest.approx(np.sqrt(2))}
+    assert table.cell(found) == "2 ± 1.4"
+    assert stats.mean_and_deviation([1.0, np.inf]) is None
+
+
 # --- the table ----------------------------------------------------------------------------------------------------
 
 
@@ -95,7 +105,15 @@ def test_table_has_a_row_per_target_and_config(done):
         (target, rate) for target in ("normal", "uniform") for rate in RATES
     ]
     for row in found:
-        assert list(row) == ["target", "learning_rate_d", "num_seeds", "verdicts", "at_equilibrium", *SPREADS]
+        assert list(row) == [
+            "target",
+            "learning_rate_d",
+            "num_seeds",
+            "verdicts",
+            "learned",
+            "at_equilibrium",
+            *SPREADS,
+        ]
         assert row["num_seeds"] == 3
         assert tuple(row["verdicts"]) == VERDICTS
         assert sum(rate["count"] for rate in row["verdicts"].values()) == 3
@@ -157,7 +175,7 @@ def test_table_text(done):
         digits = {0.02: 3, 0.5: 3, 3.0: 1, 20.0: 1}[distance["median"]]
         assert "{:.{d}f} [{:.{d}f}, {:.{d}f}]".format(*distance.values(), d=digits) in line
         assert line.endswith("–") == (row["target"] == "uniform")
-    for verdict in VERDICTS[1:]:
+    for verdict in VERDICTS[2:]:
         assert (verdict in lines[0]) == bool((done.verdict == verdict).any())
     assert "nan" not in str(done.table()).lower()
 
@@ -323,10 +341,21 @@ def test_a_sentence_says_how_many_seeds_learned_the_distribution(done, num_conve
     found[0]["at_equilibrium"] = stats.rate([True] * 3)
     found[0]["verdicts"] = dict.fromkeys(VERDICTS, stats.rate([False] * 3))
     found[0]["verdicts"] |= {"converged": stats.rate(hits), "false_equilibrium": stats.rate(~hits)}
+    found[0]["learned"] = stats.rate(hits)
     (sentence,) = conclusions.of_sweep(table.Table(found))
     assert sentence.startswith(f"normal: with slow {expected}: the median distance is ")
     others = {0: "(verdicts: 3 false_equilibrium).", 1: "(the others: 2 false_equilibrium).", 3: "perfect sampler's."}
     assert sentence.endswith(others[num_converged])
+
+
+def test_a_sentence_counts_both_verdicts_of_what_learned_the_distribution(done):
+    found = done.table(["slow", "fast"]).rows[:1]
+    found[0]["at_equilibrium"] = stats.rate([True] * 3)
+    found[0]["verdicts"] = dict.fromkeys(VERDICTS, stats.rate([False] * 3))
+    found[0]["verdicts"] |= {"converged": stats.rate([1, 0, 0]), "indistinguishable": stats.rate([0, 1, 1])}
+    found[0]["learned"] = stats.rate([True] * 3)
+    (sentence,) = conclusions.of_sweep(table.Table(found))
+    assert "3 of 3 learned the distribution, and a statistical test cannot tell 2 of them from it" in sentence
 
 
 @pytest.mark.parametrize("threshold", [0.05, 0.2])

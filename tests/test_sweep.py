@@ -17,9 +17,11 @@ from jgen1d import core, fitting, sweeps
 from jgen1d.engine import block, plan, program, run
 from jgen1d.engine.snapshot import Outcome
 from jgen1d.engine.task import Task, check_eval_every, prepare
+from jgen1d.evaluation import verdict
 from jgen1d.methods import gan
 from tests import toys
 from tests.readme import toy_method
+from tests.tolerances import tolerance
 
 SMALL = gan.Config(widths_g=(6,), widths_d=(6,), latent_dim=2)
 RUN = {"num_steps": 30, "eval_every": 10, "num_samples": 1_000, "lanes_per_device": 4}
@@ -76,7 +78,7 @@ def test_a_method_with_a_density_gets_its_kl():
     config = toy.Config(learning_rate=0.02)
     done = jgen1d.sweep(toy, [jgen1d.TARGETS["normal"]], [config], range(2), num_steps=400)
     assert (done.metrics["kl"] < 0.02).all()
-    assert (done.verdict == "converged").all()
+    assert verdict.learned(done.verdict).all()
     np.testing.assert_allclose(done.history["mean"][0, 0, :, -1], 4.0, atol=0.1)
 
 
@@ -317,7 +319,7 @@ def test_lanes_do_not_depend_on_the_number_of_devices(tmp_path):
         assert len(values) == 9
         np.testing.assert_array_equal(on[2, 9][field], values, err_msg=field)
         np.testing.assert_array_equal(on[2, 7][field], values[:7], err_msg=field)
-        np.testing.assert_allclose(on[1, 9][field], values, rtol=1e-5, atol=1e-5, err_msg=field)
+        np.testing.assert_allclose(on[1, 9][field], values, err_msg=field, **tolerance(field, 1e-5, 1e-5))
     for field in ("loss", "w1"):
         assert len(np.unique(on[8, 9][field].reshape(9, -1)[:, -1])) == 9  # lanes differ
 

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from jgen1d.evaluation import metrics
-from jgen1d.evaluation.verdict import VERDICTS, Thresholds, classify, loss_gap
+from jgen1d.evaluation.verdict import VERDICTS, Thresholds, classify, learned, loss_gap
 from jgen1d.maths import losses
 from jgen1d.methods import gan
 from jgen1d.targets import TARGETS
@@ -26,8 +26,10 @@ def history(gap=0.0, swing=0.0):
     return {name: value + gap + swing * SWING for name, value in OPTIMUM.items()}
 
 
-def final(w1_over_std=0.01, std_ratio=1.0, modes_covered=2.0):
-    return {"w1_over_std": w1_over_std, "std_ratio": std_ratio, "modes_covered": modes_covered}
+def final(w1_over_std=0.01, std_ratio=1.0, modes_covered=2.0, tv=0.05, ks_p=0.001):
+    return {
+        "w1_over_std": w1_over_std, "std_ratio": std_ratio, "modes_covered": modes_covered, "tv": tv, "ks_p": ks_p,
+    }  # fmt: skip
 
 
 def verdict(history, metrics, optimum=OPTIMUM, num_modes=2, **more):
@@ -40,6 +42,11 @@ def verdict(history, metrics, optimum=OPTIMUM, num_modes=2, **more):
 
 def test_each_rule():
     assert verdict(history(), final()) == "converged"
+    assert verdict(history(), final(ks_p=0.5)) == "indistinguishable"
+    assert verdict(history(), final(tv=0.11)) == "false_equilibrium"
+    assert verdict(history(), final(tv=0.11, ks_p=0.5)) == "false_equilibrium"
+    assert verdict(history(gap=0.2), final(ks_p=0.5)) == "not_converged"
+    assert verdict(history(), final(tv=0.11), None) == "not_converged"
     assert verdict(history(), final(w1_over_std=0.06)) == "false_equilibrium"
     assert verdict(history(), final(modes_covered=1)) == "mode_collapse"
     assert verdict(history(swing=0.2), final(w1_over_std=0.06)) == "oscillating"
@@ -52,6 +59,7 @@ def test_each_rule():
 SIGNS = {
     "diverged": ({}, {}, {"diverged_at": 7}),
     "mode_collapse": ({}, {"modes_covered": 1.0}, {}),
+    "indistinguishable": ({"gap": 0.0}, {"w1_over_std": 0.01, "ks_p": 0.2}, {}),
     "converged": ({"gap": 0.0}, {"w1_over_std": 0.01}, {}),
     "oscillating": ({"swing": 0.3}, {}, {}),
     "false_equilibrium": ({"gap": 0.0}, {}, {}),
@@ -83,6 +91,7 @@ def test_anything_that_is_not_finite_is_a_divergence(bad):
             assert verdict(curves, final()) == "diverged"
     assert verdict(history(), final(w1_over_std=bad)) == "diverged"
     assert verdict(history(), final(std_ratio=bad)) == "diverged"
+    assert verdict(history(), final(tv=bad)) == "diverged"
     assert verdict(history(), final(w1_over_std=bad), None) == "diverged"
 
 
@@ -107,6 +116,20 @@ def test_limits_belong_to_converged():
     assert verdict(history(gap=-0.0499), final()) == "converged"
     assert verdict(history(gap=0.0501), final()) == "not_converged"
     assert verdict(history(gap=-0.0501), final()) == "not_converged"
+
+
+def test_limits_of_misplaced_probability_and_of_the_test():
+    assert verdict(history(), final(tv=0.1)) == "converged"
+    assert verdict(history(), final(tv=np.nextafter(0.1, 1))) == "false_equilibrium"
+    assert verdict(history(), final(ks_p=0.01)) == "indistinguishable"
+    assert verdict(history(), final(ks_p=np.nextafter(0.01, 0))) == "converged"
+    numbers = final()
+    del numbers["ks_p"]  # of a target whose distribution function is unknown
+    assert verdict(history(), numbers) == "converged"
+
+
+def test_converged_and_better_learned_the_distribution():
+    assert learned(list(VERDICTS)).tolist() == [name in ("indistinguishable", "converged") for name in VERDICTS]
 
 
 def test_one_loss_at_its_optimum_is_not_enough():
@@ -174,7 +197,8 @@ def test_without_modes_a_small_spread_is_a_collapse():
     for modes_covered in (np.nan, 0.0):  # what a sweep holds for such a target
         for std_ratio, name in [(0.49, "mode_collapse"), (0.5, "converged"), (1.0, "converged"), (3.0, "converged")]:
             assert verdict(history(), final(0.01, std_ratio, modes_covered), num_modes=0) == name
-    assert verdict(history(), {"w1_over_std": 0.01, "std_ratio": 1.0}, num_modes=0) == "converged"
+    numbers = {"w1_over_std": 0.01, "std_ratio": 1.0, "tv": 0.05}
+    assert verdict(history(), numbers, num_modes=0) == "converged"
 
 
 def test_with_modes_a_small_spread_is_none():
@@ -197,7 +221,8 @@ def test_runs_are_judged_side_by_side_as_alone():
         for name, value in OPTIMUM.items()
     }
     curves["loss_d"][0, 0, 3] = np.nan
-    numbers = final(*(rng.choice(values, shape) for values in ([0.01, 0.5], [0.2, 1.0], [1.0, 2.0, 2.0, 2.0])))
+    choices = ([0.01, 0.01, 0.5], [0.2, 1.0], [1.0, 2.0, 2.0, 2.0], [0.05, 0.05, 0.2], [0.001, 0.3])
+    numbers = final(*(rng.choice(values, shape) for values in choices))
     diverged_at = np.where(rng.uniform(size=shape) < 0.1, 5, -1)
     names = classify(curves, numbers, OPTIMUM, 2, diverged_at)
     assert names.shape == shape
@@ -212,6 +237,10 @@ def test_runs_are_judged_side_by_side_as_alone():
     ("change", "run", "before", "after"),
     [
         ({"w1_over_std": 0.1}, (history(), final(0.08)), "false_equilibrium", "converged"),
+        ({"tv": 0.2}, (history(), final(tv=0.15)), "false_equilibrium", "converged"),
+        ({"tv": 0.02}, (history(), final(tv=0.05)), "converged", "false_equilibrium"),
+        ({"ks_p": 0.0005}, (history(), final()), "converged", "indistinguishable"),
+        ({"ks_p": 0.3}, (history(), final(ks_p=0.2)), "indistinguishable", "converged"),
         ({"w1_over_std": 0.005}, (history(), final(0.01)), "converged", "false_equilibrium"),
         ({"loss_gap": 0.3}, (history(gap=0.2), final()), "not_converged", "converged"),
         ({"loss_gap": 0.3}, (history(gap=0.2), final(0.5)), "not_converged", "false_equilibrium"),
@@ -232,8 +261,8 @@ def test_the_limit_on_the_spread_is_an_argument():
 
 
 def test_limits_are_printed():
-    text = str(Thresholds(0.011, 0.022, 0.033, 0.044))
-    for limit in ("0.011", "0.022", "0.033", "0.044"):
+    text = str(Thresholds(0.011, 0.022, 0.033, 0.044, 0.055, 0.066))
+    for limit in ("0.011", "0.022", "0.033", "0.044", "0.055", "6.6 %"):
         assert limit in text
     assert "\n" not in text
 
@@ -253,7 +282,8 @@ def measure(samples):
     modes = jax.tree.map(jnp.asarray, target.modes)
 
     def one(samples):
-        values = metrics.curves(samples, target, metrics.reference(target, len(U)))
+        reference = metrics.reference(target, len(U))
+        values = metrics.curves(samples, target, reference) | {"tv": metrics.tv(samples, target, reference)}
         return values | {"modes_covered": jnp.sum(metrics.covered(metrics.mode_mass(samples, modes), modes))}
 
     return jax.vmap(one)(samples)
@@ -276,7 +306,7 @@ def constant_discriminator(loss_d, loss_g, num_generators):
     logits = jnp.full((256, 1), REST.get(loss_d, 0.0))
     values = {
         "loss_d": losses.DISCRIMINATOR[loss_d].loss(logits, logits),
-        "loss_g": losses.GENERATOR[loss_g].loss(logits),
+        "loss_g": losses.GENERATOR[loss_g].loss(*[logits] * (1 + losses.GENERATOR[loss_g].paired)),
     }
     return {name: np.full((num_generators, 20), value) for name, value in values.items()}
 

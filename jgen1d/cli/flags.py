@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import itertools
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from absl import flags
@@ -176,12 +176,15 @@ def configs(method: Method, presets: Sequence[str]) -> tuple[list[Config], list[
     return found, preset_names
 
 
-def read_targets(flag: str = "targets", dim: int | None = None) -> list[Target]:
+def read_targets(
+    flag: str = "targets", dim: int | None = None, more: Mapping[str, Target] | None = None
+) -> list[Target]:
     """The targets that a flag names, or, in a script that has the flag `data` and if it is given, that of the file.
 
     Args:
       flag: whose value is one name or a list of names.
       dim: the dimension that they must have; None for any.
+      more: the script's own targets, beside the registered ones.
 
     Raises:
       ValueError: for an unknown name, another dimension, or an unreadable file.
@@ -195,7 +198,8 @@ def read_targets(flag: str = "targets", dim: int | None = None) -> list[Target]:
     if not value:
         raise ValueError(f"--{flag}: name at least one")
     try:
-        found = [targets.get(name) for name in ([value] if isinstance(value, str) else value)]
+        names = [value] if isinstance(value, str) else value
+        found = [(more or {}).get(name) or targets.get(name) for name in names]
     except ValueError as error:
         raise ValueError(f"--{flag}: {error}") from None
     for target in found:

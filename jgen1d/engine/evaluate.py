@@ -17,6 +17,8 @@ from jgen1d.engine.task import Task
 from jgen1d.evaluation import metrics
 from jgen1d.targets import Target
 
+GAP_PARTS = 10
+"""How many times as many samples as other metrics the largest gap is measured on."""
 NUM_CURVE_SAMPLES = 1_000
 """Samples drawn for each point of a history's distance curves."""
 
@@ -80,6 +82,20 @@ def divergence(task: Task, run: Any, num_samples: int) -> Info:
     return {"kl": metrics.kl(target.log_prob(points), log_prob(task, run.state, points))}
 
 
+def measure_gap(task: Task, run: Any, num_samples: int) -> Info:
+    """`metrics.evaluate_gap`, on `GAP_PARTS` times as many samples."""
+    target, num_drawn = task.target, GAP_PARTS * num_samples
+    edges, key = metrics.edges(target), jax.random.fold_in(run.key_eval, 2)
+
+    def add(counts: metrics.Counts, part: jax.Array) -> tuple[metrics.Counts, None]:
+        samples = draw_samples(task, jax.random.fold_in(key, part), run.state, num_samples)
+        return jax.tree.map(jnp.add, counts, metrics.count(samples, edges)), None
+
+    zeros = jnp.zeros(edges.shape, int)
+    counts, _ = jax.lax.scan(add, metrics.Counts(zeros, zeros), jnp.arange(GAP_PARTS))
+    return metrics.evaluate_gap(metrics.largest_gap(counts, num_drawn, target, edges), target, num_drawn)
+
+
 def score_classes(task: Task, run: Any, num_samples: int) -> Info:
     """`metrics.evaluate_class` of each class, f32[classes] by name."""
     count = max(1, num_samples // task.num_classes)
@@ -102,6 +118,7 @@ class Stage(NamedTuple):
 
 STAGES: tuple[Stage, ...] = (
     Stage(lambda task: task.method.log_prob is not None and task.target.has_density, divergence),
+    Stage(lambda task: task.target.has_cdf, measure_gap),
     Stage(lambda task: task.num_classes > 0, score_classes),
 )
 """What is measured of a model beyond its samples."""

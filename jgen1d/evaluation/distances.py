@@ -1,4 +1,4 @@
-"""How far samples are from a target: Wasserstein-1, Kolmogorov–Smirnov, Jensen–Shannon, energy, and their floors.
+"""How far samples are from a target: Wasserstein-1 with its floor, the energy distance, and KL.
 
 Pure functions, arrays in and scalars out, for one set of samples; `vmap` outside.
 """
@@ -19,8 +19,6 @@ NUM_DIRECTIONS = 32
 """Directions of the sliced distance in 2-D, evenly spaced over half a turn."""
 NUM_ENERGY_POINTS = 2_500
 """How many of the reference's points, about, the energy distance sorts together with the samples."""
-NUM_BINS = 100
-"""Bins of the grid on which the Jensen–Shannon divergence is computed."""
 
 
 class Reference(NamedTuple):
@@ -63,7 +61,7 @@ def directions(dim: int) -> jax.Array:
     return jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=1)
 
 
-def _ordered(samples: jax.Array) -> jax.Array:
+def ordered_along(samples: jax.Array) -> jax.Array:
     """The projections of f32[n, dim] on each direction, sorted: f32[directions, n]."""
     return jnp.sort(samples.T if samples.shape[1] == 1 else directions(samples.shape[1]) @ samples.T, axis=1)
 
@@ -78,7 +76,7 @@ def w1(samples: jax.Array, points: jax.Array) -> jax.Array:
     Returns:
       f32[], in data units.
     """
-    ordered = _ordered(samples)
+    ordered = ordered_along(samples)
     chex.assert_shape(points, (len(ordered), None), custom_message="w1: points [directions, n·k]")
     return jnp.mean(jnp.abs(points.reshape(*ordered.shape, -1) - ordered[:, :, None]))
 
@@ -94,39 +92,6 @@ def w1_floor(target: Target, num_samples: int) -> jax.Array:
     return math.sqrt(2 / math.pi / num_samples) * jnp.trapezoid(jnp.sqrt(cdf * (1 - cdf)), x)
 
 
-def ks(samples: jax.Array, target: Target) -> jax.Array:
-    """The Kolmogorov–Smirnov distance sup |Fₙ − F|, f32[] in [0, 1], of samples f32[n, 1] from a 1-D target."""
-    chex.assert_shape(samples, (None, 1), custom_message="ks: samples [n, 1]")
-    ordered = _ordered(samples)[0]
-    n = len(ordered)
-    cdf = target.cdf(ordered)
-    # F may jump, as a finite sample's does: just below a sample it is F(x−), the cdf at the next smaller float. For 0
-    # that would be a subnormal number, which is flushed to 0.
-    smaller = jnp.where(
-        ordered == 0, -jnp.finfo(ordered.dtype).tiny, jnp.nextafter(jax.lax.stop_gradient(ordered), -jnp.inf)
-    )
-    below = target.cdf(smaller)
-    upper, lower = (jnp.arange(n) + 1) / n - cdf, below - jnp.arange(n) / n
-    # Equal samples make one jump: the first of them begins it and the last ends it.
-    rises, edge = ordered[1:] > ordered[:-1], jnp.ones(1, bool)
-    last, first = jnp.concatenate([rises, edge]), jnp.concatenate([edge, rises])
-    return jnp.maximum(jnp.max(jnp.where(last, jnp.abs(upper), 0)), jnp.max(jnp.where(first, jnp.abs(lower), 0)))
-
-
-def js(samples: jax.Array, target: Target) -> jax.Array:
-    """The Jensen–Shannon divergence in nats between the binned samples f32[n, 1] and the binned 1-D target.
-
-    There are `NUM_BINS` equal bins over the target's central 99.8 % and one on each side for the rest. The target's
-    masses are differences of its cdf. A perfect sampler scores about NUM_BINS/8n, not 0.
-    """
-    chex.assert_shape(samples, (None, 1), custom_message="js: samples [n, 1]")
-    edges = jnp.linspace(target.quantile(1e-3), target.quantile(1 - 1e-3), NUM_BINS + 1)
-    below = jnp.searchsorted(_ordered(samples)[0], edges, side="right") / len(samples)
-    expected, observed = (jnp.diff(cdf, prepend=0.0, append=1.0) for cdf in (target.cdf(edges), below))
-    middle = (expected + observed) / 2
-    return 0.5 * (relative_entropy(expected, middle) + relative_entropy(observed, middle))
-
-
 def energy(samples: jax.Array, points: jax.Array) -> jax.Array:
     """The energy distance 2E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖ = 2∫(Fₙ − F)²; in 2-D its mean over directions.
 
@@ -140,7 +105,7 @@ def energy(samples: jax.Array, points: jax.Array) -> jax.Array:
     References:
       Székely & Rizzo 2013, Energy statistics; sliced in 2-D.
     """
-    ordered = _ordered(samples)
+    ordered = ordered_along(samples)
     chex.assert_shape(points, (len(ordered), None), custom_message="energy: points [directions, m]")
     most = max(1, points.shape[1] // NUM_ENERGY_POINTS)
     stride = next(stride for stride in range(most, 0, -1) if points.shape[1] % stride == 0)
@@ -163,4 +128,9 @@ def kl(log_p: jax.Array, log_q: jax.Array) -> jax.Array:
 
 def relative_entropy(p: jax.Array, q: jax.Array) -> jax.Array:
     """Σ p log(p/q) over bins, 0 where p is 0."""
-    return jnp.sum(jnp.where(p > 0, p * (jnp.log(jnp.where(p > 0, p, 1)) - jnp.log(jnp.where(q > 0, q, 1))), 0))
+    return jnp.sum(relative_entropy_terms(p, q))
+
+
+def relative_entropy_terms(p: jax.Array, q: jax.Array) -> jax.Array:
+    """p log(p/q) of each bin, 0 where p is 0."""
+    return jnp.where(p > 0, p * (jnp.log(jnp.where(p > 0, p, 1)) - jnp.log(jnp.where(q > 0, q, 1))), 0)

@@ -5,13 +5,13 @@ Pure functions, arrays in and scalars out, for one set of samples; `vmap` outsid
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from jgen1d.evaluation.bins import NUM_BINS, js, js_floor, num_equal_bins, tv, tv_floor
 from jgen1d.evaluation.coverage import (
     COVERED_SHARE,
     RADIUS,
@@ -23,19 +23,18 @@ from jgen1d.evaluation.coverage import (
     reverse_kl,
 )
 from jgen1d.evaluation.distances import (
-    NUM_BINS,
     NUM_DIRECTIONS,
     NUM_ENERGY_POINTS,
     Reference,
     directions,
     energy,
-    js,
     kl,
-    ks,
     reference,
     w1,
     w1_floor,
 )
+from jgen1d.evaluation.gaps import Counts, count, edges, ks, ks_p, largest_gap, samples_to_tell
+from jgen1d.evaluation.material import ClassSamples, Densities, Gap, Samples
 from jgen1d.targets import Modes, Target
 
 __all__ = [
@@ -46,84 +45,42 @@ __all__ = [
     "NUM_ENERGY_POINTS",
     "RADIUS",
     "ClassSamples",
+    "Counts",
     "Densities",
+    "Gap",
     "Metric",
     "Modes",
     "Reference",
     "Samples",
+    "count",
     "covered",
     "curves",
     "directions",
+    "edges",
     "energy",
     "evaluate",
     "evaluate_class",
     "evaluate_density",
+    "evaluate_gap",
     "expected_high_quality",
     "hit",
     "js",
+    "js_floor",
     "kl",
     "ks",
+    "ks_p",
+    "largest_gap",
     "mode_mass",
     "mode_tv",
+    "num_equal_bins",
     "reference",
     "reverse_kl",
+    "samples_to_tell",
+    "tv",
+    "tv_floor",
     "w1",
     "w1_floor",
 ]
-
-
-class Samples:
-    """Samples of a model, and what several metrics need of them, computed once.
-
-    Attributes:
-      samples: f32[n, dim], in data units.
-      target: what the model was to learn.
-      reference: from `reference(target, n)`.
-    """
-
-    def __init__(self, samples: jax.Array, target: Target, reference: Reference):
-        self.samples, self.target, self.reference = samples, target, reference
-
-    @functools.cached_property
-    def w1(self) -> jax.Array:
-        """f32[], in data units."""
-        return w1(self.samples, self.reference.points)
-
-    @functools.cached_property
-    def std(self) -> jax.Array:
-        """f32[dim], in data units."""
-        return jnp.std(self.samples, axis=0)
-
-    @functools.cached_property
-    def target_std(self) -> jax.Array:
-        """f32[dim], in data units."""
-        return jnp.asarray(self.target.std)
-
-    @functools.cached_property
-    def modes(self) -> Modes:
-        """The target's."""
-        return jax.tree.map(jnp.asarray, self.target.modes)
-
-    @functools.cached_property
-    def mode_mass(self) -> jax.Array:
-        """f32[k]."""
-        return mode_mass(self.samples, self.modes)
-
-
-class ClassSamples(NamedTuple):
-    """Samples f32[n, dim] that a model with labels drew of one of the target's modes, `label`, i32[]."""
-
-    samples: jax.Array
-    target: Target
-    label: jax.Array
-
-
-class Densities(NamedTuple):
-    """The log densities in nats, f32[n] each, of the target and of a model, at the same draws of the target."""
-
-    log_p: jax.Array
-    log_q: jax.Array
-    target: Target
 
 
 def _always(target: Target) -> bool:
@@ -133,6 +90,10 @@ def _always(target: Target) -> bool:
 
 def _in_1d(target: Target) -> bool:
     return target.dim == 1
+
+
+def _with_cdf(target: Target) -> bool:
+    return target.has_cdf
 
 
 def _with_modes(target: Target) -> bool:
@@ -147,7 +108,7 @@ class Metric(NamedTuple):
       compute: `needs -> f32[]`, or f32[k] of the target's modes.
       applies: whether a target has this metric, from its dimension, number of modes and family alone.
       in_history: whether it is cheap enough for every point of a history.
-      needs: what it is computed from, `Samples`, `ClassSamples` or `Densities`.
+      needs: what it is computed from, `Samples`, `ClassSamples`, `Densities` or `Gap`.
     """
 
     title: str
@@ -181,8 +142,12 @@ METRICS: dict[str, Metric] = {
         "error of the mean", lambda s: jnp.linalg.norm(jnp.mean(s.samples, axis=0) - jnp.asarray(s.target.mean))
     ),
     "std_error": Metric("error of the std", lambda s: jnp.linalg.norm(s.std - s.target_std)),
-    "ks": Metric("KS", lambda s: ks(s.samples, s.target), _in_1d),
-    "js": Metric("JS", lambda s: js(s.samples, s.target), _in_1d),
+    "ks": Metric("KS", lambda s: s.ks, _with_cdf),
+    "ks_p": Metric("p of KS", lambda s: ks_p(s.ks, len(s.samples), s.target.dim), _with_cdf),
+    "tv": Metric("TV", lambda s: s.tv),
+    "tv_over_floor": Metric("TV/floor", lambda s: s.tv / tv_floor(len(s.samples))),
+    "js": Metric("JS", lambda s: s.js, _in_1d),
+    "js_over_floor": Metric("JS/floor", lambda s: s.js / js_floor(s.target, len(s.samples)), _in_1d),
     "mode_mass": Metric("mass of each mode", lambda s: s.mode_mass, _with_modes),
     "modes_covered": Metric(
         "modes covered", lambda s: jnp.sum(covered(s.mode_mass, s.modes)).astype(float), _with_modes
@@ -192,6 +157,9 @@ METRICS: dict[str, Metric] = {
     "mode_tv": Metric("TV over modes", lambda s: mode_tv(s.mode_mass, s.modes), _with_modes),
     "reverse_kl": Metric("reverse KL over modes", lambda s: reverse_kl(s.mode_mass, s.modes), _with_modes),
     "kl": Metric("KL", lambda d: kl(d.log_p, d.log_q), lambda target: target.has_density, needs=Densities),
+    "samples_to_tell": Metric(
+        "samples to tell", lambda g: samples_to_tell(g.gap, g.target.dim, g.num_samples), _with_cdf, needs=Gap
+    ),
     "class_w1_over_floor": Metric("W1/floor of classes", _class_w1_over_floor, _with_modes, needs=ClassSamples),
     "class_accuracy": Metric("accuracy of classes", _class_accuracy, _with_modes, needs=ClassSamples),
 }
@@ -231,6 +199,20 @@ def evaluate_density(log_p: jax.Array, log_q: jax.Array, target: Target) -> dict
     return _compute(Densities(log_p, log_q, target))
 
 
+def evaluate_gap(gap: jax.Array, target: Target, num_samples: int) -> dict[str, jax.Array]:
+    """Every metric of the largest gap between a model's distribution function and the target's.
+
+    Args:
+      gap: f32[] in [0, 1], from `largest_gap`.
+      target: what the model was to learn, with `has_cdf`.
+      num_samples: how many samples the gap was measured on.
+
+    Returns:
+      f32[] by name.
+    """
+    return _compute(Gap(gap, target, num_samples))
+
+
 def evaluate_class(samples: jax.Array, target: Target, label: jax.Array) -> dict[str, jax.Array]:
     """Every metric of the samples that a model drew given one label.
 
@@ -248,7 +230,7 @@ def evaluate_class(samples: jax.Array, target: Target, label: jax.Array) -> dict
     return _compute(ClassSamples(samples, target, label))
 
 
-def _compute(context: Samples | ClassSamples | Densities, only_history: bool = False) -> dict[str, jax.Array]:
+def _compute(context: Samples | ClassSamples | Densities | Gap, only_history: bool = False) -> dict[str, jax.Array]:
     return {
         name: metric.compute(context)
         for name, metric in METRICS.items()

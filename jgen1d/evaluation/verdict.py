@@ -1,7 +1,9 @@
 """The outcome of a run in one word, from its history and its final metrics.
 
 Losses at their optimum are necessary for a GAN to have converged, but far from sufficient: a discriminator that answers
-½ everywhere gives log 2 and 2·log 2 for *any* generator. So a verdict needs the losses, the distance and the coverage.
+½ everywhere gives log 2 and 2·log 2 for *any* generator. A short distance is not sufficient either: W1/σ hides peaks
+that are too high. So a verdict needs the losses, the distance, the misplaced probability and the coverage; the
+strictest needs a statistical test of the samples, too.
 """
 
 from __future__ import annotations
@@ -12,7 +14,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-VERDICTS = ("converged", "false_equilibrium", "mode_collapse", "oscillating", "not_converged", "diverged")
+from jgen1d.evaluation.gaps import LEVEL
+
+VERDICTS = (
+    "indistinguishable", "converged", "false_equilibrium", "mode_collapse", "oscillating", "not_converged", "diverged",
+)  # fmt: skip
+LEARNED = ("indistinguishable", "converged")
+"""The verdicts of runs that learned the distribution."""
 
 
 class Thresholds(NamedTuple):
@@ -25,23 +33,34 @@ class Thresholds(NamedTuple):
       loss_std: losses oscillate if a standard deviation over the last third of the history exceeds this, above 0.
       std_ratio: without modes, samples have collapsed if their standard deviation is below this share of the target's,
         in (0, 1).
+      tv: the largest total variation of a converged run, the share of probability in the wrong place, in (0, 1].
+      ks_p: the least p-value of the Kolmogorov–Smirnov test of an indistinguishable run, in [0, 1). A perfect sampler
+        passes in all but this share of draws.
     """
 
     w1_over_std: float = 0.05
     loss_gap: float = 0.05
     loss_std: float = 0.1
     std_ratio: float = 0.5
+    tv: float = 0.1
+    ks_p: float = LEVEL
 
     def __str__(self) -> str:
         """The limits in words."""
         return (
-            f"converged: W1/σ ≤ {self.w1_over_std:g}, all modes covered and losses within {self.loss_gap:g} of their "
-            f"optimum; oscillating: loss std over the last third > {self.loss_std:g}; "
-            f"collapsed without modes: std < {self.std_ratio:g} of the target's"
+            f"converged: W1/σ ≤ {self.w1_over_std:g}, TV ≤ {self.tv:g}, all modes covered and losses within "
+            f"{self.loss_gap:g} of their optimum; indistinguishable: besides, a Kolmogorov–Smirnov test at "
+            f"{100 * self.ks_p:g} % does not reject the samples; oscillating: loss std over the last third > "
+            f"{self.loss_std:g}; collapsed without modes: std < {self.std_ratio:g} of the target's"
         )
 
 
 DEFAULT_THRESHOLDS = Thresholds()
+
+
+def learned(verdicts: ArrayLike) -> np.ndarray:
+    """Which runs learned the distribution, bool[...]: those that converged, indistinguishable ones included."""
+    return np.isin(verdicts, LEARNED)
 
 
 def loss_gap(history: Mapping[str, ArrayLike], optimum: Mapping[str, float]) -> np.ndarray:
@@ -74,14 +93,18 @@ def classify(
     - `diverged`: the run, or a value that the rules read, is not finite.
     - `mode_collapse`: the target has modes and some are not covered; or, without modes, the samples' standard deviation
       is below half of the target's.
-    - `converged`: W1/σ ≤ 0.05, all modes covered and, for adversarial methods, losses within 0.05 of their optimum.
+    - `indistinguishable`: `converged`, and a Kolmogorov–Smirnov test of the final samples does not reject the target at
+      1 %. A run without `ks_p`, on a target whose distribution function is unknown, is `converged` at best.
+    - `converged`: W1/σ ≤ 0.05, TV ≤ 0.1, all modes covered and, for adversarial methods, losses within 0.05 of their
+      optimum.
     - `oscillating`: a loss's standard deviation over the last third exceeds 0.1 (adversarial methods).
-    - `false_equilibrium`: losses are at their optimum, but the distance is too large (adversarial methods).
+    - `false_equilibrium`: losses are at their optimum, but W1 or TV is too large (adversarial methods).
     - `not_converged`: the rest.
 
     Args:
       history: curves f[..., num_evals] by name, of which those in `optimum` are read.
-      metrics: f[...] by name, of which `w1_over_std`, `std_ratio` and, with modes, `modes_covered` are read.
+      metrics: f[...] by name, of which `w1_over_std`, `tv`, `std_ratio`, if there is one `ks_p` and, with modes,
+        `modes_covered` are read.
       optimum: the losses' optima by name (`Method.loss_optimum`), or None for a method that is not adversarial.
       num_modes: how many modes the target has, at least 0.
       diverged_at: i[...], the first step that was not finite, −1 if all were finite.
@@ -91,13 +114,15 @@ def classify(
       str[...], each in `VERDICTS`.
     """
     w1_over_std = np.asarray(metrics["w1_over_std"], np.float64)
-    finite = (np.asarray(diverged_at) < 0) & np.isfinite(w1_over_std) & np.isfinite(np.asarray(metrics["std_ratio"]))
+    read = ("w1_over_std", "tv", "std_ratio")
+    finite = (np.asarray(diverged_at) < 0) & np.all([np.isfinite(np.asarray(metrics[name])) for name in read], axis=0)
     if num_modes:
         collapsed = np.asarray(metrics["modes_covered"]) < num_modes
         finite &= np.isfinite(np.asarray(metrics["modes_covered"]))
     else:
         collapsed = np.asarray(metrics["std_ratio"]) < thresholds.std_ratio
-    close = w1_over_std <= thresholds.w1_over_std
+    close = (w1_over_std <= thresholds.w1_over_std) & (np.asarray(metrics["tv"]) <= thresholds.tv)
+    passes = np.asarray(metrics.get("ks_p", -1.0)) >= thresholds.ks_p
     at_optimum = oscillating = np.zeros(w1_over_std.shape, bool)
     if optimum:
         curves = [np.asarray(history[name], np.float64) for name in optimum]
@@ -109,6 +134,7 @@ def classify(
     rules = {
         "diverged": ~finite,
         "mode_collapse": collapsed,
+        "indistinguishable": converged & passes,
         "converged": converged,
         "oscillating": oscillating,
         "false_equilibrium": at_optimum,

@@ -76,6 +76,21 @@ def double_sigmoid_loss_g(logits_fake: jax.Array) -> jax.Array:
     return non_saturating_loss_g(jax.nn.sigmoid(logits_fake))
 
 
+def relativistic_loss_d(logits_real: jax.Array, logits_fake: jax.Array) -> jax.Array:
+    """−E log σ(C(x) − C(G(z))) over pairs of a real and a generated row; optimum log 2 at C(x) = C(G(z)).
+
+    References:
+      Jolicoeur-Martineau 2018, The relativistic discriminator, equation 6; in pairs: Huang et al. 2024, The GAN is
+      dead; long live the GAN! (R3GAN), equation 2.
+    """
+    return jnp.mean(jax.nn.softplus(logits_fake - logits_real))
+
+
+def relativistic_loss_g(logits_fake: jax.Array, logits_real: jax.Array) -> jax.Array:
+    """−E log σ(C(G(z)) − C(x)) over pairs; optimum log 2; references as of `relativistic_loss_d`."""
+    return jnp.mean(jax.nn.softplus(logits_real - logits_fake))
+
+
 def _identity(logits: jax.Array) -> jax.Array:
     return logits
 
@@ -100,12 +115,14 @@ class GeneratorLoss(NamedTuple):
     """A generator's loss.
 
     Attributes:
-      loss: `logits_fake -> f32[]`.
+      loss: `logits_fake -> f32[]`; if `paired`, `(logits_fake, logits_real) -> f32[]`.
       optimum: its value at the equilibrium, or None if that is not unique.
+      paired: whether it also takes the logits of as many real rows. In one program all losses do, or none.
     """
 
-    loss: Callable[[jax.Array], jax.Array]
+    loss: Callable[..., jax.Array]
     optimum: float | None = None
+    paired: bool | None = False
 
 
 DISCRIMINATOR: dict[str, DiscriminatorLoss] = {
@@ -115,6 +132,7 @@ DISCRIMINATOR: dict[str, DiscriminatorLoss] = {
     "hinge": DiscriminatorLoss(hinge_loss_d, 2.0, ("hinge",), _identity),
     "double_sigmoid": DiscriminatorLoss(double_sigmoid_loss_d, 2 * LOG_2, ("double_sigmoid",)),
     "wasserstein": DiscriminatorLoss(wasserstein_loss_d, 0.0, ("wasserstein",), _identity),
+    "relativistic": DiscriminatorLoss(relativistic_loss_d, LOG_2, ("relativistic",), _identity),
 }
 GENERATOR: dict[str, GeneratorLoss] = {
     "non_saturating": GeneratorLoss(non_saturating_loss_g, LOG_2),
@@ -123,6 +141,7 @@ GENERATOR: dict[str, GeneratorLoss] = {
     "hinge": GeneratorLoss(critic_loss_g, None),
     "double_sigmoid": GeneratorLoss(double_sigmoid_loss_g, LOG_2),
     "wasserstein": GeneratorLoss(critic_loss_g, None),
+    "relativistic": GeneratorLoss(relativistic_loss_g, LOG_2, paired=True),
 }
 
 

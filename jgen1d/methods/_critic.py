@@ -9,22 +9,69 @@ import jax.numpy as jnp
 import optax
 
 from jgen1d import nets
-from jgen1d.core import Config, Info, Key, PyTree, lookup
+from jgen1d.core import Config, Info, Key, PyTree, lookup, replace
 from jgen1d.maths import losses
 from jgen1d.methods import _optimizer
 
+LARGEST_RATE = 2.0
+"""By which a short run multiplies its learning rates, at most; see `scaled`."""
 Player = tuple[PyTree, PyTree]
 """Parameters and optimizer state."""
 
 
-def net(config: Config) -> nets.Net:
-    """The discriminator's network, of `packing` points at a time."""
-    return nets.build(
-        config.network_d, config.dim * config.packing, 1, config.widths_d,
+def check(config: Config) -> None:
+    """Raises ValueError for options of a GAN that do not go together."""
+    losses.check_opponents(config.discriminator_loss, config.generator_loss)
+    bounded = config.weight_clip is not None or config.gradient_penalty is not None or config.spectral_norm
+    if config.discriminator_loss == "wasserstein" and not bounded:
+        raise ValueError(
+            "discriminator_loss='wasserstein' needs weight_clip, gradient_penalty or spectral_norm to bound the critic"
+        )
+    penalties = (config.r1, config.r2, config.gradient_penalty)
+    if config.minibatch_features and (config.spectral_norm or any(weight is not None for weight in penalties)):
+        raise ValueError(
+            "minibatch_features needs r1, r2 and gradient_penalty to be none, and no spectral_norm: "
+            "these are of a discriminator of single points"
+        )
+    if config.num_classes and config.packing > 1:
+        raise ValueError("packing does not go with num_classes: samples that are seen together have different labels")
+
+
+def net(config: Config, step: jax.Array) -> nets.Net:
+    """The discriminator's network at this step, of `packing` points at a time, with their Fourier features if any."""
+    count = config.fourier_features
+    plain = nets.build(
+        config.network_d, config.dim * config.packing * (1 + 2 * count), 1, config.widths_d,
         activation=config.activation, initializer=config.initializer, num_classes=config.num_classes,
         spectral_norm=config.spectral_norm, minibatch_features=config.minibatch_features,
         maxout_pieces=config.maxout_pieces,
     )  # fmt: skip
+    if not count:
+        return plain
+    frequencies, weights = nets.FREQUENCIES[config.frequencies](count), jnp.ones(count)
+    if config.coarse_to_fine is not None:
+        weights = nets.coarse_to_fine(jnp.minimum(step / (config.coarse_to_fine * config.num_steps), 1), count)
+
+    def apply(params: PyTree, x: jax.Array, *labels: jax.Array) -> jax.Array:
+        return plain.apply(params, nets.with_fourier(x, frequencies, weights), *labels)
+
+    return nets.Net(plain.init, apply)
+
+
+def scaled(config: Config) -> Config:
+    """The config with its step sizes and decays as they are in a run of `num_steps`; see `reference_steps`.
+
+    Averages over a share of the run, and rates that fall with the root of its length, hold from 2,500 to 20,000 steps.
+    """
+    if config.reference_steps is None:
+        return config
+    ratio = config.reference_steps / config.num_steps
+    rate = jnp.minimum(jnp.sqrt(ratio), LARGEST_RATE)  # in short runs the root would be too large a step
+    rates = {name: getattr(config, name) * rate for name in ("learning_rate_g", "learning_rate_d")}
+    decays = {name: getattr(config, name) ** ratio for name in ("beta2_g", "beta2_d")}
+    if config.ema_decay is not None:
+        decays["ema_decay"] = config.ema_decay**ratio
+    return replace(config, **rates, **decays)
 
 
 def optimizer(learning_rate: Any, beta1: Any, beta2: Any, step: jax.Array, config: Config) -> Any:
@@ -52,7 +99,7 @@ def update(
     labels: jax.Array | None,
     step: jax.Array,
     config: Config,
-) -> tuple[Player, Info, jax.Array | float]:
+) -> tuple[Player, Info, tuple[jax.Array, jax.Array]]:
     """One update.
 
     Args:
@@ -65,22 +112,23 @@ def update(
       config: the GAN's.
 
     Returns:
-      The player, its part of the step's info, and the instance noise that was added to `fake`.
+      The player, its part of the step's info, and the instance noise that was added to `real` and to `fake`.
     """
     key_noise, key_between = jax.random.split(key)
-    noise: jax.Array | float = 0.0
+    noise = (jnp.zeros(()), jnp.zeros(()))
     if config.instance_noise is not None:
-        left = jnp.maximum(1 - step / config.num_steps, 0) if config.anneal_noise else 1.0
-        noise_real, noise = config.instance_noise * left * jax.random.normal(key_noise, (2, *real.shape))
-        real = real + noise_real
-    real, fake = pack(real, config), pack(fake + noise, config)
+        end = config.noise_until * config.num_steps
+        left = jnp.maximum(1 - step / end, 0) if config.anneal_noise else 1.0
+        noise_real, noise_fake = config.instance_noise * left * jax.random.normal(key_noise, (2, *real.shape))
+        noise = noise_real, noise_fake
+    real, fake = pack(real + noise[0], config), pack(fake + noise[1], config)
     kind = lookup(losses.DISCRIMINATOR, config.discriminator_loss)
     params, opt_state = player
 
     def loss_of(params: PyTree) -> tuple[jax.Array, tuple[jax.Array, jax.Array, jax.Array]]:
         def logits_of(x: jax.Array) -> jax.Array:
             # Of both, x holds the real points and as many generated ones.
-            return net(config)(params, x, None if labels is None else jnp.tile(labels, len(x) // len(labels)))
+            return net(config, step)(params, x, None if labels is None else jnp.tile(labels, len(x) // len(labels)))
 
         penalty: jax.Array | float = 0.0
         if config.minibatch_features:  # each kind is a minibatch of its own
@@ -89,9 +137,9 @@ def update(
             logits = logits_of(jnp.concatenate([real, fake]))
             logits_real, logits_fake = jnp.split(logits, [real.shape[0]])
         else:
-            logits_real, gradients_real = losses.value_and_input_gradients(logits_of, real)
-            logits_fake, gradients_fake = losses.value_and_input_gradients(logits_of, fake)
-            for weight, gradients in [(config.r1, gradients_real), (config.r2, gradients_fake)]:
+            logits, slopes = losses.value_and_input_gradients(logits_of, jnp.concatenate([real, fake]))
+            logits_real, logits_fake = jnp.split(logits, [real.shape[0]])
+            for weight, gradients in zip((config.r1, config.r2), jnp.split(slopes, [real.shape[0]]), strict=True):
                 if weight is not None:
                     penalty += weight * losses.zero_centred_penalty(gradients)
         if config.gradient_penalty is not None:

@@ -25,7 +25,7 @@ from jgen1d.methods import _critic, _gan_presets, _optimizer
 
 @pytree_dataclass
 class Config:
-    """Hyper-parameters; the defaults are the `robust` preset. Rates and norms are in units of the training data."""
+    """Hyper-parameters, by default of the preset `regularized`. Rates and norms are in units of the training data."""
 
     dim: int = static(default=1, at_least=1, help="dimension of the data; set by fit and sweep")
     num_steps: float = traced(default=5_000.0, at_least=1, help="horizon of the schedules; set by fit and sweep")
@@ -52,11 +52,15 @@ class Config:
         default="log", choices=losses.DISCRIMINATOR, own=losses.DiscriminatorLoss, selectable=True,
         help="the discriminator's loss",
     )  # fmt: skip
-    critic_steps: int = static(
-        default=1, at_least=1, help="discriminator updates, on fresh minibatches, per generator update"
-    )
+    critic_steps: int = static(default=1, at_least=1, help="D's updates, on fresh minibatches, per update of G")
     unrolled_steps: int = static(
         default=0, at_least=0, help="discriminator updates that the generator looks ahead, and differentiates through"
+    )
+    fourier_features: int = static(
+        default=0, at_least=0, help="frequencies of the sines and cosines of x that D is given beside x"
+    )
+    frequencies: str = static(
+        default="harmonic", choices=nets.FREQUENCIES, help="of the Fourier features: 1, 2, 3, … or 1, 2, 4, …"
     )
     minibatch_features: int = static(
         default=0, at_least=0, help="features by which the discriminator compares the points of a minibatch"
@@ -69,7 +73,7 @@ class Config:
     schedule: str = static(
         default="cosine", choices=_optimizer.SCHEDULES, help="of both learning rates, over num_steps"
     )
-    anneal_noise: bool = static(default=False, help="let instance noise fall to 0, linearly over num_steps")
+    anneal_noise: bool = static(default=False, help="let instance noise fall to 0, linearly until noise_until")
     learning_rate_g: float = traced(default=3e-3, at_least=0, help="the generator's step size")
     learning_rate_d: float = traced(default=3e-3, at_least=0, help="the discriminator's step size")
     beta1_g: float = traced(default=0.0, at_least=0, below=1, help="decay of the generator's first moment")
@@ -86,6 +90,18 @@ class Config:
     instance_noise: float | None = traced(
         default=None, at_least=0, optional=True, help="std of noise on all that D sees"
     )
+    noise_until: float = traced(
+        default=1.0, above=0, at_most=1, help="share of the run after which annealed instance noise is 0"
+    )
+    coarse_to_fine: float | None = traced(
+        default=None, above=0, at_most=1, optional=True,
+        help="share of the run over which Fourier features enter, from the lowest frequency to the highest",
+    )  # fmt: skip
+    reference_steps: float | None = traced(
+        default=None, above=0, optional=True,
+        help="steps for which rates and decays are given: in a run of another length, averages last for the same share "
+        "of it, and learning rates fall with the root of its length",
+    )  # fmt: skip
     max_grad_norm: float | None = traced(default=None, above=0, optional=True, help="bound on each gradient's norm")
 
 
@@ -102,23 +118,10 @@ class State(NamedTuple):
 
 def init(key: Key, config: Config) -> State:
     """Draws both players' parameters. Raises ValueError for options that do not go together."""
-    losses.check_opponents(config.discriminator_loss, config.generator_loss)
-    bounded = config.weight_clip is not None or config.gradient_penalty is not None or config.spectral_norm
-    if config.discriminator_loss == "wasserstein" and not bounded:
-        raise ValueError(
-            "discriminator_loss='wasserstein' needs weight_clip, gradient_penalty or spectral_norm to bound the critic"
-        )
-    penalties = (config.r1, config.r2, config.gradient_penalty)
-    if config.minibatch_features and (config.spectral_norm or any(weight is not None for weight in penalties)):
-        raise ValueError(
-            "minibatch_features needs r1, r2 and gradient_penalty to be none, and no spectral_norm: "
-            "these are of a discriminator of single points"
-        )
-    if config.num_classes and config.packing > 1:
-        raise ValueError("packing does not go with num_classes: samples that are seen together have different labels")
+    _critic.check(config)
     key_g, key_d = jax.random.split(key)
-    params_g, params_d = _generator(config).init(key_g), _critic.net(config).init(key_d)
     step = jnp.zeros((), int)
+    params_g, params_d = _generator(config).init(key_g), _critic.net(config, step).init(key_d)
     opt_g, opt_d = _own_optimizer(step, config).init(params_g), _critic.own_optimizer(step, config).init(params_d)
     return State(params_g, params_d, opt_g, opt_d, None if config.ema_decay is None else params_g, step)
 
@@ -151,6 +154,7 @@ def step(
         )
     real, labels = batch.reshape(config.critic_steps, -1, config.dim), check_condition(config, condition, len(batch))
     labels = None if labels is None else labels.reshape(config.critic_steps, -1)
+    config = _critic.scaled(config)
     generator = _generator(config)
 
     def critic_only(player: tuple[PyTree, PyTree], inputs: tuple[jax.Array, jax.Array, Any]) -> tuple[tuple, None]:
@@ -180,9 +184,11 @@ def step(
         params = opponent[0]
         if config.unrolled_steps:
             params = _critic.unroll(key_unroll, opponent, real, fake, labels, state.step, config)
-        return lookup(losses.GENERATOR, config.generator_loss).loss(
-            _critic.net(config)(params, _critic.pack(fake + noise, config), labels)
-        )
+        discriminator, kind = _critic.net(config, state.step), lookup(losses.GENERATOR, config.generator_loss)
+        if kind.paired is None:
+            raise nets.CannotPad("losses of pairs and losses of single samples")
+        seen = (fake + noise[1], real + noise[0]) if kind.paired else (fake + noise[1],)
+        return kind.loss(*(discriminator(params, _critic.pack(x, config), labels) for x in seen))
 
     loss_g, gradient = jax.value_and_grad(loss_of)(fake)
     (gradients,) = pull_back(gradient)
@@ -223,7 +229,7 @@ def discriminate(state: State, x: jax.Array, config: Config, condition: jax.Arra
     With minibatch features the rows are one minibatch.
     """
     labels = check_condition(config, condition, len(x))
-    return _critic.net(config)(state.params_d, jnp.tile(x, (1, config.packing)), labels)[:, 0]
+    return _critic.net(config, state.step)(state.params_d, jnp.tile(x, (1, config.packing)), labels)[:, 0]
 
 
 def loss_optimum(config: Config) -> dict[str, float]:

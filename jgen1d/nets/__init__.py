@@ -7,7 +7,7 @@ from typing import Any
 from jgen1d.core import unknown
 from jgen1d.nets.causal import masked_mlp, transformer
 from jgen1d.nets.dense import CLOSENESS_DIM, mlp
-from jgen1d.nets.embed import with_time
+from jgen1d.nets.embed import FREQUENCIES, coarse_to_fine, with_fourier, with_time
 from jgen1d.nets.layers import (
     ACTIVATIONS,
     INITIALIZERS,
@@ -73,6 +73,7 @@ def build(network: str | Net, in_dim: Size, out_dim: Size, widths: tuple[Size, .
 __all__ = [
     "ACTIVATIONS",
     "CLOSENESS_DIM",
+    "FREQUENCIES",
     "INITIALIZERS",
     "NETWORKS",
     "Activation",
@@ -84,9 +85,11 @@ __all__ = [
     "Size",
     "activation",
     "build",
+    "coarse_to_fine",
     "largest_singular_value",
     "masked_mlp",
     "mlp",
     "transformer",
+    "with_fourier",
     "with_time",
 ]

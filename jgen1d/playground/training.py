@@ -151,7 +151,7 @@ class Training:
         asked, lane = self.asked, self.lane
         verdicts = self._verdicts(seen)
         num_modes = len(asked.truth.modes.scales)
-        names = ["w1_over_std", "w1_over_floor", *(["modes_covered"] if num_modes else [])]
+        names = ["w1_over_std", "w1_over_floor", "tv", *(["modes_covered"] if num_modes else [])]
         many = asked.num_lanes > 1
         return {
             "type": "frame", "step": self.step, "epoch": self.step // STEPS_PER_EPOCH, "lane": lane,

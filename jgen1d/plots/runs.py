@@ -26,7 +26,8 @@ from jgen1d.plots.style import (
 )
 
 _GROUPS = [("Mean output of D (dashed: optimum)", "mean of D(x)", ["d_real", "d_fake"])]
-_GROUPS += [("Moments of the samples (dashed: target)", "data units", ["mean", "std"])]
+_MOMENTS = ("Moments of the samples (dashed: target)", "data units", ["mean", "std"])
+_GROUPS += [_MOMENTS]
 _GROUPS += [("Distance (dashed: threshold)", "W1/σ", ["w1_over_std"])]
 
 
@@ -40,13 +41,15 @@ def run(
     labels: ArrayLike | None = None,
     density: tuple[ArrayLike, ArrayLike] | None = None,
     data: ArrayLike | None = None,
+    gap: tuple[ArrayLike, ArrayLike, float] | None = None,
     target_mean: ArrayLike,
     target_std: ArrayLike,
     discriminator: Mapping[str, ArrayLike | None] | None = None,
     generator: Mapping[str, ArrayLike | None] | None = None,
     threshold: float,
 ) -> Figure:
-    """One training run, with a panel for each of these that is known: samples, losses, D, moments, W1/σ, D(x), G(z).
+    """One training run, with a panel for each of these that is known: samples, distribution functions, losses, D, W1/σ,
+    D(x), G(z); without distribution functions, the moments.
 
     Args:
       title: of the figure.
@@ -57,8 +60,10 @@ def run(
       samples: f[n, dim], generated, data units; drawn as a histogram in 1-D, else as points in the first two
         coordinates.
       labels: i[n], the class that each sample was drawn for; each class has its own colour.
-      density: (x f[m], density f[m]), the exact density in 1-D; the panel shows this range of x and a tenth more.
+      density: (x f[m], density f[m]), the exact density in 1-D; the panel shows this range of x and a tenth more, and
+        marks the bars' excess over it.
       data: f[N] or f[N, dim], real points, for a target that is a finite sample or not 1-D.
+      gap: (x f[m] in data units, F_model(x) − F(x) f[m], the largest that a test at 1 % allows), in 1-D.
       target_mean: f[] or f[dim], data units.
       target_std: f[] or f[dim], data units.
       discriminator: `x` f[m] in data units, `learnt` f[m] and `optimal` f[m] or None: D and D*, probabilities.
@@ -68,14 +73,17 @@ def run(
     exact = {"d_real": 0.5, "d_fake": 0.5, "mean": target_mean, "std": target_std, "w1_over_std": threshold, **optimum}
     heading = "Losses" if all(value is None for value in optimum.values()) else "Losses (dashed: optimum)"
     groups = [(heading, "loss", list(optimum))] if optimum else []
-    groups += [group for group in _GROUPS if history.keys() >= set(group[2])]
+    groups += [one for one in _GROUPS if history.keys() >= set(one[2]) and (gap is None or one is not _MOMENTS)]
     networks = [("Discriminator", "x (data units)", "D(x) = P(real)", RED, discriminator)] if discriminator else []
     networks += [("Generator", "z (latent)", "G(z) (data units)", BLUE, generator)] if generator else []
-    count = 1 + len(groups) + len(networks)
+    count = 1 + (gap is not None) + len(groups) + len(networks)
     figure, axes = axes_for(title, count, {1: 1, 2: 2, 4: 2, 7: 4}.get(count, 3), (3.8, 3.3), {})
     points, real = np.asarray(samples, float), None if data is None else np.asarray(data, float)
     _samples(axes[0], points, np.zeros(len(points), int) if labels is None else np.asarray(labels), density, real)
-    for ax, (heading, unit, names) in zip(axes[1:], groups, strict=False):
+    others = axes[1:]
+    if gap is not None:
+        _gap(others.pop(0), *gap)
+    for ax, (heading, unit, names) in zip(others, groups, strict=False):
         series: list[Series] = []
         for k, name in enumerate(names):
             label, color = CURVE_STYLES.get(name, (name, PALETTE[k % len(PALETTE)]))
@@ -83,7 +91,7 @@ def run(
             goals = np.resize(np.array(exact[name], float), len(lines))  # None becomes NaN
             series += [("_" if i else label, color, lines[i : i + 1], goals[i]) for i in range(len(lines))]
         over_steps(ax, heading, unit, steps, series, series)
-    for ax, (heading, xlabel, ylabel, color, drawn) in zip(axes[1 + len(groups) :], networks, strict=True):
+    for ax, (heading, xlabel, ylabel, color, drawn) in zip(others[len(groups) :], networks, strict=True):
         for key, star, line, look in (("learnt", "", "-", color), ("optimal", "*", "--", REAL)):
             if (y := drawn.get(key)) is not None:
                 ax.plot(
@@ -96,6 +104,17 @@ def run(
         ax.set(ylim=(-0.03, 1.03) if heading == "Discriminator" else None)
         finish(ax, heading, xlabel, ylabel)
     return figure
+
+
+def _gap(ax: Axes, x: ArrayLike, difference: ArrayLike, allowed: float) -> None:
+    ax.axhspan(
+        -allowed, allowed, color=REAL, alpha=0.12, linewidth=0, label="accepted by a Kolmogorov–Smirnov test at 1 %"
+    )
+    ax.axhline(0, color=REAL, linewidth=0.8, linestyle="--")
+    ax.plot(x, difference, color=BLUE, linewidth=1.0)
+    reach = 1.15 * max(allowed, np.max(np.abs(difference)))
+    ax.set_ylim(-reach, reach)
+    finish(ax, "Distribution function, generated − exact", "x (data units)", "Fₙ(x) − F(x)")
 
 
 def _samples(
@@ -127,6 +146,9 @@ def _samples(
     if len(real):
         ax.stairs(real_bars, edges, color=REAL, linewidth=1.2, label="real")
     if density is not None:
+        grid, heights = (np.asarray(values, float) for values in density)
+        exact = np.interp((edges[1:] + edges[:-1]) / 2, grid, heights, left=0, right=0)
+        ax.stairs(bars, edges, baseline=np.minimum(bars, exact), fill=True, color=RED, alpha=0.75, label="misplaced")
         ax.plot(*density, "--", color=REAL, linewidth=1.5, label="exact density")
     tallest = max(real_bars.max(), 0 if density is None else np.nanmax(density[1]))
     ax.set_ylim(0, 4 * tallest if 0 < 4 * tallest < bars.max() else None)

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 # Okabe and Ito's colour-blind safe palette (2008), without the yellow and the black.
 BLUE, RED, GREEN, PINK, ORANGE, SKY = PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 REAL = "#333333"
-VERDICT_COLORS = {"converged": GREEN, "false_equilibrium": ORANGE, "mode_collapse": PINK}
+VERDICT_COLORS = {"indistinguishable": BLUE, "converged": GREEN, "false_equilibrium": ORANGE, "mode_collapse": PINK}
 VERDICT_COLORS |= {"oscillating": SKY, "not_converged": "#BBBBBB", "diverged": "#444444"}
 # Name of a curve -> its label in the legend ("_" for none) and its colour.
 CURVE_STYLES = {

@@ -27,13 +27,16 @@ from jgen1d.plots.style import (
 )
 
 
-def verdict_shares(*, labels: Sequence[str], counts: Curves, intervals: Intervals, title: str) -> Figure:
-    """How runs ended: a bar of shares per row, and under it a whisker for the interval of the converged share.
+def verdict_shares(
+    *, labels: Sequence[str], counts: Curves, intervals: Intervals, learned: Sequence[ArrayLike], title: str
+) -> Figure:
+    """How runs ended: a bar of shares per row, and under it a whisker for the share that learned the distribution.
 
     Args:
       labels: of the R rows, from top to bottom.
       counts: verdict -> i[R], numbers of runs; a verdict that is missing counts 0.
       intervals: verdict -> (low f[R], high f[R]), the 95 % interval of its share, in [0, 1]; printed if there is room.
+      learned: (low f[R], high f[R]), the 95 % interval of the share that learned the distribution, the first two.
       title: of the figure.
 
     Raises:
@@ -52,15 +55,15 @@ def verdict_shares(*, labels: Sequence[str], counts: Curves, intervals: Interval
             text = f"{100 * share[row]:.0f} %"
             if verdict in intervals and share[row] >= 0.08:
                 text += "\n" + "–".join(f"{100 * np.asarray(bound)[row]:.0f}" for bound in intervals[verdict])
-            ink = "white" if verdict in ("converged", "diverged") else "black"
+            ink = "white" if verdict in ("indistinguishable", "converged", "diverged") else "black"
             ax.text(end[row] - share[row] / 2, row, text, ha="center", va="center", fontsize=8, color=ink)
-    if "converged" in intervals:
-        error = np.abs(shares[0] - np.array(intervals["converged"], float))
-        ax.errorbar(shares[0], rows + 0.41, xerr=error, fmt="|", color=REAL, capsize=2.5)
+    best = shares[0] + shares[1]
+    error = np.abs(best - np.array(learned, float))
+    ax.errorbar(best, rows + 0.41, xerr=error, fmt="|", color=REAL, capsize=2.5)
     names = [f"{label}\nn = {total:,}" for label, total in zip(labels, table.sum(axis=0), strict=True)]
     ax.set(xlim=(-0.01, 1.01), ylim=(len(labels) - 0.4, -0.5), yticks=rows, yticklabels=names)
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
-    finish(ax, "", "share of runs (whisker and ranges: 95 % interval)", "")
+    finish(ax, "", "share of runs (ranges: 95 % interval; whisker: of the share that learned the distribution)", "")
     return figure
 
 

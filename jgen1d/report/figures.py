@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
+from scipy import special
 
 from jgen1d.engine.evaluate import NUM_CURVE_SAMPLES
 from jgen1d.evaluation import metrics, players
@@ -65,8 +67,9 @@ def _verdicts(rows: Sequence[dict[str, Any]], labels: Sequence[str]) -> Figure:
     verdicts = list(rows[0]["verdicts"])
     counts = {v: [row["verdicts"][v]["count"] for row in rows] for v in verdicts}
     intervals = {v: tuple([row["verdicts"][v][end] for row in rows] for end in ("low", "high")) for v in verdicts}
+    learned = [[row["learned"][end] for row in rows] for end in ("low", "high")]
     title = f"Verdicts over {rows[0]['num_seeds']} seeds"
-    return sweep_plots.verdict_shares(labels=labels, counts=counts, intervals=intervals, title=title)
+    return sweep_plots.verdict_shares(labels=labels, counts=counts, intervals=intervals, learned=learned, title=title)
 
 
 def _distances(sweep: Sweep, rows: Sequence[dict[str, Any]]) -> Figure:
@@ -94,7 +97,11 @@ def of_run(result: Result, name: str, num_samples: int = 10_000) -> Figure:
     target = result.target
     labels = _labels(result, num_samples)
     samples = np.asarray(result.sample(jax.random.key(0), num_samples, labels))
-    density = data = None
+    density = data = gap = None
+    if target.dim == 1:
+        x, n = np.sort(samples[:, 0]), len(samples)
+        difference = np.arange(1, n + 1) / n - np.asarray(target.cdf(x))
+        gap = (x, difference, float(special.kolmogi(result.thresholds.ks_p)) / math.sqrt(n))
     if target.dim == 1 and target.has_density:
         x = np.linspace(*_window(target), 600)
         density = (x, np.exp(np.asarray(target.log_prob(x[:, None]))))
@@ -103,7 +110,8 @@ def of_run(result: Result, name: str, num_samples: int = 10_000) -> Figure:
     curves = _players(result) if target.dim == 1 and labels is None else {}
     optimum = result.method.loss_optimum(result.config) if result.method.loss_optimum else {}
     return run_plots.run(
-        title=f"{name}: {result.verdict}, W1/σ {result.metrics['w1_over_std']:.3f}", steps=result.steps,
+        title=f"{name}: {result.verdict}, W1/σ {result.metrics['w1_over_std']:.3f}, "
+        f"{100 * result.metrics['tv']:.1f} % misplaced (TV)", steps=result.steps, gap=gap,
         history=result.history, optimum=optimum, samples=samples, labels=labels, density=density, data=data,
         target_mean=np.asarray(target.mean), target_std=np.asarray(target.std),
         threshold=result.thresholds.w1_over_std, **curves,

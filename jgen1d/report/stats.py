@@ -48,6 +48,14 @@ def mean(values: ArrayLike) -> dict[str, float] | None:
     return {"mean": float(array.mean()), "standard_error": float(array.std(ddof=1) / np.sqrt(array.size))}
 
 
+def mean_and_deviation(values: ArrayLike) -> dict[str, float] | None:
+    """The `mean` of the finite entries of f[n] and their `standard_deviation`; None if fewer than two are finite."""
+    array = _finite(values)
+    if array.size < 2:
+        return None
+    return {"mean": float(array.mean()), "standard_deviation": float(array.std(ddof=1))}
+
+
 def median(spread: Mapping[str, float] | None) -> float:
     """The median of a `spread`; infinite if there is none."""
     return np.inf if spread is None else spread["median"]

@@ -15,13 +15,14 @@ import numpy as np
 
 from jgen1d.core import format_value
 from jgen1d.evaluation.metrics import METRICS
-from jgen1d.evaluation.verdict import VERDICTS, loss_gap
+from jgen1d.evaluation.verdict import LEARNED, VERDICTS, learned, loss_gap
 from jgen1d.report.stats import rate, spread
 
 if TYPE_CHECKING:
     from jgen1d.sweeps import Sweep
 
 TITLES = {name: metric.title for name, metric in METRICS.items()} | {
+    "converged": "converged or better",
     "all_modes_covered": "all modes covered",
     "at_equilibrium": "at optimum",
     "at_the_end": "at the end",
@@ -37,6 +38,7 @@ TITLES = {name: metric.title for name, metric in METRICS.items()} | {
     "generator_w1_over_floor": "G's W1/floor",
     "gradient_of": "gradient of",
     "high_quality_percent": "high quality (%)",
+    "high_quality_percent_std": "high quality (%), ± std",
     "ks_below_95": "KS below 95 %",
     "lambda_jacobian": "Jacobian",
     "lambda_measured": "measured",
@@ -44,6 +46,7 @@ TITLES = {name: metric.title for name, metric in METRICS.items()} | {
     "largest_difference_1e6": "largest difference, 1e-6",
     "layers_d": "layers of D",
     "layers_g": "layers of G",
+    "mode_tv_std": "TV over modes, ± std",
     "next_seed_other_numbers": "next seed, other numbers",
     "norm_arc": "norm half-way, arc",
     "norm_straight": "norm half-way, straight",
@@ -65,6 +68,10 @@ TITLES = {name: metric.title for name, metric in METRICS.items()} | {
     "units_d": "units of D",
     "units_g": "units of G",
     "updates_d": "D's updates",
+    "wrong_by_best": "wrong by best seed",
+    "wrong_by_mean": "wrong by mean",
+    "wrong_by_median": "wrong by median",
+    "wrong_by_rate": "wrong by rate",
     "w1_over_std_arc": "W1/σ half-way, arc",
     "w1_over_std_latents": "W1/σ of latents",
     "w1_over_std_straight": "W1/σ half-way, straight",
@@ -74,9 +81,12 @@ TITLES = {name: metric.title for name, metric in METRICS.items()} | {
 COUNTS = ("num_seeds", "num_runs")
 """Columns that say how many runs a row summarises. What was run stands to the left of them."""
 
-_SPREADS = ("loss_g", "loss_d", "kl", "ks", "w1_over_std", "w1_over_floor", "modes_covered")
+_SPREADS = (
+    "loss_g", "loss_d", "kl", "ks", "tv", "w1_over_std", "w1_over_floor", "tv_over_floor", "samples_to_tell",
+    "modes_covered",
+)  # fmt: skip
 _OF_CLASSES = ("class_w1_over_floor", "class_accuracy")
-_SHOWN = ("w1_over_std", "w1_over_floor", "modes_covered", "kl", *_OF_CLASSES)
+_SHOWN = ("w1_over_std", "w1_over_floor", "tv", "samples_to_tell", "modes_covered", "kl", *_OF_CLASSES)
 OUTCOME = ("num_seeds", "at_equilibrium", "verdicts")
 """The columns of a sweep's table that the text always shows."""
 
@@ -86,10 +96,11 @@ class Table:
     """Rows of a report.
 
     A sweep's table has a row per (target, config) with `target`, `preset` if configs have names, the swept fields,
-    `num_seeds`, `verdicts` and `at_equilibrium` (each `{"count", "share", "low", "high"}`, the last two a Wilson 95 %
-    interval), and `loss_g`, `loss_d`, `kl`, `ks`, `w1_over_std`, `w1_over_floor`, `modes_covered` (each
-    `{"median", "p05", "p95"}` over the seeds whose value is finite, None if there are none). For models with classes it
-    also has `class_w1_over_floor` and `class_accuracy`, over seeds and classes.
+    `num_seeds`, `verdicts`, `learned` (converged or better) and `at_equilibrium` (each `{"count", "share", "low",
+    "high"}`, the last two a Wilson 95 % interval), and `loss_g`, `loss_d`, `kl`, `ks`, `tv`, `w1_over_std`,
+    `w1_over_floor`, `tv_over_floor`, `samples_to_tell`, `modes_covered` (each `{"median", "p05", "p95"}` over the seeds
+    whose value is finite, None if there are none). For models with classes it also has `class_w1_over_floor` and
+    `class_accuracy`, over seeds and classes.
 
     Attributes:
       rows: dicts with the same names, in the order of the columns. Values are texts, numbers, `stats.rate`s,
@@ -128,7 +139,7 @@ class Table:
             if name == "verdicts":
                 for verdict in VERDICTS:
                     rates = [verdicts[verdict] for verdicts in values if verdicts]
-                    if verdict == "converged" or any(rate["count"] for rate in rates):
+                    if verdict in LEARNED or any(rate["count"] for rate in rates):
                         yield verdict, [cell(rate) for rate in rates]
             elif name not in METRICS or any(value is not None for value in values):
                 text = self.formats.get(name, _label if name in named else cell)
@@ -171,6 +182,7 @@ def tabulate(sweep: Sweep, presets: Sequence[str] | None = None) -> Table:
             row |= {field: format_value(getattr(config, field)) for field in fields}
             row["num_seeds"] = len(sweep.seeds)
             row["verdicts"] = {v: rate(sweep.verdict[t, c] == v) for v in VERDICTS}
+            row["learned"] = rate(learned(sweep.verdict[t, c]))
             curves = {name: curve[t, c] for name, curve in sweep.history.items()}
             optimum = sweep.method.loss_optimum(config) if sweep.method.loss_optimum else None
             gap = loss_gap(curves, optimum) if optimum else None
@@ -221,14 +233,16 @@ def cell(value: Any) -> str:
         return "–"
     if not isinstance(value, Mapping):
         return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if "standard_deviation" in value:
+        return "{mean:.3g} ± {standard_deviation:.2g}".format(**value)
     if "mean" in value:
         return "{mean:.3g} ± {standard_error:.2g}".format(**value)
     if "share" in value:
         return f"{100 * value['share']:.0f}% [{100 * value['low']:.0f}–{100 * value['high']:.0f}]"
-    if max(map(abs, value.values())) >= 1e5:
+    if max(map(abs, value.values())) >= 1e7:
         return "{median:.1e} [{p05:.1e}, {p95:.1e}]".format(**value)
-    digits = 1 if value["median"] >= 1 else 3
-    return "{median:.{d}f} [{p05:.{d}f}, {p95:.{d}f}]".format(**value, d=digits)
+    digits = 0 if value["median"] >= 1_000 else 1 if value["median"] >= 1 else 3
+    return "{median:,.{d}f} [{p05:,.{d}f}, {p95:,.{d}f}]".format(**value, d=digits)
 
 
 def finite(value: Any) -> Any:

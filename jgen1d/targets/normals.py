@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -59,8 +60,16 @@ def _log_prob(params: MixtureParams, x: jax.Array) -> jax.Array:
 
 
 def _cdf(params: MixtureParams, x: jax.Array) -> jax.Array:
+    return _mixture_cdf(params, params.centers[:, 0], x)
+
+
+def _cdf_along(params: MixtureParams, x: jax.Array, directions: jax.Array) -> jax.Array:
+    return jax.vmap(functools.partial(_mixture_cdf, params))(directions @ params.centers.T, x)
+
+
+def _mixture_cdf(params: MixtureParams, centers: jax.Array, x: jax.Array) -> jax.Array:
     cdf = jnp.zeros_like(x)
-    for weight, center, scale in zip(params.weights, params.centers[:, 0], params.scales, strict=True):
+    for weight, center, scale in zip(params.weights, centers, params.scales, strict=True):
         cdf += weight * ndtr((x - center) / scale)
     return cdf
 
@@ -94,4 +103,4 @@ def _sample_plane(params: MixtureParams, key: Key, num_samples: int) -> jax.Arra
 
 
 NORMAL_MIXTURE = Family(sample_by_quantile(_quantile), _log_prob, _cdf, _quantile)
-PLANAR_MIXTURE = Family(_sample_plane, _log_prob)
+PLANAR_MIXTURE = Family(_sample_plane, _log_prob, cdf_along=_cdf_along)

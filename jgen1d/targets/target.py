@@ -45,7 +45,7 @@ class Target:
         In one dimension this *is* inverse transform sampling: `quantile` of uniform numbers. If U is uniform on (0, 1),
         then F⁻¹(U) has the distribution function F, because P(F⁻¹(U) ≤ x) = P(U ≤ F(x)) = F(x).
         """
-        return _call(self.family.sample, self.params, key, num_samples)
+        return _call(self.family.sample, self.params, key, num_samples=num_samples)
 
     def log_prob(self, x: ArrayLike) -> jax.Array:
         """The log density in nats, f32[n], at `x`, f32[n, dim]. Raises ValueError if the target has no density."""
@@ -61,6 +61,21 @@ class Target:
     def quantile(self, u: ArrayLike) -> jax.Array:
         """The quantiles F⁻¹(u), f32[...], of `u`, f32[...] in (0, 1). Raises ValueError unless dim is 1."""
         return _call(self._known(self.family.quantile, "quantile function"), self.params, jnp.asarray(u, dtype=float))
+
+    def cdf_along(self, x: ArrayLike, directions: ArrayLike) -> jax.Array:
+        """The distribution functions of projections, f32[d, n]: P(directions[i]·X ≤ x[i, j]).
+
+        Args:
+          x: f32[d, n], in data units.
+          directions: f32[d, dim], unit vectors; in 1-D they are all 1.
+
+        Raises:
+          ValueError: if the target does not know them; see `has_cdf`.
+        """
+        if self.dim == 1:
+            return self.cdf(x)
+        along = self._known(self.family.cdf_along, "cdf of projections")
+        return _call(along, self.params, jnp.asarray(x, dtype=float), jnp.asarray(directions, dtype=float))
 
     def label(self, key: Key, x: jax.Array) -> jax.Array:
         """Draws each row's mode from its posterior, i32[n], given f32[n, dim]: samples and labels are then joint draws.
@@ -86,6 +101,11 @@ class Target:
         """Whether `log_prob` is known. The distribution of a finite sample has no density."""
         return self.family.log_prob is not None
 
+    @property
+    def has_cdf(self) -> bool:
+        """Whether `cdf_along` is known: the distribution functions of all projections."""
+        return (self.family.cdf if self.dim == 1 else self.family.cdf_along) is not None
+
     def _known(self, function: Callable | None, what: str) -> Callable:
         if function is None:
             raise ValueError(f"target {self.name!r} ({self.dim}-D) has no {what}")
@@ -93,9 +113,9 @@ class Target:
 
 
 @functools.partial(jax.jit, static_argnames=("function", "num_samples"), inline=True)
-def _call(function: Callable, params: Any, x: Any, num_samples: int | None = None) -> jax.Array:
+def _call(function: Callable, params: Any, *args: Any, num_samples: int | None = None) -> jax.Array:
     """One program for each of a family's functions and shape, where JAX would compile one for each operation."""
-    return function(params, x, *(() if num_samples is None else (num_samples,)))
+    return function(params, *args, *(() if num_samples is None else (num_samples,)))
 
 
 def as_leaf(values: npt.ArrayLike) -> Any:

@@ -4,7 +4,7 @@ import { lossName, words } from "./settings.js";
 
 const ONE_SECOND = 1000;
 const LETTERS = {
-  converged: "C", false_equilibrium: "F", mode_collapse: "M", oscillating: "O", not_converged: "N", diverged: "D",
+  indistinguishable: "I", converged: "C", false_equilibrium: "F", mode_collapse: "M", oscillating: "O", not_converged: "N", diverged: "D",
 };
 
 const byId = (id) => document.getElementById(id);
@@ -59,7 +59,7 @@ export class Outcome {
 
   clear() {
     this.verdict("", "Press Start, or Space, to train.");
-    for (const name of ["w1", "floor", "modes"]) write(byId(`metric-${name}`), "–");
+    for (const name of ["w1", "floor", "tv", "modes"]) write(byId(`metric-${name}`), "–");
     byId("lane-panel").hidden = true;
   }
 
@@ -76,6 +76,7 @@ export class Outcome {
     if (metrics) {
       write(byId("metric-w1"), short(metrics.w1_over_std));
       write(byId("metric-floor"), Number.isFinite(metrics.w1_over_floor) ? `${short(metrics.w1_over_floor)} ×` : "–");
+      write(byId("metric-tv"), Number.isFinite(metrics.tv) ? `${short(100 * metrics.tv)} %` : "–");
       const { modes_covered: covered, num_modes: modes } = metrics;
       write(byId("metric-modes"), modes ? `${covered} of ${modes}` : "–");
     }
