@@ -41,7 +41,7 @@ PHENOMENA: list[dict[str, Any]] = [
         "label": "Mode collapse",
         "text": "The discriminator learns five times as often as the generator, which flees to one mode or two.",
         "settings": _with({"r1": "none", "critic_steps": "5"}, **_GREEDY),
-        "cure": {"label": "R1 cures it", "settings": _with({"critic_steps": "5"}, **_GREEDY)},
+        "cure": {"label": "The robust recipe cures it", "settings": _with({}, **_GREEDY | {"preset": "robust"})},
     },
     {
         "id": "false_equilibrium",
