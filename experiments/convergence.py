@@ -12,7 +12,7 @@ The workdir receives `config.json`, `runs.csv`, `curves.npz`, `summary.json` and
 Progress is kept in the workdir until the run is done: after Ctrl-C, SIGTERM or a crash the same command continues.
 Several processes can share the runs, on one machine or many (--coordinator, see BUILD.md).
 
-Expect, with the defaults (about 11 minutes on 2 cores, about 3 with --num_seeds=16): textbook is at its optimum in 98 %
+Expect, with the defaults (22 minutes on 2 cores beside other work): textbook is at its optimum in 98 %
 of seeds or more on every target and converges in at most 6 %, with W1/σ from 0.11 (exponential) to 0.71 (normal);
 robust at least converges in all seeds and is indistinguishable in 94 to 100 %, with W1/σ 0.010 to 0.013, as a perfect
 sampler.

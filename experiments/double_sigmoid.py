@@ -14,8 +14,8 @@ interval, and W1/floor as median [5 %, 95 %]. The workdir receives `discriminato
 `summary.json`.
 
 Expect (3 minutes on 2 cores): losses at their optimum in nearly all seeds, with the bug or without. With the textbook
-recipe W1/floor is 155 to 165 with the bug, 33 to 46 without; with `regularized` it is 4.3 and 11 with the bug, 2.5
-and 3.0 without, and 77 and 0 % converge with the bug, 95 and 100 % without.
+recipe W1/floor is 155 to 165 with the bug, 33 to 46 without; with `regularized` it is 4.6 and 11 with the bug, 2.5
+and 2.9 without, and 9 and 0 % converge with the bug, 78 and 0 % without.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """Which recipe should a GAN have on your target? A two-stage search that tells a good recipe from luck.
 
-    python experiments/recipe.py                                    # on the targets that the default was chosen on
+    python experiments/recipe.py                                    # on six registered targets and four of other kinds
     python experiments/recipe.py --targets=mixture --num_steps=2000
     python experiments/recipe.py --data=PATH --column=NAME          # on a column of numbers of your own
 
