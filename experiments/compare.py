@@ -21,8 +21,8 @@ The workdir receives `config.json`, `summary.json`, `densities.png` (of the seed
 of results (`runs.csv`, ...) for each (family, target).
 
 Expect, with `--methods=normalizing_flow,autoregressive,gmm,flow_matching,diffusion,vae,energy` (19 minutes on 2 cores):
-all seeds converge; W1/floor is at most 1.1 except for flow_matching (1.6 on the mixture) and diffusion (1.7); KL is at
-most 0.006 nats for the first three families, and 0.03 for flow_matching and diffusion.
+all seeds converge by a rule without TV; W1/floor is at most 1.1 except for flow_matching (1.6 on the mixture) and
+diffusion (1.7); KL is at most 0.006 nats for the first three families, and 0.03 for flow_matching and diffusion.
 """
 
 import re

@@ -138,6 +138,26 @@ def test_collapsed_samples_do_not_flatten_the_density():
     assert "beyond this axis" in ax.get_title(loc="left")
 
 
+def test_what_is_misplaced_is_the_excess_over_the_density():
+    """All of the samples in one of two equal modes: half of them are misplaced."""
+    ax = full_run(samples=np.random.default_rng(1).normal(2, 0.4, size=(20_000, 1))).axes[0]
+    (excess,) = [patch for patch in ax.patches if patch.get_label() == "misplaced"]
+    values, edges, baseline = excess.get_data()
+    assert np.sum((values - baseline) * np.diff(edges)) == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_difference_of_distribution_functions_replaces_the_moments():
+    difference = np.array([0.0, -0.06, 0.02, np.nan])
+    figure = full_run(gap=([1.0, 2.0, 3.0, np.inf], difference, 0.04, 0.05))
+    headings = [ax.get_title(loc="left") for ax in figure.axes]
+    assert headings[1].startswith("Distribution function")
+    assert not any(heading.startswith("Moments") for heading in headings)
+    ax = figure.axes[1]
+    np.testing.assert_array_equal(ax.lines[1].get_ydata(), difference)
+    assert ax.get_ylim() == pytest.approx((-1.15 * 0.06, 1.15 * 0.06))
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["accepted by a Kolmogorov–Smirnov test at 5 %"]
+
+
 def test_data_are_drawn_as_a_histogram_over_the_generated_one():
     data = np.random.default_rng(3).exponential(2, size=300)
     ax = full_run(density=None, data=data).axes[0]
@@ -180,7 +200,9 @@ def test_a_diverged_run_is_drawn_up_to_where_it_was_finite(value, tmp_path):
     np.testing.assert_array_equal(np.isfinite(drawn), np.arange(20) < 10)
     style.save(figure, tmp_path / "diverged.png")
     nothing = {name: np.full(20, value) for name in curves}
-    style.save(full_run(history=nothing, samples=np.full((50, 1), value), density=None), tmp_path / "nothing.png")
+    gap = (np.full(50, value), np.full(50, value), 0.1, 0.01)
+    empty = full_run(history=nothing, samples=np.full((50, 1), value), density=None, gap=gap)
+    style.save(empty, tmp_path / "nothing.png")
 
 
 def test_a_spike_leaves_the_optimum_readable():

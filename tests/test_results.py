@@ -368,6 +368,25 @@ def test_a_run_s_picture_draws_the_threshold_of_the_sweep(done, threshold):
     assert [ax.get_title(loc="left") for ax in figure.axes if "D(x) = P(real)" in ax.get_ylabel()] == ["Discriminator"]
 
 
+@pytest.mark.parametrize(("level", "critical"), [(0.01, 1.628), (0.05, 1.358)])
+def test_a_run_s_picture_draws_the_test_of_the_sweep(done, level, critical):
+    """The quantiles of Kolmogorov's distribution are those of printed tables."""
+    changed = dataclasses.replace(done, thresholds=Thresholds(ks_p=level))
+    ax = figures.of_run(changed.result(0, 0, 0), "a run", num_samples=100).axes[1]
+    (band,) = ax.patches
+    assert band.get_height() == pytest.approx(2 * critical / 10, rel=1e-3)
+    assert ax.get_legend().get_texts()[0].get_text().endswith(f"at {100 * level:g} %")
+
+
+def test_a_diverged_run_has_a_picture(done, tmp_path):
+    run = done.result(0, 0, 0)
+    broken = jax.tree.map(lambda leaf: np.full_like(leaf, np.nan), run.state.params_g)
+    figure = figures.of_run(
+        dataclasses.replace(run, state=run.state._replace(params_g=broken)), "a run", num_samples=100
+    )
+    figure.savefig(tmp_path / "diverged.png")
+
+
 def test_a_sweep_s_pictures_have_one_of_a_run_for_every_row(done):
     assert list(figures.of_sweep(done, ["slow", "fast"])) == [
         "verdicts", "distance", "losses", *(f"run_{t}_{p}" for t in ("normal", "uniform") for p in ("slow", "fast")),

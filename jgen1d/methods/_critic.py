@@ -14,7 +14,7 @@ from jgen1d.maths import losses
 from jgen1d.methods import _optimizer
 
 LARGEST_RATE = 2.0
-"""By which a short run multiplies its learning rates, at most; see `scaled`."""
+"""By which a short run multiplies its learning rates, at most; see `fitted_to_length`."""
 Player = tuple[PyTree, PyTree]
 """Parameters and optimizer state."""
 
@@ -58,11 +58,8 @@ def net(config: Config, step: jax.Array) -> nets.Net:
     return nets.Net(plain.init, apply)
 
 
-def scaled(config: Config) -> Config:
-    """The config with its step sizes and decays as they are in a run of `num_steps`; see `reference_steps`.
-
-    Averages over a share of the run, and rates that fall with the root of its length, hold from 2,500 to 20,000 steps.
-    """
+def fitted_to_length(config: Config) -> Config:
+    """The config with its step sizes and decays as they are in a run of `num_steps`; see `reference_steps`."""
     if config.reference_steps is None:
         return config
     ratio = config.reference_steps / config.num_steps

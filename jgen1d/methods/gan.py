@@ -100,7 +100,7 @@ class Config:
     reference_steps: float | None = traced(
         default=None, above=0, optional=True,
         help="steps for which rates and decays are given: in a run of another length, averages last for the same share "
-        "of it, and learning rates fall with the root of its length",
+        "of it, and learning rates fall with the root of its length (in short runs they at most double)",
     )  # fmt: skip
     max_grad_norm: float | None = traced(default=None, above=0, optional=True, help="bound on each gradient's norm")
 
@@ -154,7 +154,7 @@ def step(
         )
     real, labels = batch.reshape(config.critic_steps, -1, config.dim), check_condition(config, condition, len(batch))
     labels = None if labels is None else labels.reshape(config.critic_steps, -1)
-    config = _critic.scaled(config)
+    config = _critic.fitted_to_length(config)
     generator = _generator(config)
 
     def critic_only(player: tuple[PyTree, PyTree], inputs: tuple[jax.Array, jax.Array, Any]) -> tuple[tuple, None]:
@@ -187,8 +187,8 @@ def step(
         discriminator, kind = _critic.net(config, state.step), lookup(losses.GENERATOR, config.generator_loss)
         if kind.paired is None:
             raise nets.CannotPad("losses of pairs and losses of single samples")
-        seen = (fake + noise[1], real + noise[0]) if kind.paired else (fake + noise[1],)
-        return kind.loss(*(discriminator(params, _critic.pack(x, config), labels) for x in seen))
+        shown = (fake + noise[1], real + noise[0]) if kind.paired else (fake + noise[1],)
+        return kind.loss(*(discriminator(params, _critic.pack(x, config), labels) for x in shown))
 
     loss_g, gradient = jax.value_and_grad(loss_of)(fake)
     (gradients,) = pull_back(gradient)

@@ -41,7 +41,7 @@ def run(
     labels: ArrayLike | None = None,
     density: tuple[ArrayLike, ArrayLike] | None = None,
     data: ArrayLike | None = None,
-    gap: tuple[ArrayLike, ArrayLike, float] | None = None,
+    gap: tuple[ArrayLike, ArrayLike, float, float] | None = None,
     target_mean: ArrayLike,
     target_std: ArrayLike,
     discriminator: Mapping[str, ArrayLike | None] | None = None,
@@ -63,7 +63,8 @@ def run(
       density: (x f[m], density f[m]), the exact density in 1-D; the panel shows this range of x and a tenth more, and
         marks the bars' excess over it.
       data: f[N] or f[N, dim], real points, for a target that is a finite sample or not 1-D.
-      gap: (x f[m] in data units, F_model(x) − F(x) f[m], the largest that a test at 1 % allows), in 1-D.
+      gap: (x f[m] in data units, F_model(x) − F(x) f[m], the largest that a Kolmogorov–Smirnov test allows, and the
+        test's level), in 1-D; what is not finite is left out.
       target_mean: f[] or f[dim], data units.
       target_std: f[] or f[dim], data units.
       discriminator: `x` f[m] in data units, `learnt` f[m] and `optimal` f[m] or None: D and D*, probabilities.
@@ -106,13 +107,13 @@ def run(
     return figure
 
 
-def _gap(ax: Axes, x: ArrayLike, difference: ArrayLike, allowed: float) -> None:
-    ax.axhspan(
-        -allowed, allowed, color=REAL, alpha=0.12, linewidth=0, label="accepted by a Kolmogorov–Smirnov test at 1 %"
-    )
+def _gap(ax: Axes, x: ArrayLike, difference: ArrayLike, allowed: float, level: float) -> None:
+    label = f"accepted by a Kolmogorov–Smirnov test at {100 * level:g} %"
+    ax.axhspan(-allowed, allowed, color=REAL, alpha=0.12, linewidth=0, label=label)
     ax.axhline(0, color=REAL, linewidth=0.8, linestyle="--")
+    x, difference = finite_or_nan(x), finite_or_nan(difference)
     ax.plot(x, difference, color=BLUE, linewidth=1.0)
-    reach = 1.15 * max(allowed, np.max(np.abs(difference)))
+    reach = 1.15 * np.max(np.abs(difference), initial=allowed, where=np.isfinite(difference))
     ax.set_ylim(-reach, reach)
     finish(ax, "Distribution function, generated − exact", "x (data units)", "Fₙ(x) − F(x)")
 

@@ -99,9 +99,9 @@ def of_run(result: Result, name: str, num_samples: int = 10_000) -> Figure:
     samples = np.asarray(result.sample(jax.random.key(0), num_samples, labels))
     density = data = gap = None
     if target.dim == 1:
-        x, n = np.sort(samples[:, 0]), len(samples)
+        x, n, level = np.sort(samples[:, 0]), len(samples), result.thresholds.ks_p
         difference = np.arange(1, n + 1) / n - np.asarray(target.cdf(x))
-        gap = (x, difference, float(special.kolmogi(result.thresholds.ks_p)) / math.sqrt(n))
+        gap = (x, difference, min(float(special.kolmogi(level)) / math.sqrt(n), 1.0), level)
     if target.dim == 1 and target.has_density:
         x = np.linspace(*_window(target), 600)
         density = (x, np.exp(np.asarray(target.log_prob(x[:, None]))))
