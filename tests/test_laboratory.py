@@ -215,6 +215,7 @@ def test_scripts_run_from_a_plain_checkout_with_the_package_installed_elsewhere(
         ("mode_coverage_2d.py", "--targets=grid", "--targets: small has none called 'grid'"),
         ("how_many_seeds.py", "--counts=1,99", "--counts=99: must be at most --num_seeds=3"),
         ("relativistic.py", "--targets=normal", "--targets=normal: must have several modes"),
+        ("recipe.py", "--targets=smal", "--targets: no target 'smal'; did you mean 'small'?"),
         ("recipe.py", "--recipes=robst", "--recipes: none is called 'robst'; did you mean 'robust'?"),
         ("gallery.py", "--scripts=mode", "--scripts: none is called 'mode'"),
     ],

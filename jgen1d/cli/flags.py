@@ -197,11 +197,12 @@ def read_targets(
     value = flags.FLAGS[flag].value
     if not value:
         raise ValueError(f"--{flag}: name at least one")
-    try:
-        names = [value] if isinstance(value, str) else value
-        found = [(more or {}).get(name) or targets.get(name) for name in names]
-    except ValueError as error:
-        raise ValueError(f"--{flag}: {error}") from None
+    known = {**targets.TARGETS, **(more or {})}
+    chosen = [value] if isinstance(value, str) else value
+    for name in chosen:
+        if name not in known:
+            raise ValueError(f"--{flag}: no target {unknown(name, known)}")
+    found = [known[name] for name in chosen]
     for target in found:
         if dim is not None and target.dim != dim:
             raise ValueError(f"--{flag}={target.name}: must be {dim}-D")
