@@ -94,7 +94,8 @@ def classify(
     - `mode_collapse`: the target has modes and some are not covered; or, without modes, the samples' standard deviation
       is below half of the target's.
     - `indistinguishable`: `converged`, and a Kolmogorov–Smirnov test of the final samples does not reject the target at
-      1 %. A run without `ks_p`, on a target whose distribution function is unknown, is `converged` at best.
+      1 %. The test is as strict as the samples are many: compare runs with equally many. A run without `ks_p`, on a
+      target whose distribution function is unknown, is `converged` at best.
     - `converged`: W1/σ ≤ 0.05, TV ≤ 0.1, all modes covered and, for adversarial methods, losses within 0.05 of their
       optimum.
     - `oscillating`: a loss's standard deviation over the last third exceeds 0.1 (adversarial methods).
