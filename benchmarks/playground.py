@@ -97,7 +97,7 @@ def main() -> None:
             print(_training(browser, address, preset), flush=True)
     if not _PHENOMENA.value:
         return
-    print("\nphenomenon, and its cure    shows             cold s  warm s  at the end          of seeds")
+    print("\nphenomenon, and its cure     shows             cold s  warm s  at the end          of seeds")
     with tempfile.TemporaryDirectory() as cache, browsing() as browser:
         for one in phenomena.PHENOMENA:
             if one["id"] in _PHENOMENA.value:
@@ -182,7 +182,7 @@ def _phenomenon(browser: Any, cache: str, one: dict[str, Any]) -> None:
         seconds = (f"{shown:7.1f}" if shown is not None else f"{'–':>7}" for shown, _ in both)
         ends = "/".join(dict.fromkeys(end for _, end in both))
         share = _share(asked, expected) if _NUM_SEEDS.value else "–"
-        print(f"{label:27.27} {expected[-1]:17} {' '.join(seconds)}  {ends:19} {share}", flush=True)
+        print(f"{label:28.28} {expected[-1]:17} {' '.join(seconds)}  {ends:19} {share}", flush=True)
 
 
 def _watch(page: Any, button: str, expected: tuple[str, ...]) -> tuple[float | None, str]:
