@@ -100,7 +100,7 @@ def bind(config: T, dim: int, num_steps: int) -> T:
     values = {"dim": dim, "num_steps": num_steps}
     fields = [field for field in dataclasses.fields(config) if field.name in values]  # type: ignore[arg-type]
     # A traced field takes a float, a static one an int.
-    return dataclasses.replace(config, **{f.name: type(f.default)(values[f.name]) for f in fields})  # type: ignore
+    return dataclasses.replace(config, **{f.name: type(f.default)(values[f.name]) for f in fields})  # type: ignore[misc, type-var]
 
 
 def lookup(table: Mapping[str, T], value: str | T) -> T:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jgen1d.core import Info, Key, State, condition_keyword
 from jgen1d.engine.task import Task
 from jgen1d.evaluation import metrics
+from jgen1d.maths.quadrature import midpoints
 from jgen1d.targets import Target
 
 GAP_PARTS = 10
@@ -54,7 +55,9 @@ def log_prob(task: Task, state: State, x: jax.Array, labels: jax.Array | None = 
         weights = jnp.asarray(task.target.modes.weights)
 
         def joint(label: jax.Array) -> jax.Array:
-            return jnp.log(weights[label]) + density(state, z, task.config, condition=jnp.full(len(z), label))  # type: ignore[call-arg]
+            return jnp.log(weights[label]) + density(
+                state, z, task.config, **condition_keyword(jnp.full(len(z), label))
+            )
 
         log_q = jax.nn.logsumexp(jax.lax.map(joint, jnp.arange(num_classes)), axis=0)
     else:
@@ -76,7 +79,7 @@ def divergence(task: Task, run: Any, num_samples: int) -> Info:
     """`kl`, at the target's quantiles in 1-D and at draws from it in 2-D."""
     target = task.target
     if target.dim == 1:
-        points = target.quantile((jnp.arange(num_samples) + 0.5) / num_samples)[:, None]
+        points = target.quantile(midpoints(num_samples))[:, None]
     else:
         points = target.sample(jax.random.fold_in(run.key_eval, 0), num_samples)
     return {"kl": metrics.kl(target.log_prob(points), log_prob(task, run.state, points))}
