@@ -176,7 +176,9 @@ def generated(key, noise, name, config):
 def test_time_grids_are_uniform_in_what_they_say(name, spacing):
     times = np.float64(_samplers.time_grid(paths.SCHEDULES[name], spacing, 12))
     bars = schedule(name, times)
-    measure = {"time": times, "angle": np.arccos(np.sqrt(bars)), "log_snr": np.log(bars / (1 - bars))}[spacing]
+    angle = np.arccos(np.sqrt(bars))
+    measures = {"time": times, "angle": angle, "quadratic": angle**0.5, "log_snr": np.log(bars / (1 - bars))}
+    measure = measures[spacing]
     np.testing.assert_allclose(times[[0, -1]], [1, _samplers.MIN_TIME], rtol=1e-5)
     assert np.all(np.diff(times) < 0)
     np.testing.assert_allclose(measure, np.linspace(measure[0], measure[-1], 12), atol=2e-3 * np.abs(measure).max())

@@ -14,7 +14,7 @@ from jgen1d.maths import mcmc
 from jgen1d.methods import _adam, energy
 
 SCALE = 2.0
-TILTED = energy.Config(widths=(), noise_scale=SCALE)
+TILTED = energy.Config(widths=(), noise_scale=SCALE, fourier_features=0)
 """Without hidden layers f(x) = a·x + b, and the model is N(s²a, s²I), with normaliser exp(b + s²‖a‖²/2)."""
 
 
@@ -48,7 +48,7 @@ def test_density_is_refused_in_more_than_two_dimensions():
 
 def wavy(dim=1):
     """A network whose density has several bumps, and its config."""
-    config = energy.Config(dim=dim, widths=(12,), activation="tanh", step_size=2e-3)
+    config = energy.Config(dim=dim, widths=(12,), activation="tanh", step_size=2e-3, fourier_features=0)
     random = np.random.default_rng(3)
     weights = {
         "kernel_0": random.normal(size=(dim, 12)) * 2,
@@ -81,6 +81,33 @@ def test_samples_follow_the_density(sampler):
     assert distance < 1.95 / np.sqrt(len(draws))  # exceeded with a probability of 0.001
 
 
+def test_samples_in_two_dimensions_follow_the_density():
+    """The marginals along an axis and a diagonal against sums of the density over a fine grid."""
+    state, config = wavy(dim=2)
+    n = 20_000
+    draws = np.asarray(jax.jit(energy.sample, static_argnums=2)(jax.random.key(0), state, n, config))
+    axis = np.linspace(-9, 9, 361)
+    x = np.stack([a.ravel() for a in np.meshgrid(axis, axis)], axis=1)
+    mass = np.exp(np.float64(energy.log_prob(state, x, config))) * (axis[1] - axis[0]) ** 2
+    for direction in ([1.0, 0.0], [0.6, -0.8]):
+        along = x @ np.array(direction)
+        order = np.argsort(along)
+        cdf = np.cumsum(mass[order])
+        distance = stats.kstest(draws @ direction, lambda t, a=along[order], c=cdf: np.interp(t, a, c)).statistic
+        assert distance < 1.95 / np.sqrt(n) + 0.005, direction  # the sums jump by the mass of a row
+
+
+def test_resampling_is_systematic():
+    """Each index comes as often as expected, rounded up or down, and on average over keys just as often."""
+    weights = np.array([0.5, 0.0, 0.031, 0.269, 0.2])
+    draw = jax.jit(jax.vmap(lambda key: mcmc.systematic_resample(key, jnp.log(weights), 10)))
+    counts = np.array(
+        [np.bincount(row, minlength=5) for row in np.asarray(draw(jax.random.split(jax.random.key(0), 2_000)))]
+    )
+    assert np.all(np.abs(counts - 10 * weights) < 1)
+    np.testing.assert_allclose(counts.mean(0), 10 * weights, atol=0.05)
+
+
 def test_separate_modes_have_their_shares_although_chains_do_not_cross():
     # f has a valley of depth 40 between −1 and 1, and a step that makes the right side three times as likely.
     step = np.log(3) / 2
@@ -90,7 +117,7 @@ def test_separate_modes_have_their_shares_although_chains_do_not_cross():
         "kernel_out": np.array([[-20], [20], [step]]),
         "bias_out": np.zeros((1, 1)),
     }
-    config = energy.Config(widths=(3,), activation="tanh")
+    config = energy.Config(widths=(3,), activation="tanh", fourier_features=0)
     state = with_weights(config, weights)
     n = 20_000
     draws = np.asarray(jax.jit(energy.sample, static_argnums=2)(jax.random.key(0), state, n, config))

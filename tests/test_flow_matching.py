@@ -8,9 +8,10 @@ import scipy.integrate
 from scipy import optimize, stats
 
 import jgen1d
-from jgen1d import core, targets
+from jgen1d import core, nets, targets
 from jgen1d.evaluation import theory
 from jgen1d.maths import integrate, paths
+from jgen1d.methods import _denoiser
 from jgen1d.methods import flow_matching as fm
 
 MEAN, STD = 1.5, 0.4
@@ -130,7 +131,7 @@ def test_noised_quantiles_of_a_mixture_are_those_of_the_noised_mixture(sigma):
 
 def test_no_loss_is_below_the_irreducible_one():
     """KNOWN_ANSWERS 7: π·s/2 for data from N(μ, s²), met by the exact field, which the initial skip is for s = 1."""
-    config = SMALL.replace(learning_rate=0.0)
+    config = SMALL.replace(learning_rate=0.0, time_power=1.0)
     state = init(jax.random.key(0), config)
     zero = state._replace(params=jax.tree.map(jnp.zeros_like, state.params))
     data = jax.random.normal(jax.random.key(1), (200_000, 1))
@@ -209,3 +210,56 @@ def test_variance_preserving_path_trains():
     state = init(jax.random.key(0), config)
     _, info = step(jax.random.key(1), state, jax.random.normal(jax.random.key(2), (64, 1)), config)
     assert np.isfinite(float(info["loss"]))
+
+
+# --- what it shares with diffusion ------------------------------------------------------------------------------------
+
+
+def test_fourier_features_are_what_the_noise_leaves_of_them():
+    """Each is the mean, over the noise, of the sine or cosine of the data plus noise: here by Gauss–Hermite nodes."""
+    inputs = nets.Net(lambda key: {}, lambda params, x: x)
+    config = fm.Config(network=inputs, fourier_features=4, num_frequencies=1)
+    x, noise = np.array([[-1.3], [0.2], [0.9]]), np.array([[0.0], [0.4], [1.1]])
+    seen = _denoiser.predict({}, jnp.float32(x), jnp.float32(noise), jnp.full((3, 1), 0.25), config, None)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    blurred = x + noise * nodes
+    mean = [wave(f * blurred) @ weights / weights.sum() for f in (1, 2, 4, 8) for wave in (np.sin, np.cos)]
+    np.testing.assert_allclose(seen[:, 0], x[:, 0])
+    np.testing.assert_allclose(seen[:, 1:9], np.stack(mean, axis=1), atol=1e-5)
+    np.testing.assert_allclose(seen[:, 9:], [[0, 1]] * 3, atol=1e-6)  # cosine and sine of π·√t
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_training_times_are_powers_of_uniform_ones(power):
+    t = np.asarray(_denoiser.times(jax.random.key(0), 4_000, fm.Config(time_power=power)))[:, 0]
+    assert stats.kstest(t, lambda t: t ** (1 / power)).statistic < 1 / 4_000 + 1e-5  # one in each cell
+
+
+def test_integration_steps_are_even_in_the_root_of_the_time_that_is_left():
+    times = np.asarray(fm.METHOD.trajectory.times(fm.Config(num_integration_steps=10)))
+    np.testing.assert_allclose(np.sqrt(1 - times), np.linspace(1, 0, 11), atol=1e-6)
+    np.testing.assert_allclose(
+        fm.METHOD.trajectory.times(fm.Config(num_integration_steps=10, spacing="time")),
+        np.linspace(0, 1, 11),
+        atol=1e-6,
+    )
+
+
+def test_steps_that_are_closer_towards_the_data_resolve_narrow_modes():
+    """The exact velocity of the grid's 25 modes, integrated by Heun's method: KL by quadratic and by even steps."""
+    target = jgen1d.TARGETS["grid"]
+    x = target.sample(jax.random.key(0), 500)
+    standard = (x - target.mean[None]) / target.std[None]
+    path = paths.FLOWS["linear"]
+
+    def kl(spacing):
+        times = fm.METHOD.trajectory.times(fm.Config(spacing=spacing)).at[-1].set(1 - 1e-3)  # the velocity at 1 is 0/0
+
+        def field(x, t):
+            return theory.velocity(target, x, path, t, shift=target.mean, scale=target.std)
+
+        found = integrate.log_prob_by_flow(field, standard, times[::-1]) - jnp.sum(jnp.log(target.std))
+        return jnp.mean(target.log_prob(x) - found)
+
+    quadratic, even = abs(jax.jit(kl, static_argnums=0)("quadratic")), abs(jax.jit(kl, static_argnums=0)("time"))
+    assert quadratic < 0.03 < even

@@ -359,6 +359,13 @@ def test_midpoints_integrate_lines_exactly():
     assert np.mean(3 * u + 1) == pytest.approx(2.5)
 
 
+def test_graded_nodes_integrate_what_is_narrow_at_the_middle_and_broad_outside():
+    nodes, widths = (np.asarray(values, float) for values in quadrature.graded_nodes(512, 0.75, 8.0))
+    np.testing.assert_allclose(nodes[[0, -1]], [-8, 8], rtol=1e-5)
+    for mean, std in ((0.0, 0.02), (1.4, 0.02), (0.0, 1.2)):
+        np.testing.assert_allclose(stats.norm.pdf(nodes, mean, std) @ widths, 1, atol=1e-4)
+
+
 def test_normal_nodes_give_the_moments_of_the_standard_normal():
     nodes, weights = (np.asarray(values, float) for values in quadrature.normal_nodes(129))
     moments = [weights @ nodes**n for n in range(7)]

@@ -31,6 +31,21 @@ def normal_nodes(count: int) -> tuple[jax.Array, jax.Array]:
     return jnp.asarray(nodes, dtype=float), jnp.asarray(density / density.sum(), dtype=float)
 
 
+def graded_nodes(count: int, core: float, extent: float) -> tuple[jax.Array, jax.Array]:
+    """The trapezoid rule for integrals over the line, fine around 0: x = c·sinh(u) with even steps in u.
+
+    Args:
+      count: how many nodes, at least 2.
+      core: c, above 0. Within it nodes are about evenly spaced; beyond, their distances grow with |x|.
+      extent: where the nodes end, on both sides; what lies beyond is left out.
+
+    Returns:
+      Nodes f32[count], and the widths of their cells, f32[count], with which to weight the integrand.
+    """
+    u = np.linspace(-1, 1, count) * np.arcsinh(extent / core)
+    return jnp.asarray(core * np.sinh(u), float), jnp.asarray(core * np.cosh(u) * (u[1] - u[0]), float)
+
+
 def binomial_mean(function: Callable[[jax.Array], jax.Array], num_draws: int, probability: jax.Array) -> jax.Array:
     """E f(X/n) for X ~ Binomial(n, p), at each of many p: by a sum over 129 values of X around the mean.
 

@@ -23,6 +23,7 @@ MIN_TIME = 1e-3
 SPACINGS: dict[str, Callable[[Path, jax.Array], jax.Array]] = {
     "time": lambda path, t: t,
     "angle": lambda path, t: jnp.arctan2(path.sigma(t), path.alpha(t)),
+    "quadratic": lambda path, t: jnp.sqrt(jnp.arctan2(path.sigma(t), path.alpha(t))),
     "log_snr": lambda path, t: jnp.log(path.sigma(t)) - jnp.log(path.alpha(t)),
 }
 """What a grid of times is uniform in, each increasing in t."""

@@ -7,12 +7,11 @@ Time is continuous, from data (t = 0) to noise (t = 1), and α² + σ² = 1 (Ho 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jgen1d import nets
 from jgen1d.core import (
     Info,
     Key,
@@ -27,7 +26,7 @@ from jgen1d.core import (
     traced,
 )
 from jgen1d.maths import integrate, paths
-from jgen1d.methods import _adam, _guidance, _samplers
+from jgen1d.methods import _adam, _denoiser, _guidance, _samplers
 from jgen1d.methods._adam import State
 
 PREDICTIONS = ("epsilon", "x0", "v", "score")
@@ -35,21 +34,18 @@ WEIGHTINGS = ("simple", "x0", "v", "elbo", "min_snr", "denoising_score_matching"
 
 
 @pytree_dataclass
-class Config(_guidance.GuidedConfig):
+class Config(_denoiser.DenoiserConfig):
     """Hyper-parameters. The network is sized for standardised data."""
 
-    learning_rate: float = traced(default=1e-2, at_least=0, help="Adam's step size")
-    network: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="of noisy data and their time's features")
-    widths: tuple[int, ...] = static(default=(64, 64), at_least=1, help="units of the hidden layers")
-    activation: Any = static(default="silu", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
-    num_frequencies: int = static(default=4, at_least=1, help="of the time embedding")
     noise_schedule: str = static(default="cosine", choices=paths.SCHEDULES, help="how noise comes in over time")
     prediction: str = static(default="v", choices=PREDICTIONS, help="what the network outputs")
     weighting: str = static(default="v", choices=WEIGHTINGS, help="of the squared error over noise levels")
     min_snr_gamma: float = traced(default=5.0, above=0, help="bound on the signal-to-noise ratio (weighting=min_snr)")
     sampler: str = static(default="ode", choices=_samplers.SAMPLERS, help="how samples are drawn")
-    num_sampling_steps: int = static(default=25, at_least=1, help="of the sampler; one of the ODE evaluates twice")
-    spacing: str = static(default="angle", choices=_samplers.SPACINGS, help="what the sampler's times are uniform in")
+    num_sampling_steps: int = static(default=40, at_least=1, help="of the sampler; one of the ODE evaluates twice")
+    spacing: str = static(
+        default="quadratic", choices=_samplers.SPACINGS, help="what the sampler's times are uniform in"
+    )
     posterior_variance: str = static(
         default="beta_tilde", choices=_samplers.POSTERIOR_VARIANCES, help="of the ancestral sampler's noise"
     )
@@ -70,7 +66,7 @@ class Estimate(NamedTuple):
 
 def init(key: Key, config: Config) -> State:
     """Draws the network's parameters."""
-    return _adam.start(_net(config).init(key), config)
+    return _adam.start(_denoiser.net(config).init(key), config)
 
 
 def step(
@@ -83,7 +79,7 @@ def step(
         condition = _guidance.drop(key_drop, condition, config)
     key_noise, key_time = jax.random.split(key)
     noise = jax.random.normal(key_noise, batch.shape)
-    t = _samplers.MIN_TIME + (1 - _samplers.MIN_TIME) * paths.stratified_times(key_time, len(batch))
+    t = _samplers.MIN_TIME + (1 - _samplers.MIN_TIME) * _denoiser.times(key_time, len(batch), config)
 
     def loss_of(params: PyTree) -> tuple[jax.Array, Info]:
         return jnp.mean(losses(params, batch, noise, t, config, condition)), {}
@@ -192,14 +188,6 @@ def _generate(
     return end, way, noise
 
 
-def _net(config: Config) -> nets.Net:
-    features = 2 * config.num_frequencies
-    return nets.build(
-        config.network, config.dim + features, config.dim, config.widths,
-        activation=config.activation, num_classes=config.num_classes,
-    )  # fmt: skip
-
-
 def _guided(
     state: State, config: Config, condition: jax.Array | None, num_rows: int
 ) -> Callable[[jax.Array, jax.Array], Estimate]:
@@ -213,7 +201,7 @@ def _estimate(params: PyTree, x: jax.Array, t: jax.Array, config: Config, condit
     """Of standardised data, x has variance 1 at all times; the best prediction of v is 0 if they are normal."""
     path = paths.SCHEDULES[config.noise_schedule]
     alpha, sigma = path.alpha(t), path.sigma(t)
-    output = _net(config)(params, nets.with_time(x, t, config.num_frequencies), condition)
+    output = _denoiser.predict(params, x, sigma, t, config, condition)
     match config.prediction:
         case "v":
             return Estimate(alpha * x - sigma * output, sigma * x + alpha * output, output)

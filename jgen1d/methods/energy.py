@@ -15,25 +15,18 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.scipy.special import ndtri
 from jax.typing import ArrayLike
 
 from jgen1d import nets
 from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
 from jgen1d.maths import densities, integrate, mcmc
-from jgen1d.methods import _adam
+from jgen1d.methods import _adam, _cells
 
 OBJECTIVES = ("noise_contrastive", "contrastive_divergence", "score_matching", "denoising_score_matching")
 SAMPLERS = ("mala", "langevin")
 REACH = 5.0
 """The noise's scales from 0, per coordinate, beyond which the network is constant."""
-EXTENT = 8.0
-"""The quadrature's grid ends at so many of the noise's scales: beyond are e^−19 of what lies beyond `REACH`."""
-CORE = 0.75
-"""Within so many of the noise's scales the grid is about evenly spaced, beyond its cells grow with the distance."""
-NUM_NODES = {1: 4096, 2: 256}
-"""The grid's nodes per dimension. With s = 2 its cells are 0.002 (1-D) and 0.04 (2-D) wide at 0."""
 
 
 @pytree_dataclass
@@ -41,20 +34,29 @@ class Config(_adam.DescentConfig):
     """Hyper-parameters; scales and step sizes are in units of the training data, and sized for standardised data."""
 
     network: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="the energy, up to the confining normal")
-    widths: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of the hidden layers")
-    activation: Any = static(default="tanh", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
+    widths: tuple[int, ...] = static(default=(64, 64), at_least=1, help="units of the hidden layers")
+    activation: Any = static(default="silu", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
+    fourier_features: int = static(
+        default=7,
+        at_least=0,
+        help="octaves of sines and cosines of x that the network is given, too (noise_contrastive; else rather 0)",
+    )
     objective: str = static(default="noise_contrastive", choices=OBJECTIVES, help="what training minimises")
-    learning_rate: float = traced(default=8e-3, at_least=0, help="Adam's step size")
-    noise_ratio: int = static(default=1, at_least=1, help="noise samples per data point (noise_contrastive)")
-    noise_scale: float = traced(default=2.0, above=0, help="std of the noise, and of the normal that confines")
+    learning_rate: float = traced(default=5e-3, at_least=0, help="Adam's step size")
+    noise_ratio: int = static(default=4, at_least=1, help="noise samples per data point (noise_contrastive)")
+    noise_scale: float = traced(default=1.5, above=0, help="std of the noise, and of the normal that confines")
     num_chain_steps: int = static(default=10, at_least=1, help="of each chain per step (contrastive_divergence)")
     persistent: bool = static(default=False, help="go on with the chains of the step before (contrastive_divergence)")
     num_chains: int = static(default=256, at_least=1, help="persistent chains")
     smoothing: float = traced(default=0.1, above=0, help="std of the noise on data (denoising_score_matching)")
     sampler: str = static(default="mala", choices=SAMPLERS, help="what moves the chains, in training and sampling")
-    step_size: float = traced(default=0.01, above=0, help="of the chains: the variance of one move's noise")
+    step_size: float = traced(
+        default=0.01, above=0, help="of the chains: the variance of a move's noise; in sampling also 1/10 and 1/100"
+    )
     num_sampling_steps: int = static(default=8, at_least=1, help="of the chain that ends in a sample")
-    num_proposals: int = static(default=8, at_least=1, help="broad proposals per sample, for the chains' starts")
+    num_proposals: int = static(
+        default=8, at_least=1, help="broad proposals per sample, for the chains' starts (in 2-D: cells of a grid)"
+    )
 
 
 class State(NamedTuple):
@@ -124,22 +126,35 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
 
 
 def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
-    """Draws f32[num_samples, dim]: importance resampling of the noise, then `num_sampling_steps` moves of the chains.
+    """Draws f32[num_samples, dim]: starts that have the model's share of each mode, then moves of the chains.
 
     Langevin dynamics do not cross between modes that lie far apart. Therefore the chains start at draws from
     `num_proposals` noise samples for each of them, with weights exp(−E)/N(0, s²I): every mode has its share from the
-    start, with an error that falls with the number of all proposals. The moves take the chains away from the proposals
-    that several of them share. `mala` keeps the model's distribution; `langevin` has a bias that grows with the step.
+    start, with an error that falls with the number of all proposals. In 2-D few proposals would fall into narrow modes:
+    there the starts are uniform in cells of the normaliser's grid, drawn by the model's probability of each.
+    `num_sampling_steps` moves take the chains away from the proposals that several of them share. `mala` keeps the
+    model's distribution; `langevin` has a bias that grows with the step.
 
     References:
       Rubin 1987, A noniterative sampling/importance resampling alternative, section 3.
     """
-    key_noise, key_choice, key_chains = jax.random.split(key, 3)
+    key_start, key_chains = jax.random.split(key)
+    start = _start_on_grid if config.dim == 2 else _start_by_proposals
+    starts = start(key_start, state, num_samples, config)
+    sizes = config.step_size * 0.1 ** (jnp.arange(config.num_sampling_steps) % 3)  # for modes of all widths
+    return walk(key_chains, state.eval_params, starts, config.num_sampling_steps, config, sizes)
+
+
+def _start_by_proposals(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
+    key_noise, key_choice = jax.random.split(key)
     proposals = noise(key_noise, config.num_proposals * num_samples, config)
     log_weights = _log_ratio(state.eval_params, proposals, config)
     weights = jnp.exp(log_weights - jnp.max(log_weights))
-    starts = jax.random.choice(key_choice, proposals, (num_samples,), p=weights)
-    return walk(key_chains, state.eval_params, starts, config.num_sampling_steps, config)
+    return jax.random.choice(key_choice, proposals, (num_samples,), p=weights)
+
+
+def _start_on_grid(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
+    return _cells.draw(key, _log_mass(state, config), num_samples, config.noise_scale)
 
 
 def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
@@ -155,30 +170,24 @@ def energy(state: State, x: jax.Array, config: Config) -> jax.Array:
 def log_normalizer(state: State, config: Config) -> jax.Array:
     """log ∫ exp(−E), f32[], by the trapezoid rule; noise-contrastive estimation drives it to 0.
 
-    The grid sees the detail of a density that is not much narrower than its cells (see `NUM_NODES`): in 2-D, with the
-    default noise, normals with a standard deviation of at least 0.04 within 2 units from 0.
-
     Raises:
       ValueError: for more than two dimensions.
     """
-    if config.dim not in NUM_NODES:
-        raise ValueError(f"dim={config.dim}: the energy's normaliser is known in 1 and 2 dimensions only")
-    # x = s·CORE·sinh(u) with even steps in u; the ends have no weight to speak of.
-    u = np.linspace(-1, 1, NUM_NODES[config.dim]) * np.arcsinh(EXTENT / CORE)
-    nodes, cells = CORE * np.sinh(u), CORE * np.cosh(u) * (u[1] - u[0])
-    grid = np.stack([axis.ravel() for axis in np.meshgrid(*[nodes] * config.dim)], axis=1)
-    volumes = functools.reduce(np.multiply.outer, [cells] * config.dim).ravel()
-    log_density = _log_density(state.eval_params, config, config.noise_scale * jnp.asarray(grid, dtype=float))
-    log_volumes = jnp.asarray(np.log(volumes), dtype=float) + config.dim * jnp.log(config.noise_scale)
-    return jax.nn.logsumexp(log_density + log_volumes)
+    return jax.nn.logsumexp(_log_mass(state, config))
 
 
-def walk(key: Key, params: PyTree, x: jax.Array, num_steps: int, config: Config) -> jax.Array:
-    """Where chains of `config.sampler` that start at f32[n, dim] end, under the energy with these parameters."""
+def walk(
+    key: Key, params: PyTree, x: jax.Array, num_steps: int, config: Config, step_size: jax.Array | None = None
+) -> jax.Array:
+    """Where chains of `config.sampler` that start at f32[n, dim] end, under the energy with these parameters.
+
+    The step size is the config's, or f32[num_steps].
+    """
     log_density = functools.partial(_log_density, params, config)
+    size = config.step_size if step_size is None else step_size
     if config.sampler == "mala":
-        return mcmc.mala(key, log_density, x, config.step_size, num_steps)[0]
-    return mcmc.langevin(key, _score(log_density), x, config.step_size, num_steps)[0]
+        return mcmc.mala(key, log_density, x, size, num_steps)[0]
+    return mcmc.langevin(key, _score(log_density), x, size, num_steps)[0]
 
 
 def noise(key: Key, num_samples: int, config: Config) -> jax.Array:
@@ -242,13 +251,17 @@ def denoising_score_matching(
 
 def _net(config: Config) -> nets.Net:
     # Biases from the start: in 1-D, without them, all units would bend at 0.
-    return nets.build(config.network, config.dim, 1, config.widths, activation=config.activation, initializer="default")
+    features = config.dim * (1 + 2 * config.fourier_features)
+    return nets.build(config.network, features, 1, config.widths, activation=config.activation, initializer="default")
 
 
 def _log_ratio(params: PyTree, x: jax.Array, config: Config) -> jax.Array:
     """The network f, f32[n]: the log density minus the noise's, up to a constant."""
     bound = REACH * config.noise_scale
-    return _net(config)(params, jnp.clip(x, -bound, bound))[:, 0]
+    x = jnp.clip(x, -bound, bound)
+    if count := config.fourier_features:
+        x = nets.with_fourier(x, nets.FREQUENCIES["octave"](count), jnp.ones(count))
+    return _net(config)(params, x)[:, 0]
 
 
 def _log_noise(x: jax.Array, config: Config) -> jax.Array:
@@ -257,6 +270,11 @@ def _log_noise(x: jax.Array, config: Config) -> jax.Array:
 
 def _log_density(params: PyTree, config: Config, x: jax.Array) -> jax.Array:
     return _log_ratio(params, x, config) + _log_noise(x, config)
+
+
+def _log_mass(state: State, config: Config) -> jax.Array:
+    """The log of exp(−E) times the volume of each cell of the grid."""
+    return _cells.log_mass(functools.partial(_log_density, state.eval_params, config), config.dim, config.noise_scale)
 
 
 def _score(log_density: Callable[[jax.Array], Any]) -> Callable[[jax.Array], jax.Array]:

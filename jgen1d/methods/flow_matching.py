@@ -6,13 +6,9 @@ x_t = α(t)·data + σ(t)·noise runs from noise (t = 0) to data (t = 1); the fi
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
-from jgen1d import nets
 from jgen1d.core import (
     Info,
     Key,
@@ -26,19 +22,17 @@ from jgen1d.core import (
     traced,
 )
 from jgen1d.maths import integrate, paths
-from jgen1d.methods import _adam, _guidance
+from jgen1d.methods import _adam, _denoiser, _guidance
 from jgen1d.methods._adam import State
+
+SPACINGS = {"time": 1, "quadratic": 2}
+"""The power of the time that is left until the data, of which integration takes even steps."""
 
 
 @pytree_dataclass
-class Config(_guidance.GuidedConfig):
+class Config(_denoiser.DenoiserConfig):
     """Hyper-parameters. The field is sized for standardised data."""
 
-    learning_rate: float = traced(default=1e-2, at_least=0, help="Adam's step size")
-    network: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="of points and their time's features")
-    widths: tuple[int, ...] = static(default=(64, 64), at_least=1, help="units of the hidden layers")
-    activation: Any = static(default="silu", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
-    num_frequencies: int = static(default=4, at_least=1, help="of the time embedding")
     path: str = static(default="linear", choices=paths.FLOWS, help="between noise and data")
     coupling: str = static(
         default="independent", choices=("independent", "transport"), help="of noise and data within a minibatch"
@@ -49,13 +43,16 @@ class Config(_guidance.GuidedConfig):
     num_sinkhorn: int = static(default=50, at_least=1, help="iterations for the transport plan in 2-D")
     integrator: str = static(default="heun", choices=integrate.INTEGRATORS, help="of samples and likelihoods")
     num_integration_steps: int = static(default=50, at_least=1, help="from noise to data")
+    spacing: str = static(
+        default="quadratic", choices=SPACINGS, help="of these steps: even in time, or closer towards the data"
+    )
 
 
 def init(key: Key, config: Config) -> State:
     """Draws the field's parameters. Raises ValueError for options that do not go together."""
     if config.num_classes and config.coupling == "transport":
         raise ValueError("coupling='transport' does not go with num_classes: noise would tell the classes apart")
-    return _adam.start(_net(config).init(key), config)
+    return _adam.start(_denoiser.net(config).init(key), config)
 
 
 def step(
@@ -166,7 +163,7 @@ def couple(key: Key, noise: jax.Array, data: jax.Array, config: Config) -> tuple
 def _regress(
     key: Key, state: State, noise: jax.Array, data: jax.Array, config: Config, condition: jax.Array | None
 ) -> tuple[State, Info]:
-    t = paths.stratified_times(key, len(data))
+    t = 1 - _denoiser.times(key, len(data), config)
     alpha, sigma, d_alpha, d_sigma = paths.FLOWS[config.path].rates(t)
     x, wanted = alpha * data + sigma * noise, d_alpha * data + d_sigma * noise
 
@@ -176,19 +173,11 @@ def _regress(
     return _adam.descend(loss_of, state, config)
 
 
-def _net(config: Config) -> nets.Net:
-    features = 2 * config.num_frequencies
-    return nets.build(
-        config.network, config.dim + features, config.dim, config.widths,
-        activation=config.activation, num_classes=config.num_classes,
-    )  # fmt: skip
-
-
 def _velocity(params: PyTree, x: jax.Array, t: jax.Array, config: Config, condition: jax.Array | None) -> jax.Array:
     """The field that is exact for data from N(0, I), plus a network whose input and best output have variance 1."""
     alpha, sigma, d_alpha, d_sigma = paths.FLOWS[config.path].rates(t)
     std = jnp.sqrt(alpha**2 + sigma**2)
-    correction = _net(config)(params, nets.with_time(x / std, t, config.num_frequencies), condition)
+    correction = _denoiser.predict(params, x / std, sigma / std, 1 - t, config, condition)
     linear = (alpha * d_alpha + sigma * d_sigma) / std**2
     return linear * x + (d_alpha * sigma - d_sigma * alpha) / std * correction
 
@@ -201,7 +190,8 @@ def _field(state: State, config: Config, condition: jax.Array | None, num_rows: 
 
 
 def _times(config: Config) -> jax.Array:
-    return jnp.linspace(0, 1, config.num_integration_steps + 1)
+    even = jnp.linspace(0, 1, config.num_integration_steps + 1)
+    return 1 - (1 - even) ** SPACINGS[config.spacing]
 
 
 def _kind(config: Config) -> str:

@@ -39,7 +39,7 @@ def with_fourier(x: jax.Array, frequencies: jax.Array, weights: jax.Array) -> ja
     Args:
       x: f32[n, dim].
       frequencies: f, f32[k], in radians per unit of x.
-      weights: w, f32[k], in [0, 1]; see `coarse_to_fine`.
+      weights: w, f32[k] or, for each row, f32[k, n]; in [0, 1].
 
     Returns:
       f32[n, dim·(1 + 2k)].
@@ -48,7 +48,7 @@ def with_fourier(x: jax.Array, frequencies: jax.Array, weights: jax.Array) -> ja
       Tancik et al. 2020, Fourier features let networks learn high frequency functions in low dimensional domains.
     """
     angles = frequencies[:, None, None] * x.T[None]
-    waves = weights[:, None, None, None] * jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=1)
+    waves = weights.reshape(len(frequencies), 1, 1, -1) * jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=1)
     return jnp.concatenate([x.T, waves.reshape(-1, len(x))]).T
 
 
