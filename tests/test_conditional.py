@@ -19,7 +19,7 @@ from tests.tolerances import tolerance
 
 SMALL = {
     "diffusion": {"widths": (8,), "num_sampling_steps": 4},
-    "flow_matching": {"widths": (8,), "num_frequencies": 2, "num_integration_steps": 16},
+    "flow_matching": {"widths": (8,), "num_frequencies": 2, "num_integration_steps": 24},
     "gan": {"widths_g": (8,), "widths_d": (8,), "latent_dim": 2},
     "vae": {"widths": (8,)},
 }
@@ -195,9 +195,9 @@ def test_options_that_do_not_go_with_labels_are_named():
 def done():
     """Two separate classes of unequal weight, learnt in a few hundred steps."""
     config = flow_matching.Config(
-        num_classes=2, widths=(16,), num_frequencies=2, num_integration_steps=10, ema_decay=None
+        num_classes=2, widths=(16,), num_frequencies=2, num_integration_steps=20, ema_decay=None
     )
-    return jgen1d.sweep(flow_matching.METHOD, [TARGETS["two_normals"]], [config], range(2), num_steps=300)
+    return jgen1d.sweep(flow_matching.METHOD, [TARGETS["two_normals"]], [config], range(2), num_steps=800)
 
 
 def test_a_trained_model_draws_what_its_label_says(done):
