@@ -95,7 +95,8 @@ def losses(
     With SNR = α²/σ², the error of the noise is SNR, and that of v is SNR + 1 times the error of the data. The
     weightings make of it: `simple` the error of the noise, `x0` of the data, `v` of v, `denoising_score_matching` of
     the score −noise/σ; `elbo` −½·dSNR/dt times that of the data, whose mean over times is the variational bound up to
-    a constant; and `min_snr` min(SNR, γ) times that of the data.
+    a constant; and `min_snr` min(SNR, γ) times that of the data. `step` draws times that are uniform for a `time_power`
+    of 1 only; any other weights the errors at a time by how often it is drawn.
 
     Args:
       params: the network's.
