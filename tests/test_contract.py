@@ -25,7 +25,7 @@ SMALL = {
     "autoregressive": {"widths": (8,), "num_bits": 6},
     "diffusion": {"widths": (8,), "num_sampling_steps": 8},
     "energy": {"widths": (8,), "num_proposals": 4, "num_sampling_steps": 2},
-    "flow_matching": {"widths": (8,), "num_frequencies": 2, "num_integration_steps": 8},
+    "flow_matching": {"widths": (8,), "num_frequencies": 2, "num_integration_steps": 32},
     "gan": {"widths_g": (8,), "widths_d": (8,), "latent_dim": 2, "ema_decay": 0.9},
     "histogram": {"num_bins": 23, "limit": 3.0015},  # edges midway between the points at which the density is summed
     "kde": {"num_points": 64},
