@@ -21,7 +21,7 @@ The workdir receives `config.json`, `summary.json`, `densities.png` (of the seed
 of results (`runs.csv`, ...) for each (family, target).
 
 Expect, with `--methods=flow_matching,diffusion,energy --num_seeds=16` (14 minutes on 2 cores): all seeds converge; the
-median W1/floor is at most 1.4 and KL at most 0.007 nats. With `--targets=ring,grid` (14 minutes) all seeds converge, too;
+median W1/floor is at most 1.4, KL at most 0.007 nats. With `--targets=ring,grid` (14 minutes) all seeds converge, too;
 W1/floor is at most 1.3, for the energy 2.9 and 1.6, and KL is at most 0.05 nats.
 """
 
