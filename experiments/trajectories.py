@@ -8,7 +8,8 @@ seeds, and follows the same points through all of them. In one dimension a flow 
 exact paths are known: each point stays at its quantile. For each method the table gives the distance in training units
 between learnt and exact paths, at the end and on the way, as median [5 %, 95 %] over seeds.
 
-Expect, on the mixture (1 minute on 2 cores): both methods end within 0.004 standard deviations of the exact paths.
+Expect, on the mixture (1 minute on 2 cores): the median seed of both methods ends within 0.004
+standard deviations of the exact paths.
 
 The workdir receives `trajectories.png` (the quantiles of the forward process, the learnt paths of the median seed over
 the exact paths, and Langevin chains on the exact score), `trajectories.gif` (the moving points), `config.json` and

@@ -138,6 +138,25 @@ def chains():
     return s, eta, np.asarray(unadjusted)[:, 0], np.asarray(adjusted)[:, 0], float(rate)
 
 
+def test_langevin_steps_have_sizes_of_their_own():
+    """On N(0, s²) a step of size η makes of a variance v (1 − η/2s²)²·v + η, so their order shows."""
+    s, sizes, n = 0.5, np.array([0.3, 0.01, 0.1]), 100_000
+    ends, _ = mcmc.langevin(jax.random.key(2), lambda x: -x / s**2, jnp.zeros((n, 1)), sizes, 3)
+    variance = 0.0
+    for eta in sizes:
+        variance = (1 - eta / (2 * s**2)) ** 2 * variance + eta
+    np.testing.assert_allclose(np.var(ends), variance, rtol=5 * np.sqrt(2 / n))
+
+
+def test_fourier_features_are_for_noise_contrastive_estimation():
+    shapes = {
+        objective: jax.eval_shape(energy.init, jax.random.key(0), energy.Config(objective=objective, widths=(4,)))
+        for objective in energy.OBJECTIVES
+    }
+    inputs = {name: state.eval_params["params"]["kernel_0"].shape[0] for name, state in shapes.items()}
+    assert inputs == dict.fromkeys(energy.OBJECTIVES, 1) | {"noise_contrastive": 15}
+
+
 def test_unadjusted_langevin_has_its_own_stationary_variance(chains):
     s, eta, ends, _, _ = chains
     expected = s**2 / (1 - eta / (4 * s**2))

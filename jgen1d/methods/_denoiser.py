@@ -55,9 +55,9 @@ def predict(
 ) -> jax.Array:
     """What the network makes of noisy data, f32[n, dim].
 
-    A sine of frequency f is damped by exp(−½f²s²) in noise of standard deviation s. Fourier features are given this
-    height, so that details do not reach the network from x that has none left: otherwise it would fit noise with them.
-    Features of time are of its root, which tells apart the low noise levels, where the target changes most.
+    Noise of standard deviation s damps a sine of frequency f by exp(−½f²s²), on average. The Fourier features have this
+    height, so the network gets no features of details that the noise has wiped out; it would fit noise with them.
+    The time enters by its root, which tells low noise levels apart, where the best output changes fastest.
 
     Args:
       params: the network's.

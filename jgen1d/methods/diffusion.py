@@ -44,7 +44,9 @@ class Config(_denoiser.DenoiserConfig):
     sampler: str = static(default="ode", choices=_samplers.SAMPLERS, help="how samples are drawn")
     num_sampling_steps: int = static(default=40, at_least=1, help="of the sampler; one of the ODE evaluates twice")
     spacing: str = static(
-        default="quadratic", choices=_samplers.SPACINGS, help="what the sampler's times are uniform in"
+        default="quadratic",
+        choices=_samplers.SPACINGS,
+        help="what the sampler's times are uniform in; quadratic: the angle's root",
     )
     posterior_variance: str = static(
         default="beta_tilde", choices=_samplers.POSTERIOR_VARIANCES, help="of the ancestral sampler's noise"

@@ -39,7 +39,7 @@ class Config(_adam.DescentConfig):
     fourier_features: int = static(
         default=7,
         at_least=0,
-        help="octaves of sines and cosines of x that the network is given, too (noise_contrastive; else rather 0)",
+        help="octaves of sines and cosines of x that the network is given, too (noise_contrastive)",
     )
     objective: str = static(default="noise_contrastive", choices=OBJECTIVES, help="what training minimises")
     learning_rate: float = traced(default=5e-3, at_least=0, help="Adam's step size")
@@ -251,15 +251,20 @@ def denoising_score_matching(
 
 def _net(config: Config) -> nets.Net:
     # Biases from the start: in 1-D, without them, all units would bend at 0.
-    features = config.dim * (1 + 2 * config.fourier_features)
+    features = config.dim * (1 + 2 * _num_octaves(config))
     return nets.build(config.network, features, 1, config.widths, activation=config.activation, initializer="default")
+
+
+def _num_octaves(config: Config) -> int:
+    """Other objectives learn gradients or follow chains: waves of a high frequency are noise to them."""
+    return config.fourier_features if config.objective == "noise_contrastive" else 0
 
 
 def _log_ratio(params: PyTree, x: jax.Array, config: Config) -> jax.Array:
     """The network f, f32[n]: the log density minus the noise's, up to a constant."""
     bound = REACH * config.noise_scale
     x = jnp.clip(x, -bound, bound)
-    if count := config.fourier_features:
+    if count := _num_octaves(config):
         x = nets.with_fourier(x, nets.FREQUENCIES["octave"](count), jnp.ones(count))
     return _net(config)(params, x)[:, 0]
 
