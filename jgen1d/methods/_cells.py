@@ -22,8 +22,8 @@ NUM_NODES = {1: 4096, 2: 512}
 def log_mass(log_density: Callable[[jax.Array], jax.Array], dim: int, scale: ArrayLike) -> jax.Array:
     """The log of the density times the volume of each cell, f32[nodes] or f32[nodes, nodes]: the trapezoid rule.
 
-    The grid sees the detail of a density that is not much narrower than its cells: in 2-D, with a scale of 1.5, it gives
-    the mass of a normal with standard deviation 0.014 to within 0.2 %, up to 1.5 units from 0 along each axis.
+    The grid sees the detail of a density that is not much narrower than its cells: in 2-D, with a scale of 1.5, it
+    gives the mass of a normal with standard deviation 0.014 to within 0.2 %, up to 1.5 units from 0 along each axis.
 
     Args:
       log_density: f32[n, dim] -> f32[n], in nats, up to a constant.
