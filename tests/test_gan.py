@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 import jgen1d
 from jgen1d import nets
@@ -74,6 +75,7 @@ OPTIONS = {
         "fourier_features": 3,
         "frequencies": "octave",
         "coarse_to_fine": 0.5,
+        "binary_latents": 2,
         "reference_steps": 40.0,
         "r1": 0.1,
         "r2": 0.1,
@@ -147,6 +149,21 @@ def test_weight_averaging_is_an_exponential_moving_average():
     z = jax.random.normal(jax.random.key(0), (5, config.latent_dim))
     raw = gan.generate(after, z, config.replace(ema_decay=None))
     assert not np.allclose(gan.generate(after, z, config), raw)
+
+
+@pytest.mark.parametrize("latent", ["normal", "uniform"])
+def test_the_last_latents_are_binary(latent):
+    config = gan.Config(latent=latent, latent_dim=5, binary_latents=3)
+    z = np.asarray(gan.latents(jax.random.key(0), 20_000, config))
+    assert set(np.unique(z[:, 2:])) == {-1, 1}
+    counts = np.unique(z[:, 2:], axis=0, return_counts=True)[1]  # all eight patterns are equally frequent
+    assert scipy.stats.chisquare(counts).pvalue > 1e-3
+    np.testing.assert_allclose(np.corrcoef(z.T), np.eye(5), atol=5 / np.sqrt(20_000))
+    continuous = scipy.stats.norm if latent == "normal" else scipy.stats.uniform(-1, 2)
+    assert scipy.stats.kstest(z[:, 0], continuous.cdf).pvalue > 1e-3
+    levels = jnp.array([0.2, 0.7])
+    np.testing.assert_allclose(gan.quantile(config)(levels), continuous.ppf(levels), rtol=1e-5)
+    np.testing.assert_array_equal(gan.quantile(config.replace(latent_dim=3))(levels), [-1, 1])
 
 
 def test_rates_and_decays_are_for_a_run_of_the_reference_length():
@@ -350,6 +367,7 @@ def test_batch_that_cannot_be_split_is_refused():
             "needs weight_clip, gradient_penalty or spectral_norm",
         ),
         ({"minibatch_features": 3}, "minibatch_features needs r1, r2 and gradient_penalty to be none"),
+        ({"binary_latents": 6}, "binary_latents=6: at most latent_dim=5 latents can be binary"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options, message):

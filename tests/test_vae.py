@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jgen1d.methods import _adam, autoencoder, vae
+from jgen1d.methods import _adam, _prior, autoencoder, vae
+from jgen1d.targets import mixture
 
-ELBO = vae.Config(objective="elbo", num_latents=1, ema_decay=None)
+ELBO = vae.Config(
+    objective="elbo", latent_dim=1, num_latents=1, prior_components=0, beta_warmup=0.0, max_grad_norm=None,
+    learning_rate=1e-2, ema_decay=None,
+)  # fmt: skip
 LINEAR = ELBO.replace(widths=(), decoder_variance="fixed")
 DRAWS = 20_000
 log_prob = jax.jit(vae.log_prob)
@@ -126,7 +130,7 @@ def test_training_bound_with_spread_latents_is_tighter_than_with_independent_one
 
 
 def test_each_spread_latent_follows_the_prior():
-    config = vae.Config(latent_dim=3, num_latents=5)
+    config = vae.Config(latent_dim=3, num_latents=5, prior_components=0)
     noise = np.asarray(vae._spread_noise(jax.random.key(0), 4_000, config)).reshape(5, 4_000, 3)
     for column in np.moveaxis(noise, 1, 2).reshape(15, 4_000):
         assert stats.kstest(column, stats.norm.cdf).pvalue > 1e-4
@@ -141,9 +145,70 @@ def test_log_prob_forgives_a_poor_encoder():
     np.testing.assert_allclose(log_prob(state, jnp.full((1, 1), 1.1), config), [truth], atol=1e-3)
 
 
+WEIGHTS, CENTERS, SCALES = np.array([0.2, 0.5, 0.3]), np.array([-2.0, 0.5, 3.0]), np.array([0.3, 0.6, 1.1])
+PRIOR = {"logits": np.log(WEIGHTS) + 2, "mean": CENTERS[:, None], "log_std": np.log(SCALES)[:, None]}
+
+
+def test_a_mixture_as_prior_is_drawn_and_integrated_over_as_one_from_scipy():
+    exact = mixture(WEIGHTS, CENTERS, SCALES)
+    z = np.linspace(-4, 6, 50)
+    density = stats.norm.pdf(z[:, None], CENTERS, SCALES) @ WEIGHTS
+    np.testing.assert_allclose(_prior.log_prob(PRIOR, jnp.asarray(z)[:, None]), np.log(density), rtol=1e-4, atol=1e-4)
+    draws = np.asarray(_prior.sample(jax.random.key(0), jax.tree.map(jnp.asarray, PRIOR), DRAWS, 1))
+    assert stats.kstest(draws[:, 0], lambda z: stats.norm.cdf(z[:, None], CENTERS, SCALES) @ WEIGHTS).pvalue > 1e-3
+    points, log_shares = _prior.quadrature(jax.tree.map(jnp.asarray, PRIOR), 4_096, 1)
+    shares = np.exp(log_shares)
+    np.testing.assert_allclose(shares.sum(), 1, rtol=1e-5)
+    mean = shares @ points[:, 0]
+    np.testing.assert_allclose(mean, exact.mean[0], atol=0.01)
+    np.testing.assert_allclose(np.sqrt(shares @ (points[:, 0] - mean) ** 2), exact.std[0], rtol=0.01)
+
+
+def test_a_new_mixture_is_about_standard_normal():
+    z = np.asarray(_prior.sample(jax.random.key(0), _prior.init(64, 2), DRAWS, 2))
+    np.testing.assert_allclose(z.mean(0), 0, atol=0.05)
+    np.testing.assert_allclose(np.cov(z.T), np.eye(2) * (1 + 0.4**2), atol=0.1)
+
+
+def test_a_linear_decoder_of_a_mixture_makes_a_mixture():
+    w, b, tau = 0.8, 0.3, 0.4
+    config = LINEAR.replace(decoder_std=tau, prior_components=3, num_importance=1_000)
+    state = linear_state(w, b, 0.9, -0.2, 0.5, config)
+    state = state._replace(params=state.params | {"prior": jax.tree.map(jnp.asarray, PRIOR)})
+    x = np.linspace(-2.5, 3.5, 31)
+    center, scale = w * CENTERS + b, np.sqrt((w * SCALES) ** 2 + tau**2)
+    truth = np.log(stats.norm.pdf(x[:, None], center, scale) @ WEIGHTS)
+    np.testing.assert_allclose(log_prob(state, jnp.asarray(x)[:, None], config), truth, atol=2e-3)
+    draws = np.asarray(vae.sample(jax.random.key(1), state, DRAWS, config))[:, 0]
+    assert stats.kstest(draws, lambda x: stats.norm.cdf(x[:, None], center, scale) @ WEIGHTS).pvalue > 1e-3
+    bounds = [np.asarray(vae_bound(state, jnp.full((DRAWS, 1), 1.0), config, count)) for count in (1, 32)]
+    means, errors = [v.mean() for v in bounds], [v.std() / np.sqrt(DRAWS) for v in bounds]
+    exact = np.log(stats.norm.pdf(1.0, center, scale) @ WEIGHTS)
+    assert means[0] + 5 * errors[0] < means[1] < exact + 4 * errors[1]
+    np.testing.assert_allclose(means[1], exact, atol=0.05)
+
+
+def vae_bound(state, x, config, count):
+    """The ELBO, or the importance-weighted bound, of each row."""
+    return (
+        vae.elbo(jax.random.key(2), state, x, config)
+        if count == 1
+        else bound_of(jax.random.key(3), state, x, count, config)
+    )
+
+
+def test_a_mixture_of_one_standard_normal_is_the_fixed_prior():
+    config, state, x, _, elbo, kl = poor_encoder()
+    prior = {"logits": jnp.zeros(1), "mean": jnp.zeros((1, 1)), "log_std": jnp.zeros((1, 1))}
+    state = _adam.start(state.params | {"prior": prior}, config)
+    _, info = vae_step(jax.random.key(1), state, x, config.replace(prior_components=1))
+    np.testing.assert_allclose(info["kl_latent"], kl, atol=0.02)  # by sampling
+    np.testing.assert_allclose(info["loss"], -elbo, atol=0.03)
+
+
 @pytest.mark.parametrize(("latent_dim", "count", "tolerance"), [(1, 64, 1e-3), (2, 2_000, 2e-2)])
 def test_log_prob_of_a_network_is_the_integral_over_latents(latent_dim, count, tolerance):
-    config = vae.Config(widths=(8,), latent_dim=latent_dim, decoder_std=0.5, num_importance=count)
+    config = vae.Config(widths=(8,), latent_dim=latent_dim, prior_components=0, decoder_std=0.5, num_importance=count)
     state = jax.jit(vae.init)(jax.random.key(3), config)
     x = np.linspace(-1.5, 1.5, 25)
     axis = np.linspace(-7, 7, 4_001 if latent_dim == 1 else 301)
@@ -184,12 +249,12 @@ def test_beta_rises_over_its_warmup():
     [
         {"decoder_variance": "fixed", "dim": 2, "objective": "elbo", "num_latents": 2},
         {"decoder_variance": "global", "latent_dim": 2, "num_latents": 1, "beta_warmup": 0.5},
-        {"decoder_variance": "network", "dim": 2, "latent_dim": 3, "max_grad_norm": 1.0},
+        {"decoder_variance": "network", "dim": 2, "latent_dim": 3, "prior_components": 0},
     ],
     ids=lambda options: options["decoder_variance"],
 )
 def test_options_train_and_keep_finite(options):
-    config = vae.Config(widths=(8,), num_steps=10, num_importance=8).replace(**options)
+    config = vae.Config(widths=(8,), prior_components=4, num_steps=10, num_importance=8).replace(**options)
 
     def run(key):
         key_init, key_train, key_sample = jax.random.split(key, 3)

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax.scipy.special import ndtri
 
 from jgen1d import nets
 from jgen1d.core import Info, Key, Method, Players, PyTree
@@ -21,6 +20,7 @@ from jgen1d.core.labels import check_condition, num_classes
 from jgen1d.core.text import unknown
 from jgen1d.maths import losses
 from jgen1d.methods import _critic, _gan_presets, _optimizer
+from jgen1d.methods._latents import latents, quantile
 
 
 @pytree_dataclass
@@ -34,6 +34,7 @@ class Config:
     latent: str = static(
         default="normal", choices=("normal", "uniform"), help="distribution of the latents: N(0, 1) or U(-1, 1)"
     )
+    binary_latents: int = static(default=0, at_least=0, help="how many of the latents are −1 or 1 instead")
     num_classes: int = static(default=0, at_least=0, help="classes of labelled data, the target's modes; 0: no labels")
     network_g: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="the generator")
     network_d: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="the discriminator")
@@ -211,12 +212,6 @@ def sample(key: Key, state: State, num_samples: int, config: Config, condition: 
     return generate(state, latents(key, num_samples, config), config, condition)
 
 
-def latents(key: Key, num_samples: int, config: Config) -> jax.Array:
-    """The generator's random inputs, f32[num_samples, latent_dim]."""
-    shape = (config.latent_dim, num_samples)  # drawn along the long axis: twice as fast as along a short one on CPU
-    return (jax.random.normal(key, shape) if config.latent == "normal" else jax.random.uniform(key, shape, minval=-1)).T
-
-
 def generate(state: State, z: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """What the generator, the averaged one if there is one, makes of latents f32[n, latent_dim]: f32[n, dim]."""
     params = state.params_g if config.ema_decay is None else state.ema_params_g
@@ -249,11 +244,6 @@ def num_minibatches(config: Config) -> int:
 def num_evaluations(config: Config) -> int:
     """G once and D twice per minibatch of a discriminator's update, D twice per unrolled one, and once for G's own."""
     return 3 * config.critic_steps + 1 + 2 * config.unrolled_steps
-
-
-def quantile(config: Config) -> Callable[[jax.Array], jax.Array]:
-    """The quantile function of each latent, f32[n] in (0, 1) -> f32[n]."""
-    return ndtri if config.latent == "normal" else lambda u: 2 * u - 1
 
 
 def optimal_output(config: Config) -> str:

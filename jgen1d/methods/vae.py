@@ -1,25 +1,24 @@
-"""Variational autoencoders: a Gaussian decoder of normal latents, learnt with a Gaussian encoder by way of the ELBO.
+"""Variational autoencoders: a Gaussian decoder of latents, learnt with a Gaussian encoder by way of the ELBO.
 
-p(x) = ∫ N(x; m(z), s(z)²) N(z; 0, I) dz, and log p(x) ≥ E log p(x|z) − KL(q(z|x) ‖ N(0, I)) for z ~ q(z|x), the ELBO
-(Kingma & Welling 2014; Rezende et al. 2014). With several latents per row the bound is tighter (Burda et al. 2016).
+p(x) = ∫ N(x; m(z), s(z)²) p(z) dz, and log p(x) ≥ E log p(x|z) − KL(q(z|x) ‖ p(z)) for z ~ q(z|x), the ELBO
+(Kingma & Welling 2014; Rezende et al. 2014). With several latents per row the bound is tighter (Burda et al. 2016). The
+prior p(z) is N(0, I), or a mixture of normals that is learnt with the rest: a smooth decoder then need not tear N(0, I)
+apart to make separate modes.
 """
 
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from scipy.special import ndtri
 
 from jgen1d import nets
 from jgen1d.core import Info, Key, Method, PyTree, check_condition, num_classes, pytree_dataclass, static, traced
 from jgen1d.maths.losses import LOG_2
-from jgen1d.methods import _adam
+from jgen1d.methods import _adam, _prior
 from jgen1d.methods._adam import State
 
 ACTIVE_VARIANCE = 0.01
@@ -33,33 +32,40 @@ PRIOR_NODES = 16
 class Config(_adam.DescentConfig):
     """Hyper-parameters. Networks and standard deviations are sized for standardised data."""
 
-    latent_dim: int = static(default=1, at_least=1, help="dimension of the latents")
+    latent_dim: int = static(default=2, at_least=1, help="dimension of the latents")
+    prior_components: int = static(
+        default=64, at_least=0, help="normals in the mixture that is the latents' prior; 0: N(0, I), not learnt"
+    )
     num_classes: int = static(default=0, at_least=0, help="classes of labelled data, the target's modes; 0: no labels")
     encoder: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="from data to the latents' moments")
     decoder: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="from latents to the data's moments")
-    widths: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of every network's hidden layers")
+    widths: tuple[int, ...] = static(default=(64,) * 3, at_least=1, help="units of every network's hidden layers")
     activation: Any = static(default="tanh", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
     decoder_variance: str = static(
         default="network", choices=("fixed", "global", "network"), help="constant, per dimension, or per latent"
     )
     objective: str = static(default="iwae", choices=("elbo", "iwae"), help="what is maximised")
-    num_latents: int = static(default=2, at_least=1, help="drawn for each row of a training batch")
+    num_latents: int = static(default=4, at_least=1, help="drawn for each row of a training batch")
     num_importance: int = static(default=64, at_least=1, help="latents from the encoder in log_prob")
-    learning_rate: float = traced(default=1e-2, at_least=0, help="Adam's step size")
+    max_grad_norm: float | None = traced(default=1.0, above=0, optional=True, help="bound on the gradient's norm")
     decoder_std: float = traced(default=0.5, above=0, help="its value if it is fixed, else about its initial value")
     min_std: float = traced(default=0.01, above=0, help="bound on the decoder's learnt standard deviation")
     beta: float = traced(default=1.0, at_least=0, help="weight of the KL term in the loss; the ELBO's is 1")
-    beta_warmup: float = traced(default=0.0, at_least=0, at_most=1, help="share of the run in which beta rises from 0")
+    beta_warmup: float = traced(default=0.3, at_least=0, at_most=1, help="share of the run in which beta rises from 0")
 
 
 def init(key: Key, config: Config) -> State:
-    """Draws the parameters of encoder and decoder."""
+    """Draws the parameters of encoder and decoder. The mixture of the prior starts near N(0, I)."""
     parts = _nets(config)
     params: dict[str, Any] = {
         name: net.init(key) for (name, net), key in zip(parts.items(), jax.random.split(key, len(parts)), strict=True)
     }
     if config.decoder_variance == "global":
         params["decoder_std"] = jnp.zeros(config.dim)
+    if config.prior_components:
+        if isinstance(config.latent_dim, nets.Padded):
+            raise nets.CannotPad("mixtures over different numbers of latents")
+        params["prior"] = _prior.init(config.prior_components, config.latent_dim)
     return _adam.start(params, config)
 
 
@@ -76,9 +82,9 @@ def step(
 
     Returns:
       The next state, and beside `loss` and `grad_norm` in nats per row `reconstruction`, −E log p(x|z), and
-      `kl_latent`, KL(q(z|x) ‖ N(0, I)), whose sum is the negative ELBO; with `active_units`, how many latents the
-      encoder uses on this batch. With the ELBO 0 is posterior collapse; with the tighter bound the encoder may idle
-      while the decoder uses its latents.
+      `kl_latent`, KL(q(z|x) ‖ p(z)), for a mixture by sampling, whose sum is the negative ELBO; with `active_units`,
+      how many latents the encoder uses on this batch. With the ELBO 0 is posterior collapse; with the tighter bound
+      the encoder may idle while the decoder uses its latents.
 
     References:
       Kingma & Welling 2014, Auto-encoding variational Bayes, equation 10; Burda et al. 2016, Importance weighted
@@ -95,11 +101,13 @@ def step(
         all_mean, all_std = (jnp.tile(value, (config.num_latents, 1)) for value in (mean, std))
         z = all_mean + all_std * noise
         log_likelihood = _log_likelihood(params, x, z, config, labels)
-        reconstruction, kl = -jnp.mean(log_likelihood), jnp.mean(_kl(mean, std))
+        log_ratio = _prior.log_ratio(params.get("prior"), z, all_mean, all_std)
+        reconstruction = -jnp.mean(log_likelihood)
+        kl = jnp.mean(log_ratio if "prior" in params else _kl(mean, std))
         if config.objective == "elbo":
             loss = reconstruction + beta * kl
         else:
-            log_weights = (log_likelihood - beta * _log_ratio(z, all_mean, all_std)).reshape(config.num_latents, -1)
+            log_weights = (log_likelihood - beta * log_ratio).reshape(config.num_latents, -1)
             loss = math.log(config.num_latents) - jnp.mean(jax.nn.logsumexp(log_weights, axis=0))
         active = jnp.sum(jnp.var(mean, axis=0) > ACTIVE_VARIANCE).astype(kl.dtype)
         return loss, {"reconstruction": reconstruction, "kl_latent": kl, "active_units": active}
@@ -114,7 +122,7 @@ def sample(key: Key, state: State, num_samples: int, config: Config, condition: 
     """
     condition = check_condition(config, condition, num_samples)
     key_latents, key_noise = jax.random.split(key)
-    z = jax.random.normal(key_latents, (config.latent_dim, num_samples)).T
+    z = _prior.sample(key_latents, state.eval_params.get("prior"), num_samples, config.latent_dim)
     mean, std = decode(state, z, config, condition)
     return mean + std * jax.random.normal(key_noise, (config.dim, num_samples)).T
 
@@ -133,9 +141,10 @@ def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | 
     """
     params, condition = state.eval_params, check_condition(config, condition, len(x))
     mean, std = _encode(params, x, config, condition)
+    prior, count = params.get("prior"), config.num_importance
 
     def log_weight(log_share: jax.Array, z: jax.Array) -> jax.Array:
-        log_odds = _log_ratio(z, mean, std) - math.log(PRIOR_NODES)
+        log_odds = _prior.log_ratio(prior, z, mean, std) - math.log(PRIOR_NODES)
         return log_share + _log_likelihood(params, x, z, config, condition) - jax.nn.softplus(log_odds)
 
     def log_sum(inputs: tuple[jax.Array, ...]) -> jax.Array:
@@ -144,9 +153,9 @@ def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | 
         from_prior = jax.vmap(log_weight)(prior_shares, prior_nodes[:, None])
         return jnp.logaddexp(from_encoder, jax.nn.logsumexp(from_prior, axis=0))
 
-    count = config.num_importance
-    prior = (values.reshape(count, PRIOR_NODES, *values.shape[1:]) for values in _nodes(count * PRIOR_NODES, config))
-    return jax.nn.logsumexp(jax.lax.map(log_sum, (*_nodes(count, config), *prior)), axis=0)
+    from_prior = _prior.quadrature(prior, count * PRIOR_NODES, config.latent_dim)
+    rows = (values.reshape(count, PRIOR_NODES, *values.shape[1:]) for values in from_prior)
+    return jax.nn.logsumexp(jax.lax.map(log_sum, (*_prior.nodes(count, config.latent_dim), *rows)), axis=0)
 
 
 def importance_weighted_bound(
@@ -171,13 +180,13 @@ def importance_weighted_bound(
 
     def log_weight(noise: jax.Array) -> jax.Array:
         z = mean + std * noise
-        return _log_likelihood(params, x, z, config, condition) - _log_ratio(z, mean, std)
+        return _log_likelihood(params, x, z, config, condition) - _prior.log_ratio(params.get("prior"), z, mean, std)
 
     return jax.nn.logsumexp(jax.lax.map(log_weight, noise), axis=0) - math.log(num_importance)
 
 
 def elbo(key: Key, state: State, x: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
-    """The evidence lower bound, f32[n], of f32[n, dim]: one latent per row, the KL term in closed form.
+    """The evidence lower bound, f32[n], of f32[n, dim]: one latent per row, the KL from N(0, I) in closed form.
 
     References:
       Kingma & Welling 2014, Auto-encoding variational Bayes, equation 10.
@@ -185,7 +194,9 @@ def elbo(key: Key, state: State, x: jax.Array, config: Config, condition: jax.Ar
     condition = check_condition(config, condition, len(x))
     mean, std = _encode(state.eval_params, x, config, condition)
     z = mean + std * jax.random.normal(key, (config.latent_dim, len(x))).T
-    return _log_likelihood(state.eval_params, x, z, config, condition) - _kl(mean, std)
+    prior = state.eval_params.get("prior")
+    kl = _kl(mean, std) if prior is None else _prior.log_ratio(prior, z, mean, std)
+    return _log_likelihood(state.eval_params, x, z, config, condition) - kl
 
 
 def encode(
@@ -236,11 +247,6 @@ def _log_likelihood(
     return jnp.sum(jax.scipy.stats.norm.logpdf(x, mean, std), axis=1)
 
 
-def _log_ratio(z: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
-    """log q(z|x) − log p(z), f32[n]; exactly 0 for the latents that a smaller lane of a padded program lacks."""
-    return jnp.sum(0.5 * (z**2 - ((z - mean) / std) ** 2) - jnp.log(std), axis=1)
-
-
 def _kl(mean: jax.Array, std: jax.Array) -> jax.Array:
     """KL(N(mean, std²) ‖ N(0, I)), f32[n] (Kingma & Welling 2014, appendix B)."""
     return jnp.sum(0.5 * (mean**2 + std**2 - 1) - jnp.log(std), axis=1)
@@ -254,42 +260,9 @@ def _spread_noise(key: Key, num_rows: int, config: Config) -> jax.Array:
     and couple: using Monte Carlo variational objectives for posterior approximation, section 3).
     """
     shift = jax.random.uniform(key, (config.latent_dim, 1, num_rows))
-    lattice = jnp.asarray(_lattice(config.num_latents, config), shift.dtype)
+    lattice = jnp.asarray(_prior.lattice(config.num_latents, config.latent_dim), shift.dtype)
     uniform = jnp.mod(shift + lattice[:, :, None], 1)
     return jax.scipy.special.ndtri(jnp.clip(uniform, 1e-6, 1 - 1e-6)).reshape(len(lattice), -1).T
-
-
-def _nodes(count: int, config: Config) -> tuple[jax.Array, jax.Array]:
-    """Quasi-random points of N(0, I), f32[count, latent_dim], and the logs of their shares of 1, f32[count].
-
-    The first coordinate takes a midpoint rule that is dense in the tails (Sloan & Joe 1994, Lattice methods for
-    multiple integration, section 2.12).
-    """
-    first, *others = np.mod(0.5 / count + _lattice(count, config), 1)
-    weights = 6 * first * (1 - first)  # the derivative of what follows
-    uniform = np.stack([first**2 * (3 - 2 * first), *others], axis=1)
-    nodes = ndtri(np.clip(uniform, 1e-9, 1 - 1e-9))
-    return jnp.asarray(nodes, dtype=float), jnp.asarray(np.log(weights / weights.sum()), dtype=float)
-
-
-def _lattice(count: int, config: Config) -> np.ndarray:
-    """Points in the unit cube, f64[latent_dim, count]: a grid along the first axis, Kronecker's sequence along others.
-
-    Its steps are the square roots of primes (Niederreiter 1992, Random number generation and quasi-Monte Carlo methods,
-    section 3.1). A row does not depend on how many there are.
-    """
-    steps = [1 / count, *map(math.sqrt, _primes(operator.index(config.latent_dim) - 1))]
-    return np.mod(np.outer(steps, np.arange(count)), 1)
-
-
-def _primes(count: int) -> list[int]:
-    found: list[int] = []
-    number = 2
-    while len(found) < count:
-        if all(number % prime for prime in found):
-            found.append(number)
-        number += 1
-    return found
 
 
 def num_evaluations(config: Config) -> int:

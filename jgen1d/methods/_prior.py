@@ -1,0 +1,97 @@
+"""The prior of a VAE's latents, N(0, I) or a learnt mixture of normals, and quasi-random points to integrate over."""
+
+from __future__ import annotations
+
+import math
+import operator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.stats import norm
+from scipy.special import ndtri
+
+from jgen1d.core import Key, PyTree
+
+INITIAL_STD = 0.4
+"""Standard deviation of each normal of a new mixture, which together are about N(0, I)."""
+
+
+def init(num_components: int, dim: int) -> PyTree:
+    """Parameters of a mixture of `num_components` normals with diagonal covariances, over f32[dim].
+
+    References:
+        Tomczak & Welling 2018, VAE with a VampPrior, section 2, where it is the baseline MoG.
+    """
+    mean, log_shares = nodes(num_components, dim)
+    return {"logits": log_shares, "mean": mean, "log_std": jnp.full(mean.shape, math.log(INITIAL_STD))}
+
+
+def log_ratio(prior: PyTree | None, z: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
+    """log q(z) − log p(z), f32[n], of q = N(mean, std²) and the prior p, which without parameters is N(0, I)."""
+    if prior is None:  # exactly 0 for the latents that a smaller lane of a padded program lacks
+        return jnp.sum(0.5 * (z**2 - ((z - mean) / std) ** 2) - jnp.log(std), axis=1)
+    return jnp.sum(norm.logpdf(z, mean, std), axis=1) - log_prob(prior, z)
+
+
+def log_prob(prior: PyTree, z: jax.Array) -> jax.Array:
+    """The log density of the mixture, f32[n], at f32[n, dim]."""
+    each = jnp.sum(norm.logpdf(z[:, None], prior["mean"][None], jnp.exp(prior["log_std"])[None]), axis=2)
+    return jax.nn.logsumexp(each + jax.nn.log_softmax(prior["logits"])[None], axis=1)
+
+
+def sample(key: Key, prior: PyTree | None, num_samples: int, dim: int) -> jax.Array:
+    """Draws f32[num_samples, dim]."""
+    if prior is None:
+        return jax.random.normal(key, (dim, num_samples)).T
+    key, key_component = jax.random.split(key)
+    component = jax.random.categorical(key_component, prior["logits"], shape=(num_samples,))
+    return _place(prior, component, jax.random.normal(key, (dim, num_samples)).T)
+
+
+def quadrature(prior: PyTree | None, count: int, dim: int) -> tuple[jax.Array, jax.Array]:
+    """Quasi-random points of the prior, f32[count, dim], and the logs of their shares of 1, f32[count]."""
+    points, log_shares = nodes(count, dim)
+    if prior is None:
+        return points, log_shares
+    edges = jnp.cumsum(jax.nn.softmax(prior["logits"]))[:-1]
+    component = jnp.searchsorted(edges, jnp.asarray(lattice(count, dim + 1)[dim], edges.dtype))
+    return _place(prior, component, points), log_shares
+
+
+def nodes(count: int, dim: int) -> tuple[jax.Array, jax.Array]:
+    """Quasi-random points of N(0, I), f32[count, dim], and the logs of their shares of 1, f32[count].
+
+    The first coordinate takes a midpoint rule that is dense in the tails (Sloan & Joe 1994, Lattice methods for
+    multiple integration, section 2.12).
+    """
+    first, *others = np.mod(0.5 / count + lattice(count, dim), 1)
+    weights = 6 * first * (1 - first)  # the derivative of what follows
+    uniform = np.stack([first**2 * (3 - 2 * first), *others], axis=1)
+    points = ndtri(np.clip(uniform, 1e-9, 1 - 1e-9))
+    return jnp.asarray(points, dtype=float), jnp.asarray(np.log(weights / weights.sum()), dtype=float)
+
+
+def lattice(count: int, dim: int) -> np.ndarray:
+    """Points in the unit cube, f64[dim, count]: a grid along the first axis, Kronecker's sequence along others.
+
+    Its steps are the square roots of primes (Niederreiter 1992, Random number generation and quasi-Monte Carlo methods,
+    section 3.1). A row does not depend on how many there are.
+    """
+    steps = [1 / count, *map(math.sqrt, _primes(operator.index(dim) - 1))]
+    return np.mod(np.outer(steps, np.arange(count)), 1)
+
+
+def _place(prior: PyTree, component: jax.Array, z: jax.Array) -> jax.Array:
+    """Standard normal f32[n, dim], moved to the components i32[n]."""
+    return prior["mean"][component] + jnp.exp(prior["log_std"])[component] * z
+
+
+def _primes(count: int) -> list[int]:
+    found: list[int] = []
+    number = 2
+    while len(found) < count:
+        if all(number % prime for prime in found):
+            found.append(number)
+        number += 1
+    return found
