@@ -27,11 +27,12 @@ CACHE = scripts.ROOT / ".cache"
 MAX_MEMORY = 1.2e9
 """Bytes of resident memory above which a process drops its compiled programs after a test."""
 SECONDS = {
-    "test_laboratory": 180, "test_contract": 150, "test_playground": 100, "test_experiments": 90, "test_resume": 80,
-    "test_sweep": 60, "test_conditional": 50, "test_gan": 45, "test_run": 45, "test_distributed": 40,
-    "test_checkpoint": 40, "test_nets": 25, "test_diffusion": 25, "test_energy": 25, "test_metrics": 25,
+    "test_contract": 230, "test_laboratory": 200, "test_experiments": 200, "test_playground": 110, "test_run": 100,
+    "test_sweep": 90, "test_browser": 90, "test_gan": 80, "test_conditional": 65, "test_resume": 50,
+    "test_metrics": 40, "test_nets": 35, "test_energy": 33, "test_autoregressive": 32, "test_diffusion": 32,
+    "test_controls": 25, "test_distributed": 20, "test_benchmarks": 15,
 }  # fmt: skip
-"""Of the slowest files. They run first, so that no process is left alone with one at the end."""
+"""Of a core, for the slowest files. They run first, so that no process is left alone with one at the end."""
 # The newer of jaxlib 0.10's two ways to write code takes twice as long, and later versions have no other. To split a
 # program, so that several cores can compile it, costs a tenth on top, and the tests' processes fill the cores already.
 NEWER_EMITTERS = "xla_cpu_use_fusion_emitters" if importlib.metadata.version("jaxlib").startswith("0.10.") else None
