@@ -10,7 +10,7 @@ from jgen1d.evaluation import verdict
 from jgen1d.methods import gan
 from jgen1d.report import stats
 
-QUICK = {"num_seeds": 3, "num_steps": 40}
+QUICK = {"num_seeds": 3, "num_steps": 10}
 """What --quick stands for in every script, beside its own flags."""
 
 

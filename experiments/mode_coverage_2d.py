@@ -59,6 +59,9 @@ PUBLISHED = {
 _PROTOCOL = flags.DEFINE_enum("protocol", "small", list(PROTOCOLS), "what to train, and how")
 _TARGETS = flags.DEFINE_list("targets", None, "targets of the protocol, separated by commas; default: all")
 flags.DEFINE_list("packings", ["1", "2"], "samples that the discriminator sees at once, separated by commas")
+_NUM_SAMPLES = flags.DEFINE_integer(
+    "num_samples", None, "samples for the metrics at the end; default: the protocol's", lower_bound=1
+)
 cli.define_training_flags(num_seeds=None, num_steps=None)
 cli.define_output_flags("mode_coverage_2d")
 cli.define_run_flags()
@@ -72,11 +75,9 @@ def main() -> None:
         raise ValueError(f"--targets: {_PROTOCOL.value} has none called {unknown(name, available)}")
     targets = [available[name] for name in names]
     configs = [replace(config, packing=packing) for packing in cli.integers("packings")]
-    options = (
-        options
-        | cli.run_options()
-        | {"seeds": cli.seeds(num_seeds), "num_steps": cli.num_steps() or options["num_steps"]}
-    )
+    given = {"num_steps": cli.num_steps(), "num_samples": _NUM_SAMPLES.value}
+    options = options | cli.run_options() | {"seeds": cli.seeds(num_seeds)}
+    options |= {name: value for name, value in given.items() if value}
     workdir = cli.choose_workdir("mode_coverage_2d")
     with cli.checkpoints(workdir, targets, configs) as checkpoints:
         sweep = lab.sweep(targets, configs, checkpoints=checkpoints, **options)
@@ -130,4 +131,4 @@ def _clause(row: dict[str, Any], first: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main, quick=lab.QUICK | {"packings": ["1", "2"]})
+    cli.run(main, quick=lab.QUICK | {"packings": ["1", "2"], "num_samples": 1_000})

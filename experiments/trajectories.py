@@ -55,7 +55,8 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     drawn = {}
     for name, method in {"diffusion": diffusion.METHOD, "flow_matching": flow_matching.METHOD}.items():
-        sweep = jgen1d.sweep(method, [target], [method.Config()], cli.seeds(), cli.num_steps())
+        # Few samples for the metrics, which are of no use here: the runs alone are.
+        sweep = jgen1d.sweep(method, [target], [method.Config()], cli.seeds(), cli.num_steps(), num_samples=1_000)
         runs = [sweep.result(0, 0, s) for s in range(len(sweep.seeds))]
         assert method.trajectory is not None
         stops = travel.stops(method.trajectory, runs[0].config)

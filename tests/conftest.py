@@ -19,7 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import jax
 
 from jgen1d.engine import program
-from tests import scripts
+from tests import forks, scripts
 from tests.served import served
 
 CACHE = scripts.ROOT / ".cache"
@@ -27,15 +27,18 @@ CACHE = scripts.ROOT / ".cache"
 MAX_MEMORY = 1.2e9
 """Bytes of resident memory above which a process drops its compiled programs after a test."""
 SECONDS = {
-    "test_laboratory": 180, "test_contract": 150, "test_playground": 100, "test_experiments": 90, "test_resume": 80,
-    "test_sweep": 60, "test_conditional": 50, "test_gan": 45, "test_run": 45, "test_distributed": 40,
-    "test_checkpoint": 40, "test_nets": 25, "test_diffusion": 25, "test_energy": 25, "test_metrics": 25,
+    "test_contract": 230, "test_laboratory": 200, "test_experiments": 200, "test_playground": 110, "test_run": 100,
+    "test_sweep": 90, "test_browser": 90, "test_gan": 80, "test_conditional": 65, "test_resume": 50,
+    "test_metrics": 40, "test_nets": 35, "test_energy": 33, "test_autoregressive": 32, "test_diffusion": 32,
+    "test_controls": 25, "test_distributed": 20, "test_benchmarks": 15,
 }  # fmt: skip
-"""Of the slowest files. They run first, so that no process is left alone with one at the end."""
-# The newer of jaxlib 0.10's two ways to write code takes twice as long, and later versions have no other.
+"""Of a core, for the slowest files. They run first, so that no process is left alone with one at the end."""
+# The newer of jaxlib 0.10's two ways to write code takes twice as long, and later versions have no other. To split a
+# program, so that several cores can compile it, costs a tenth on top, and the tests' processes fill the cores already.
 NEWER_EMITTERS = "xla_cpu_use_fusion_emitters" if importlib.metadata.version("jaxlib").startswith("0.10.") else None
 if NEWER_EMITTERS:
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --{NEWER_EMITTERS}=false".lstrip()
+    quicker = f"--{NEWER_EMITTERS}=false --xla_cpu_parallel_codegen_split_count=1"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {quicker}".lstrip()
 OPTIMISED = dict(program.COMPILER_OPTIONS["cpu"])
 FULLY_OPTIMISED = OPTIMISED | ({NEWER_EMITTERS: True} if NEWER_EMITTERS else {})
 """The `compiler_options` of the programs that users run."""
@@ -74,6 +77,13 @@ optimise({})  # most programs here compile for longer than they run
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: -SECONDS.get(item.path.stem, 0))
+
+
+def pytest_collection_finish():
+    """Leaves what is imported by now to no collection of garbage, and lets tracing run through fewer of them."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*forks.GC_THRESHOLDS)
 
 
 def peak_memory():

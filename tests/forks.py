@@ -22,6 +22,9 @@ WITH_FLAGS_OF_THEIR_OWN = ("jgen1d.playground.", "jgen1d.cli.")
 """Modules that only those scripts may import that want their flags."""
 BESIDES = ("scipy.stats", "matplotlib.backends.backend_agg", "matplotlib.font_manager", "jgen1d.cli.app")
 
+GC_THRESHOLDS = (50_000, 20, 50)
+"""Of `gc.set_threshold`: JAX makes so many objects while it traces that Python's own take a tenth of the time."""
+
 
 def preload() -> None:
     """Imports what scripts import."""
@@ -42,6 +45,7 @@ def preload() -> None:
     assert not xla_bridge.backends_are_initialized()
     gc.collect()
     gc.freeze()  # leaves the pages shared with the children
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def fork() -> int:
