@@ -4,7 +4,8 @@
     python experiments/compare.py --methods=flow_matching,gmm --targets=mixture --budget=30s
     python experiments/compare.py --targets=ring,grid,disk --num_seeds=8 # in 2-D
 
-Every family has its default hyper-parameters, the GAN those of its preset `robust`. The budget is the same for all:
+Every family has its default hyper-parameters, the GAN those of its preset `robust`, in 2-D of `planar`. The budget is
+the same for all:
 
 - `5000steps`: training steps, each on one minibatch of --batch_size rows per network update;
 - `1.3e6evaluations`: rows that each run's networks evaluate in training (a GAN's step evaluates each row four times, a
@@ -93,7 +94,7 @@ def _parse_budget(text: str) -> tuple[float, str]:
 def _num_steps(method: jgen1d.Method, target: jgen1d.Target, amount: float, unit: str) -> int:
     """The steps that the budget allows, a multiple of 50 if possible, for a history of 50 points."""
     if unit == "evaluations":
-        amount /= _BATCH_SIZE.value * method.num_evaluations(_config(method))
+        amount /= _BATCH_SIZE.value * method.num_evaluations(_config(method, target))
     if unit == "s":
         seconds = []
         for _ in range(2):  # the first compiles
@@ -104,13 +105,14 @@ def _num_steps(method: jgen1d.Method, target: jgen1d.Target, amount: float, unit
     return max(1, int(amount) // 50) * 50 if amount >= 50 else max(1, int(amount))
 
 
-def _config(method: jgen1d.Method) -> Any:
-    return method.presets().get("robust", method.Config())
+def _config(method: jgen1d.Method, target: jgen1d.Target) -> Any:
+    """The default, or of methods with presets the one that is made for this number of dimensions."""
+    return method.presets().get("robust" if target.dim == 1 else "planar", method.Config())
 
 
 def _sweep(method: jgen1d.Method, target: jgen1d.Target, num_steps: int, eval_every: int | None = None) -> jgen1d.Sweep:
     return jgen1d.sweep(
-        method, [target], [_config(method)], cli.seeds(), num_steps,
+        method, [target], [_config(method, target)], cli.seeds(), num_steps,
         batch_size=_BATCH_SIZE.value, eval_every=eval_every, num_samples=NUM_SAMPLES,
     )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Which recipe should a GAN have on your target? A two-stage search that tells a good recipe from luck.
 
-    python experiments/recipe.py                                    # on six registered targets and four of other kinds
+    python experiments/recipe.py                                    # on six registered targets and those of lab.WIDER
     python experiments/recipe.py --targets=mixture --num_steps=2000
     python experiments/recipe.py --data=PATH --column=NAME          # on a column of numbers of your own
 
@@ -26,7 +26,7 @@ from jgen1d.core import replace
 from jgen1d.evaluation import verdict
 from jgen1d.methods import gan
 from jgen1d.report.table import OUTCOME, Table
-from jgen1d.targets import mixture
+from lab import WIDER
 
 _ROBUST = gan.PRESETS["robust"]
 CANDIDATES: dict[str, gan.Config] = {
@@ -36,20 +36,14 @@ CANDIDATES: dict[str, gan.Config] = {
     "no instance noise": replace(_ROBUST, instance_noise=None),
     "no Fourier features": replace(_ROBUST, fourier_features=0, coarse_to_fine=None),
     "4 Fourier features": replace(_ROBUST, fourier_features=4),
-    "1 critic step": replace(_ROBUST, critic_steps=1),
+    "2 critic steps": replace(_ROBUST, critic_steps=2),
+    "normal latents alone": replace(_ROBUST, binary_latents=0),
     "R1 alone": replace(_ROBUST, r2=None),
     "penalties × 3": replace(_ROBUST, r1=0.3, r2=0.3),
     "Adam": replace(_ROBUST, optimizer="adam"),
     "relativistic": replace(_ROBUST, generator_loss="relativistic", discriminator_loss="relativistic"),
     "G 2 × 32": replace(_ROBUST, widths_g=(32, 32)),
 }
-WIDER: dict[str, jgen1d.Target] = {
-    "far": mixture([0.9, 0.1], [0.0, 20.0], [1.0, 2.0], name="far"),
-    "small": mixture([0.98, 0.02], [0.0, 8.0], [1.0, 1.0], name="small"),
-    "seven": mixture(np.ones(7), 3.0 * np.arange(7), np.full(7, 0.3), name="seven"),
-    "narrow_and_wide": mixture([0.5, 0.5], [0.0, 5.0], [0.1, 2.0], name="narrow_and_wide"),
-}
-"""Targets of other kinds than the registered ones: a mode of a tenth far away, one of 2 %, seven, and two scales."""
 NAMES = ["normal", "bimodal", "uniform", "exponential", "mixture", "two_normals", *WIDER]
 FIRST_SEEDS = (10_000, 20_000)
 """Of the two stages."""

@@ -326,6 +326,19 @@ def test_a_recipe_is_chosen_on_few_seeds_and_confirmed_on_others(tmp_path):
     assert report["conclusions"][0].startswith(f"{final['recipe']} is the best of 2 recipes")
 
 
+def test_stability_is_told_for_every_length_and_rate(tmp_path):
+    done = run("--quick", "--targets=bimodal,few_rows", "--format=json", f"--workdir={tmp_path}", script="stability.py")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    runs = ["20 steps", "rates × 0.5", "40 steps"]
+    assert [(row["target"], row["run"]) for row in report["rows"]] == [
+        (target, run) for target in ("bimodal", "few_rows") for run in runs
+    ]
+    assert [sentence.split(":")[0] for sentence in report["conclusions"]] == runs
+    done = run("--factors=0.5,-2", script="stability.py")
+    assert (done.returncode, done.stderr) == (2, "stability.py: --factors=0.5,-2: must be numbers above 0\n")
+
+
 def test_trajectories_are_drawn_and_animated(tmp_path):
     # Afresh, and so optimised: it runs for longer than it compiles.
     flags = ("--quick", "--num_seeds=1", "--num_steps=10", "--target=normal", "--format=json")

@@ -389,6 +389,7 @@ def test_presets_are_what_they_are_called():
     assert shape["one_d"] == (1, (15, 15), (25, 25))
     assert shape["pacgan"] == (2, (400,) * 4, (200,) * 3)
     assert gan.preset("regularized") == gan.Config()
+    assert [gan.preset(name).binary_latents for name in ("robust", "planar", "textbook")] == [8, 8, 0]
     assert (gan.preset("dcgan_like").learning_rate_g, gan.preset("dcgan_like").beta1_d) == (2e-4, 0.5)
 
 
