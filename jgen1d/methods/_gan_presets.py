@@ -35,7 +35,7 @@ _ROBUST: dict[str, Any] = {
     "beta2_g": 0.999,
     "r1": 0.1,
     "r2": 0.1,
-    "instance_noise": 1.0,
+    "instance_noise": 0.6,
     "anneal_noise": True,
     "noise_until": 0.25,
     "reference_steps": 5_000.0,
