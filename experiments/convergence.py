@@ -14,7 +14,7 @@ Several processes can share the runs, on one machine or many (--coordinator, see
 
 Expect, with the defaults (22 minutes on 2 cores beside other work): textbook is at its optimum in 98 %
 of seeds or more on every target and converges in at most 6 %, with W1/σ from 0.11 (exponential) to 0.71 (normal);
-robust at least converges in all seeds and is indistinguishable in 94 to 100 %, with W1/σ 0.010 to 0.013, like a
+robust at least converges in all seeds and is indistinguishable in 91 to 98 %, with W1/σ 0.010 to 0.015, like a
 perfect sampler's.
 """
 
