@@ -146,7 +146,7 @@ def test_log_prob_forgives_a_poor_encoder():
 
 
 WEIGHTS, CENTERS, SCALES = np.array([0.2, 0.5, 0.3]), np.array([-2.0, 0.5, 3.0]), np.array([0.3, 0.6, 1.1])
-PRIOR = {"logits": np.log(WEIGHTS) + 2, "mean": CENTERS[:, None], "log_std": np.log(SCALES)[:, None]}
+PRIOR = {"logits": np.log(WEIGHTS) + 2, "mean": CENTERS[None], "log_std": np.log(SCALES)[None]}
 
 
 def test_a_mixture_as_prior_is_drawn_and_integrated_over_as_one_from_scipy():

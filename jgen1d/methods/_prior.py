@@ -11,20 +11,27 @@ import numpy as np
 from jax.scipy.stats import norm
 from scipy.special import ndtri
 
-from jgen1d.core import Key, PyTree
+from jgen1d.core import Config, Key, PyTree
+from jgen1d.nets import mask
 
 INITIAL_STD = 0.4
 """Standard deviation of each normal of a new mixture, which together are about N(0, I)."""
 
 
 def init(num_components: int, dim: int) -> PyTree:
-    """Parameters of a mixture of `num_components` normals with diagonal covariances, over f32[dim].
+    """Parameters of a mixture of k normals: `logits` f32[k] of their weights, `mean` and `log_std`, f32[dim, k].
 
     References:
-        Tomczak & Welling 2018, VAE with a VampPrior, section 2, where it is the baseline MoG.
+      Tomczak & Welling 2018, VAE with a VampPrior, section 2, where it is the baseline MoG.
     """
     mean, log_shares = nodes(num_components, dim)
-    return {"logits": log_shares, "mean": mean, "log_std": jnp.full(mean.shape, math.log(INITIAL_STD))}
+    return {"logits": log_shares, "mean": mean.T, "log_std": jnp.full(mean.T.shape, math.log(INITIAL_STD))}
+
+
+def get(params: PyTree, config: Config) -> PyTree | None:
+    """The mixture in a VAE's parameters, or None for N(0, I), which is also that of latents that a lane lacks."""
+    prior = params.get("prior")
+    return prior and prior | {name: mask(prior[name], config.latent_dim) for name in ("mean", "log_std")}
 
 
 def log_ratio(prior: PyTree | None, z: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
@@ -36,7 +43,7 @@ def log_ratio(prior: PyTree | None, z: jax.Array, mean: jax.Array, std: jax.Arra
 
 def log_prob(prior: PyTree, z: jax.Array) -> jax.Array:
     """The log density of the mixture, f32[n], at f32[n, dim]."""
-    each = jnp.sum(norm.logpdf(z[:, None], prior["mean"][None], jnp.exp(prior["log_std"])[None]), axis=2)
+    each = jnp.sum(norm.logpdf(z[:, :, None], prior["mean"][None], jnp.exp(prior["log_std"])[None]), axis=1)
     return jax.nn.logsumexp(each + jax.nn.log_softmax(prior["logits"])[None], axis=1)
 
 
@@ -51,11 +58,11 @@ def sample(key: Key, prior: PyTree | None, num_samples: int, dim: int) -> jax.Ar
 
 def quadrature(prior: PyTree | None, count: int, dim: int) -> tuple[jax.Array, jax.Array]:
     """Quasi-random points of the prior, f32[count, dim], and the logs of their shares of 1, f32[count]."""
-    points, log_shares = nodes(count, dim)
     if prior is None:
-        return points, log_shares
-    edges = jnp.cumsum(jax.nn.softmax(prior["logits"]))[:-1]
-    component = jnp.searchsorted(edges, jnp.asarray(lattice(count, dim + 1)[dim], edges.dtype))
+        return nodes(count, dim)
+    wide, log_shares = nodes(count, operator.index(dim) + 1)  # its second coordinate chooses the component
+    points, level = jnp.delete(wide, 1, axis=1), norm.cdf(wide[:, 1])
+    component = jnp.searchsorted(jnp.cumsum(jax.nn.softmax(prior["logits"]))[:-1], level)
     return _place(prior, component, points), log_shares
 
 
@@ -84,7 +91,7 @@ def lattice(count: int, dim: int) -> np.ndarray:
 
 def _place(prior: PyTree, component: jax.Array, z: jax.Array) -> jax.Array:
     """Standard normal f32[n, dim], moved to the components i32[n]."""
-    return prior["mean"][component] + jnp.exp(prior["log_std"])[component] * z
+    return (prior["mean"][:, component] + jnp.exp(prior["log_std"])[:, component] * z.T).T
 
 
 def _primes(count: int) -> list[int]:

@@ -63,8 +63,6 @@ def init(key: Key, config: Config) -> State:
     if config.decoder_variance == "global":
         params["decoder_std"] = jnp.zeros(config.dim)
     if config.prior_components:
-        if isinstance(config.latent_dim, nets.Padded):
-            raise nets.CannotPad("mixtures over different numbers of latents")
         params["prior"] = _prior.init(config.prior_components, config.latent_dim)
     return _adam.start(params, config)
 
@@ -101,7 +99,7 @@ def step(
         all_mean, all_std = (jnp.tile(value, (config.num_latents, 1)) for value in (mean, std))
         z = all_mean + all_std * noise
         log_likelihood = _log_likelihood(params, x, z, config, labels)
-        log_ratio = _prior.log_ratio(params.get("prior"), z, all_mean, all_std)
+        log_ratio = _prior.log_ratio(_prior.get(params, config), z, all_mean, all_std)
         reconstruction = -jnp.mean(log_likelihood)
         kl = jnp.mean(log_ratio if "prior" in params else _kl(mean, std))
         if config.objective == "elbo":
@@ -122,7 +120,7 @@ def sample(key: Key, state: State, num_samples: int, config: Config, condition: 
     """
     condition = check_condition(config, condition, num_samples)
     key_latents, key_noise = jax.random.split(key)
-    z = _prior.sample(key_latents, state.eval_params.get("prior"), num_samples, config.latent_dim)
+    z = _prior.sample(key_latents, _prior.get(state.eval_params, config), num_samples, config.latent_dim)
     mean, std = decode(state, z, config, condition)
     return mean + std * jax.random.normal(key_noise, (config.dim, num_samples)).T
 
@@ -141,7 +139,7 @@ def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | 
     """
     params, condition = state.eval_params, check_condition(config, condition, len(x))
     mean, std = _encode(params, x, config, condition)
-    prior, count = params.get("prior"), config.num_importance
+    prior, count = _prior.get(params, config), config.num_importance
 
     def log_weight(log_share: jax.Array, z: jax.Array) -> jax.Array:
         log_odds = _prior.log_ratio(prior, z, mean, std) - math.log(PRIOR_NODES)
@@ -176,11 +174,12 @@ def importance_weighted_bound(
     """
     params, condition = state.eval_params, check_condition(config, condition, len(x))
     mean, std = _encode(params, x, config, condition)
+    prior = _prior.get(params, config)
     noise = jnp.transpose(jax.random.normal(key, (config.latent_dim, num_importance, len(x))), (1, 2, 0))
 
     def log_weight(noise: jax.Array) -> jax.Array:
         z = mean + std * noise
-        return _log_likelihood(params, x, z, config, condition) - _prior.log_ratio(params.get("prior"), z, mean, std)
+        return _log_likelihood(params, x, z, config, condition) - _prior.log_ratio(prior, z, mean, std)
 
     return jax.nn.logsumexp(jax.lax.map(log_weight, noise), axis=0) - math.log(num_importance)
 
@@ -194,7 +193,7 @@ def elbo(key: Key, state: State, x: jax.Array, config: Config, condition: jax.Ar
     condition = check_condition(config, condition, len(x))
     mean, std = _encode(state.eval_params, x, config, condition)
     z = mean + std * jax.random.normal(key, (config.latent_dim, len(x))).T
-    prior = state.eval_params.get("prior")
+    prior = _prior.get(state.eval_params, config)
     kl = _kl(mean, std) if prior is None else _prior.log_ratio(prior, z, mean, std)
     return _log_likelihood(state.eval_params, x, z, config, condition) - kl
 

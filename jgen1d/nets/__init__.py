@@ -19,6 +19,7 @@ from jgen1d.nets.layers import (
     Size,
     activation,
     largest_singular_value,
+    mask,
 )
 
 Builder = Callable[..., Net]
@@ -87,6 +88,7 @@ __all__ = [
     "build",
     "coarse_to_fine",
     "largest_singular_value",
+    "mask",
     "masked_mlp",
     "mlp",
     "transformer",
