@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import jax
@@ -33,10 +34,8 @@ def check(config: Config) -> None:
             "minibatch_features needs r1, r2 and gradient_penalty to be none, and no spectral_norm: "
             "these are of a discriminator of single points"
         )
-    if config.binary_latents and config.binary_latents > config.latent_dim:
-        raise ValueError(
-            f"binary_latents={config.binary_latents}: at most latent_dim={config.latent_dim} latents can be binary"
-        )
+    if config.binary_latents > (most := operator.index(config.latent_dim)):
+        raise ValueError(f"binary_latents={config.binary_latents}: at most latent_dim={most} latents can be binary")
     if config.num_classes and config.packing > 1:
         raise ValueError("packing does not go with num_classes: samples that are seen together have different labels")
 

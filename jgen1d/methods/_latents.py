@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtri
 
 from jgen1d.core import Config, Key
+from jgen1d.nets import active
 
 
 def latents(key: Key, num_samples: int, config: Config) -> jax.Array:
@@ -24,13 +26,13 @@ def latents(key: Key, num_samples: int, config: Config) -> jax.Array:
     shape = (config.latent_dim, num_samples)  # drawn along the long axis: twice as fast as along a short one on CPU
     z = jax.random.normal(key, shape) if config.latent == "normal" else jax.random.uniform(key, shape, minval=-1)
     if config.binary_latents:
-        binary = jnp.arange(len(z)) >= config.latent_dim - config.binary_latents
+        binary = jnp.arange(len(z)) >= active(config.latent_dim) - config.binary_latents
         z = jnp.where(binary[:, None], jnp.where(z < 0, -1.0, 1.0), z)
     return z.T
 
 
 def quantile(config: Config) -> Callable[[jax.Array], jax.Array]:
     """The quantile function of the first latent, f32[n] in (0, 1) -> f32[n]."""
-    if config.binary_latents and config.binary_latents == config.latent_dim:
+    if config.binary_latents == operator.index(config.latent_dim):
         return lambda u: jnp.where(u < 0.5, -1.0, 1.0)
     return ndtri if config.latent == "normal" else lambda u: 2 * u - 1

@@ -18,6 +18,7 @@ from jgen1d.nets.layers import (
     Padded,
     Size,
     activation,
+    active,
     largest_singular_value,
     mask,
 )
@@ -85,6 +86,7 @@ __all__ = [
     "Padded",
     "Size",
     "activation",
+    "active",
     "build",
     "coarse_to_fine",
     "largest_singular_value",
