@@ -3,10 +3,10 @@
     python experiments/stability.py                                  # the GAN's preset robust
     python experiments/stability.py --preset=regularized --targets=mixture --lengths=1250,5000
 
-Trains one preset of the GAN on each target: with each number of steps in --lengths, then, for the middle one of them,
-with both players' learning rates times each of --factors. For each row the table gives the share of each verdict over
-seeds with its Wilson 95 % interval, and W1/floor, TV, KS and the modes covered as median [5 %, 95 %]. The workdir
-receives `config.json` and `summary.json`.
+Trains one preset of the GAN on each target: with each number of steps in --lengths, then, for the middle one of them
+(of an even number, the lower of two), with both players' learning rates times each of --factors. For each row the table
+gives the share of each verdict over seeds with its Wilson 95 % interval, and W1/floor, TV, KS and the modes covered as
+median [5 %, 95 %]. The workdir receives `config.json` and `summary.json`.
 
 Expect, with --targets=far,small,seven,narrow_and_wide,two_normals,log_normal,student_t,few_rows --lengths=5000
 --factors= (8 minutes on 2 cores beside other work): robust covers all modes in all of 16 seeds; it learns few_rows in

@@ -224,7 +224,7 @@ def _header(cells: list[str]) -> list[str] | None:
     return cells if others else None
 
 
-def _read_csv(file: IO[bytes], column: str | int | None) -> tuple[np.ndarray, str]:
+def _read_csv(file: IO[bytes] | gzip.GzipFile, column: str | int | None) -> tuple[np.ndarray, str]:
     with io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
         rows = _rows(_lines(text))
         first = next(rows, None)
@@ -248,7 +248,7 @@ def _read_csv(file: IO[bytes], column: str | int | None) -> tuple[np.ndarray, st
 
 def _read_csv_gz(file: IO[bytes], column: str | int | None) -> tuple[np.ndarray, str]:
     with gzip.GzipFile(fileobj=file) as text:
-        return _read_csv(text, column)  # type: ignore[arg-type]
+        return _read_csv(text, column)
 
 
 def _read_npy(file: IO[bytes], column: str | int | None, name: str = "") -> tuple[np.ndarray, str]:

@@ -24,7 +24,7 @@ from tests.served import served
 
 CACHE = scripts.ROOT / ".cache"
 """Keeps compiled programs from one run of the tests to the next."""
-MAX_MEMORY = 1.5e9
+MAX_MEMORY = 1.2e9
 """Bytes of resident memory above which a process drops its compiled programs after a test."""
 SECONDS = {
     "test_contract": 230, "test_laboratory": 200, "test_experiments": 200, "test_playground": 110, "test_run": 100,

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import importlib
 import json
 import os
 import re
@@ -377,7 +378,7 @@ def compute(folder, num_steps=FOREVER, minutes=0.0, pause=0.0):
 
 def serve():
     """Forks a process for each job on stdin: to import JAX and orbax for each of them would take the tests' time."""
-    import orbax.checkpoint  # noqa: F401
+    importlib.import_module("orbax.checkpoint")
 
     for line in sys.stdin:
         job = json.loads(line)

@@ -164,6 +164,8 @@ def test_the_last_latents_are_binary(latent):
     levels = jnp.array([0.2, 0.7])
     np.testing.assert_allclose(gan.quantile(config)(levels), continuous.ppf(levels), rtol=1e-5)
     np.testing.assert_array_equal(gan.quantile(config.replace(latent_dim=3))(levels), [-1, 1])
+    padded = gan.latents(jax.random.key(0), 20_000, config.replace(latent_dim=nets.Padded(8, jnp.array(5))))
+    np.testing.assert_array_equal(padded[:, :5], z)
 
 
 def test_rates_and_decays_are_for_a_run_of_the_reference_length():

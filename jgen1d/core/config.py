@@ -6,13 +6,17 @@ import dataclasses
 import math
 import numbers
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 import jax
 
 from jgen1d.core.text import nearest, unknown
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 T = TypeVar("T")
+D = TypeVar("D", bound="DataclassInstance")
 
 
 def traced(
@@ -86,21 +90,22 @@ def pytree_dataclass(cls: type[T]) -> type[T]:
     return jax.tree_util.register_dataclass(cls)
 
 
-def replace(config: T, /, **changes: Any) -> T:
+def replace(config: D, /, **changes: Any) -> D:
     """Returns a copy of a dataclass with the fields in `changes` set. Raises ValueError for a field that it lacks."""
-    names = [field.name for field in dataclasses.fields(config)]  # type: ignore[arg-type]
+    names = [field.name for field in dataclasses.fields(config)]
     for name in changes:
         if name not in names:
             raise ValueError(f"{type(config).__qualname__} has no field {unknown(name, names)}")
-    return dataclasses.replace(config, **changes)  # type: ignore[type-var]
+    return dataclasses.replace(config, **changes)
 
 
-def bind(config: T, dim: int, num_steps: int) -> T:
+def bind(config: D, dim: int, num_steps: int) -> D:
     """Returns the config with `dim` and `num_steps` set, if it has fields of these names: `Method.bind`'s default."""
     values = {"dim": dim, "num_steps": num_steps}
-    fields = [field for field in dataclasses.fields(config) if field.name in values]  # type: ignore[arg-type]
+    fields = [field for field in dataclasses.fields(config) if field.name in values]
     # A traced field takes a float, a static one an int.
-    return dataclasses.replace(config, **{f.name: type(f.default)(values[f.name]) for f in fields})  # type: ignore[misc, type-var]
+    typed = {f.name: values[f.name] if isinstance(f.default, int) else float(values[f.name]) for f in fields}
+    return dataclasses.replace(config, **typed)
 
 
 def lookup(table: Mapping[str, T], value: str | T) -> T:
@@ -114,7 +119,7 @@ def sizes(config: Any) -> dict[str, Any]:
     return {f.name: getattr(config, f.name) for f in fields if isinstance(f.default, tuple) or f.name == "latent_dim"}
 
 
-def with_shape(config: T, width: int | None = None, depth: int | None = None) -> T:
+def with_shape(config: D, width: int | None = None, depth: int | None = None) -> D:
     """Returns the config with `width` units in each hidden layer, and `depth` hidden layers, in all networks.
 
     Raises:

@@ -22,8 +22,8 @@ _TEXTBOOK = _PLAIN | {
     "widths_g": (15, 15),
     "widths_d": (25, 25),
 }
-# Both were chosen on seeds from 10,000 on; experiments/recipe.py compares robust with its neighbours. The modes of the
-# 2-D targets are 57 and 70 times narrower than the data.
+# `planar` is for 2-D modes that are many times narrower than the data. Both were chosen on seeds from 20,000 on;
+# experiments/recipe.py compares robust with its neighbours.
 _ROBUST: dict[str, Any] = {
     "widths_g": (32,) * 3,
     "latent_dim": 10,

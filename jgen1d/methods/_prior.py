@@ -41,6 +41,17 @@ def log_ratio(prior: PyTree | None, z: jax.Array, mean: jax.Array, std: jax.Arra
     return jnp.sum(norm.logpdf(z, mean, std), axis=1) - log_prob(prior, z)
 
 
+def kl(prior: PyTree | None, z: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
+    """KL(q ‖ p), f32[n], of q = N(mean, std²): exact for N(0, I), else estimated from one z ~ q for each row.
+
+    References:
+      Kingma & Welling 2014, Auto-encoding variational Bayes, appendix B.
+    """
+    if prior is None:
+        return jnp.sum(0.5 * (mean**2 + std**2 - 1) - jnp.log(std), axis=1)
+    return log_ratio(prior, z, mean, std)
+
+
 def log_prob(prior: PyTree, z: jax.Array) -> jax.Array:
     """The log density of the mixture, f32[n], at f32[n, dim]."""
     each = jnp.sum(norm.logpdf(z[:, :, None], prior["mean"][None], jnp.exp(prior["log_std"])[None]), axis=1)

@@ -99,12 +99,12 @@ def step(
         all_mean, all_std = (jnp.tile(value, (config.num_latents, 1)) for value in (mean, std))
         z = all_mean + all_std * noise
         log_likelihood = _log_likelihood(params, x, z, config, labels)
-        log_ratio = _prior.log_ratio(_prior.get(params, config), z, all_mean, all_std)
-        reconstruction = -jnp.mean(log_likelihood)
-        kl = jnp.mean(log_ratio if "prior" in params else _kl(mean, std))
+        prior = _prior.get(params, config)
+        reconstruction, kl = -jnp.mean(log_likelihood), jnp.mean(_prior.kl(prior, z, all_mean, all_std))
         if config.objective == "elbo":
             loss = reconstruction + beta * kl
         else:
+            log_ratio = _prior.log_ratio(prior, z, all_mean, all_std)
             log_weights = (log_likelihood - beta * log_ratio).reshape(config.num_latents, -1)
             loss = math.log(config.num_latents) - jnp.mean(jax.nn.logsumexp(log_weights, axis=0))
         active = jnp.sum(jnp.var(mean, axis=0) > ACTIVE_VARIANCE).astype(kl.dtype)
@@ -185,7 +185,7 @@ def importance_weighted_bound(
 
 
 def elbo(key: Key, state: State, x: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
-    """The evidence lower bound, f32[n], of f32[n, dim]: one latent per row, the KL from N(0, I) in closed form.
+    """The evidence lower bound, f32[n], of f32[n, dim]: one latent per row, the KL term as `_prior.kl` has it.
 
     References:
       Kingma & Welling 2014, Auto-encoding variational Bayes, equation 10.
@@ -193,8 +193,7 @@ def elbo(key: Key, state: State, x: jax.Array, config: Config, condition: jax.Ar
     condition = check_condition(config, condition, len(x))
     mean, std = _encode(state.eval_params, x, config, condition)
     z = mean + std * jax.random.normal(key, (config.latent_dim, len(x))).T
-    prior = _prior.get(state.eval_params, config)
-    kl = _kl(mean, std) if prior is None else _prior.log_ratio(prior, z, mean, std)
+    kl = _prior.kl(_prior.get(state.eval_params, config), z, mean, std)
     return _log_likelihood(state.eval_params, x, z, config, condition) - kl
 
 
@@ -244,11 +243,6 @@ def _log_likelihood(
     """log p(x|z), f32[n], for f32[n, dim] and f32[n, latent_dim], or f32[1, latent_dim] for one z for all rows."""
     mean, std = _decode(params, z, config, condition)
     return jnp.sum(jax.scipy.stats.norm.logpdf(x, mean, std), axis=1)
-
-
-def _kl(mean: jax.Array, std: jax.Array) -> jax.Array:
-    """KL(N(mean, std²) ‖ N(0, I)), f32[n] (Kingma & Welling 2014, appendix B)."""
-    return jnp.sum(0.5 * (mean**2 + std**2 - 1) - jnp.log(std), axis=1)
 
 
 def _spread_noise(key: Key, num_rows: int, config: Config) -> jax.Array:
