@@ -85,7 +85,7 @@ def _training_sample(truth: jgen1d.Target, size: int, number: int) -> jgen1d.Tar
 def _scores(truth: jgen1d.Target, known: metrics.Reference, run: jgen1d.Result) -> dict[str, float]:
     """One run's distances to the truth and to its training sample, and its copies; NaN for a run on fresh data."""
     key_generated, key_fresh = jax.random.split(jax.random.key(0))
-    generated = run.sample(key_generated, NUM_POINTS)
+    generated = jnp.asarray(run.sample(key_generated, NUM_POINTS))
     std = float(truth.std[0])
     scores = {"to_truth": float(metrics.w1(generated, known.points)) / std}
     if run.target is truth:

@@ -17,7 +17,7 @@ from jgen1d.engine.block import Spec, check_matmul_precision, run_block
 from jgen1d.engine.plan import Group, Lane
 from jgen1d.engine.task import Task, check_eval_every, prepare
 from jgen1d.evaluation import verdict as verdict_lib
-from jgen1d.targets import Target
+from jgen1d.targets import Target, Units
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,17 +57,24 @@ class Result:
         return Task(self.method, self.target, self.config, self.standardize)
 
     @property
+    def units(self) -> Units:
+        """The units that the target is trained and measured in."""
+        return self.task.data_units
+
+    @property
     def shift(self) -> np.ndarray:
-        """f[dim], from training units to data units: data = shift + scale · x."""
-        return np.asarray(self.task.units[0])
+        """f64[dim], from the networks' units to data units: data = shift + scale · x, if the units have no chart."""
+        return self.units.shift + self.units.scale * np.asarray(self.task.in_training_units.units[0], np.float64)
 
     @property
     def scale(self) -> np.ndarray:
-        """f[dim], from training units to data units: data = shift + scale · x."""
-        return np.asarray(self.task.units[1])
+        """f64[dim], from the networks' units to data units: data = shift + scale · x, if the units have no chart."""
+        return self.units.scale * np.asarray(self.task.in_training_units.units[1], np.float64)
 
-    def sample(self, key: Key, num_samples: int, condition: ArrayLike | None = None) -> jax.Array:
-        """Draws f32[num_samples, dim] in data units.
+    def sample(self, key: Key, num_samples: int, condition: ArrayLike | None = None) -> jax.Array | np.ndarray:
+        """Draws f32[num_samples, dim] in data units; f64 of NumPy if float32 does not hold these, or after a chart.
+
+        Samples of a column with a step or an atom have it, too.
 
         Args:
           key: determines the samples.
@@ -78,13 +85,24 @@ class Result:
         Raises:
           ValueError: for labels of a model without classes, or labels out of range.
         """
-        return evaluate.draw_samples(self.task, key, self.state, num_samples, self._labels(condition, num_samples))
+        samples = self.units.to_data(self.sample_in_training_units(key, num_samples, condition))
+        if (discrete := self.target.discrete) is not None:
+            samples = discrete.restore(jax.random.fold_in(key, 1), samples)
+        return jnp.asarray(samples, dtype=float) if self.units.are_held else samples
+
+    def sample_in_training_units(self, key: Key, num_samples: int, condition: ArrayLike | None = None) -> jax.Array:
+        """Draws f32[num_samples, dim] of `target.standardized()`; arguments as in `sample`."""
+        task, labels = self.task.in_training_units, self._labels(condition, num_samples)
+        return evaluate.draw_samples(task, key, self.state, num_samples, labels)
 
     def log_prob(self, x: ArrayLike, condition: ArrayLike | None = None) -> jax.Array:
         """The model's log density in nats, f32[n].
 
+        Of a column with a step it is the density of values plus noise: its mean over the noise, plus log(step), is at
+        most the log probability of a value (Theis et al. 2016, equation 6). Of one with an atom it is that of the rest.
+
         Args:
-          x: f32[n, dim], in data units.
+          x: f64[n, dim], in data units.
           condition: for a model with classes, labels i32[n] or one for all; None for the mixture of all classes.
 
         Raises:
@@ -92,8 +110,10 @@ class Result:
         """
         if self.method.log_prob is None:
             raise ValueError("log_prob: this method's density is intractable")
-        x = jnp.asarray(x, dtype=float)
-        return evaluate.log_prob(self.task, self.state, x, self._labels(condition, len(x)))
+        z, slope = self.units.to_training(x), self.units.log_slope(x)
+        z = jnp.asarray(z, dtype=float)
+        found = evaluate.log_prob(self.task.in_training_units, self.state, z, self._labels(condition, len(z)))
+        return jnp.where(jnp.isneginf(slope), slope, found + slope)
 
     def _labels(self, condition: ArrayLike | None, num_rows: int) -> jax.Array | None:
         if condition is None:

@@ -220,18 +220,18 @@ def sweep(
     history = _gather([outcome.history for outcome in outcomes], places, shape)
     metrics = _gather([outcome.metrics for outcome in outcomes], places, shape)
     diverged_at = _gather([{"": outcome.diverged_at} for outcome in outcomes], places, shape)[""].astype(int)
-    verdict = np.empty(shape, f"<U{max(map(len, verdict_lib.VERDICTS))}")
-    for t, target in enumerate(targets):
-        for c, config in enumerate(configs):
-            verdict[t, c] = fitting.judge(
-                Task(method, target, config), {k: v[t, c] for k, v in history.items()},
-                {k: v[t, c] for k, v in metrics.items()}, diverged_at[t, c], thresholds,
-            )  # fmt: skip
     applicable = {
         lane.place[:2]: frozenset(outcome.metrics)
         for (_, members), outcome in zip(blocks, outcomes, strict=True)
         for lane in members
     }
+    verdict = np.empty(shape, f"<U{max(map(len, verdict_lib.VERDICTS))}")
+    for t, target in enumerate(targets):
+        for c, config in enumerate(configs):
+            verdict[t, c] = fitting.judge(
+                Task(method, target, config), {k: v[t, c] for k, v in history.items()},
+                {k: metrics[k][t, c] for k in applicable[t, c]}, diverged_at[t, c], thresholds,
+            )  # fmt: skip
     steps = eval_every * np.arange(1, num_steps // eval_every + 1)
     return Sweep(
         method, targets, configs, seeds, num_steps, standardize, steps, history, metrics, verdict, diverged_at,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 
 import chex
 import jax
@@ -177,6 +178,39 @@ def test_fit_runs_in_one_and_two_dimensions(method, config):
         assert all(curve.shape == (4,) for curve in result.history.values())
         assert ("kl" in result.metrics) == (method.log_prob is not None)
         np.testing.assert_array_equal(result.steps, [1, 2, 3, 4])
+
+
+def test_fit_does_not_depend_on_where_the_data_lie(method, config):
+    """Bit for bit in training units, because the standardised targets are the same; and data units come back."""
+
+    def fit(mean, std):
+        target = jgen1d.targets.normal(mean, std)
+        return jgen1d.fit(jax.random.key(0), method, target, config, num_steps=4, num_samples=1_000)
+
+    wanted = fit(0.0, 1.0)
+    samples = np.asarray(wanted.sample(jax.random.key(1), 200), np.float64)
+    for place, scale in itertools.product((0.0, -1e3, 1e8, 1e12), (1e-30, 1e-6, 1.0, 1e6, 1e30)):
+        if np.spacing(place) > 0.01 * scale:
+            with pytest.raises(ValueError, match=r"'normal': float64 cannot tell values .* apart at 1e"):
+                fit(place, scale)
+            continue
+        if (place, scale) not in [(0.0, 1e-30), (-1e3, 1e-6), (1e8, 1.0), (1e12, 1.0), (1e12, 1e30)]:
+            continue  # one of each kind is enough here: `test_units.py` has all for every family of targets
+        found = fit(place, scale)
+        assert found.verdict == wanted.verdict
+        chex.assert_trees_all_equal(found.state, wanted.state)
+        for name, value in wanted.metrics.items():
+            unit = jgen1d.metrics.METRICS[name].unit
+            expected = {"": value, "length": scale * value, "place": place + scale * value}[unit]
+            np.testing.assert_allclose(found.metrics[name], expected, rtol=1e-6 if unit else 0)
+        back = (np.asarray(found.sample(jax.random.key(1), 200), np.float64) - place) / scale
+        resolution = np.spacing(np.float32(place)) / scale if found.units.are_held else np.spacing(place) / scale
+        np.testing.assert_allclose(back, samples, rtol=1e-6, atol=1e-6 + resolution)
+        if method.log_prob is not None:
+            x = place + scale * samples
+            np.testing.assert_allclose(
+                found.log_prob(x) + np.log(scale), wanted.log_prob((x - place) / scale), rtol=1e-4, atol=1e-4
+            )
 
 
 def test_start_is_the_same_for_the_same_key(method, config):

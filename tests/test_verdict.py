@@ -343,3 +343,14 @@ def test_without_modes_a_constant_discriminator_is_no_convergence_either():
     for std_ratio, w1_over_std, name in [(0.2, 0.7, "mode_collapse"), (0.9, 0.2, "false_equilibrium")]:
         curves = {loss: curve[0] for loss, curve in constant_discriminator("log", "non_saturating", 1).items()}
         assert verdict(curves, final(w1_over_std, std_ratio, np.nan), optimum, num_modes=0) == name
+
+
+@pytest.mark.parametrize("name", metrics.METRICS)
+def test_no_impossible_metric_leads_to_convergence(name):
+    """NaN, ±∞ and values below the least, of every metric in turn, in runs that would be indistinguishable."""
+    sound = dict.fromkeys(metrics.METRICS, 0.01) | final(ks_p=0.5) | {"mode_mass": np.array([0.5, 0.5])}
+    assert verdict(history(), sound) == "indistinguishable"
+    for value in (np.nan, np.inf, -np.inf, -1.0):
+        broken = sound | {name: np.array([0.5, value]) if name == "mode_mass" else value}
+        allowed = (value == np.inf and name in ("kl", "samples_to_tell")) or (value == -1 and name in ("kl", "mean"))
+        assert learned(verdict(history(), broken)) == allowed, value

@@ -61,9 +61,11 @@ def run_block(
       report: called with the number of steps whenever some are done.
       at_point: called at every point of the history, with a function that makes a `Midway` of the block.
     """
+    tasks = [Task(spec.method, lane.target, lane.config, spec.standardize) for lane in lanes]
+    standardized = {id(task.target): replace(task.in_training_units.target, name="") for task in tasks}
+    example = tasks[0]._replace(target=standardized[id(tasks[0].target)])
     filled = [*lanes, *[lanes[-1]] * (group.width * len(devices) - len(lanes))]
-    example = Task(spec.method, lanes[0].target, lanes[0].config, spec.standardize)
-    targets = _stack([replace(lane.target, name="") for lane in filled])
+    targets = _stack([standardized[id(lane.target)] for lane in filled])
     configs = _stack([group.cover.config(lane.config) for lane in filled])
     mesh = Mesh(np.array(devices), ("lane",))
     keys = keys[np.minimum(np.arange(len(filled)), len(lanes) - 1)]
@@ -106,7 +108,12 @@ def run_block(
     final = evaluate.evaluate(task, runs, spec.num_samples, call, example)
     state, final, diverged_at = jax.device_get((runs.state, final, runs.diverged_at))
     outcome = Outcome(jax.tree.leaves(state), to_curves(history), final, diverged_at)
-    return jax.tree.map(lambda leaf: np.array(leaf[: len(lanes)]), outcome)  # copies: a view keeps the filling alive
+    outcome = jax.tree.map(lambda leaf: np.array(leaf[: len(lanes)]), outcome)  # a view would keep the filling alive
+    shift, scale = np.array([task.data_units.lengths() for task in tasks], np.float64).T
+    return outcome._replace(
+        history=metrics.in_data_units(outcome.history, shift, scale),
+        metrics=metrics.in_data_units(outcome.metrics, shift, scale),
+    )
 
 
 def check_matmul_precision(precision: str) -> None:

@@ -182,6 +182,8 @@ def run(
       ((4,), (4, 20))
     """
     task = prepare(Task(*task), num_steps, batch_size, num_samples)
+    lengths_of = task.data_units.lengths()
+    task = task.in_training_units
     eval_every = check_eval_every(num_steps, eval_every)
     lengths = jnp.array(chunks(eval_every))
     reference = metrics.reference(task.target, evaluate.NUM_CURVE_SAMPLES)
@@ -201,4 +203,5 @@ def run(
 
     end, history = jax.lax.scan(interval, start(task, key), length=num_steps // eval_every)
     final = evaluate.evaluate(task, end, num_samples)
+    history, final = (metrics.in_data_units(info, *lengths_of) for info in (history, final))
     return end.state, history, final | {"diverged_at": end.diverged_at}

@@ -9,7 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jgen1d.core import Config, Method, validate
-from jgen1d.targets import Target
+from jgen1d.targets import SCALES_HELD, Target, Units
+
+FINEST = 0.01
+"""Of a standard deviation: the coarsest steps between floats in which a distribution still has a shape."""
 
 
 class Task(NamedTuple):
@@ -33,8 +36,18 @@ class Task(NamedTuple):
         return self.method.standardize(self.config) if self.standardize is None else self.standardize
 
     @property
+    def in_training_units(self) -> Task:
+        """The task of the same target in its training units, as the engine computes it."""
+        return self._replace(target=self.target.standardized()) if self.is_standardized else self
+
+    @property
+    def data_units(self) -> Units:
+        """How the target of `in_training_units` comes from data units."""
+        return self.target.units if self.is_standardized else Units(np.zeros(self.target.dim), 1.0)
+
+    @property
     def units(self) -> tuple[jax.Array, jax.Array]:
-        """The shift and the scale, f32[dim] each, that take training units to data units: shift + scale · x."""
+        """The shift and the scale, f32[dim] each, that the networks' units are taken to the target's with."""
         return units(self.target, self.is_standardized)
 
     @property
@@ -71,10 +84,31 @@ def prepare(task: Task, num_steps: int, batch_size: int, num_samples: int) -> Ta
             f"num_classes={method.num_classes(config)}: the target {target.name!r} has {num_modes or 'no'} modes to be "
             f"labels"
         )
+    _require_resolution(task)
     config = method.bind(config, target.dim, int(num_steps))
     validate(config)
     jax.eval_shape(method.init, jax.random.key(0), config)
     return task._replace(config=config)
+
+
+def _require_resolution(task: Task) -> None:
+    """Raises ValueError if the numbers that training works with cannot tell the target's values apart."""
+    target, units = task.target, task.target.units
+    if isinstance(units.scale, jax.core.Tracer):
+        return
+    size, scale = np.max(np.abs(target.mean)), np.min(target.std)
+    if not (np.isfinite(size) and 0 < scale < np.inf) or np.spacing(size) > FINEST * scale:
+        raise ValueError(f"target {target.name!r}: float64 cannot tell values {scale:.2g} apart at {size:.2g}")
+    if task.is_standardized:
+        return
+    if units.chart.kind in ("positive", "interval"):
+        raise ValueError(f"target {target.name!r} has a support, which needs training units: set standardize=True")
+    low, high = SCALES_HELD
+    if not low <= scale <= high or size > high or np.spacing(np.float32(size)) > FINEST * scale:
+        raise ValueError(
+            f"target {target.name!r}: this config trains on data units, and float32 does not hold values {scale:.2g} "
+            f"apart at {size:.2g}: set standardize=True"
+        )
 
 
 def check_eval_every(num_steps: int, eval_every: int | None) -> int:

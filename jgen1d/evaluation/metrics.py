@@ -5,11 +5,13 @@ Pure functions, arrays in and scalars out, for one set of samples; `vmap` outsid
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jgen1d.evaluation.bins import NUM_BINS, js, js_floor, num_equal_bins, tv, tv_floor
 from jgen1d.evaluation.coverage import (
@@ -43,6 +45,7 @@ __all__ = [
     "NUM_BINS",
     "NUM_DIRECTIONS",
     "NUM_ENERGY_POINTS",
+    "OF_MODES",
     "RADIUS",
     "ClassSamples",
     "Counts",
@@ -64,6 +67,7 @@ __all__ = [
     "evaluate_gap",
     "expected_high_quality",
     "hit",
+    "in_data_units",
     "js",
     "js_floor",
     "kl",
@@ -109,6 +113,8 @@ class Metric(NamedTuple):
       applies: whether a target has this metric, from its dimension, number of modes and family alone.
       in_history: whether it is cheap enough for every point of a history.
       needs: what it is computed from, `Samples`, `ClassSamples`, `Densities` or `Gap`.
+      unit: `length` or `place` in data units, or "" for a number without unit.
+      least: the least value that it can have.
     """
 
     title: str
@@ -116,6 +122,8 @@ class Metric(NamedTuple):
     applies: Callable[[Target], bool] = _always
     in_history: bool = False
     needs: type = Samples
+    unit: str = ""
+    least: float = 0.0
 
 
 def _class_w1_over_floor(drawn: ClassSamples) -> jax.Array:
@@ -128,20 +136,29 @@ def _class_accuracy(drawn: ClassSamples) -> jax.Array:
     return jnp.mean((drawn.target.most_probable_label(drawn.samples) == drawn.label).astype(drawn.samples.dtype))
 
 
+def _out_of_range(s: Samples) -> jax.Array:
+    assert s.target.family.ends is not None
+    low, high = s.target.family.ends(s.target.params)
+    return jnp.mean(((s.samples < low) | (s.samples > high)).astype(s.samples.dtype))
+
+
 METRICS: dict[str, Metric] = {
-    "w1": Metric("W1", lambda s: s.w1, in_history=True),
+    "w1": Metric("W1", lambda s: s.w1, in_history=True, unit="length"),
     "w1_over_std": Metric("W1/σ", lambda s: s.w1 / jnp.mean(s.target_std), in_history=True),
     "std_ratio": Metric(
         "std/target's std", lambda s: jnp.linalg.norm(s.std) / jnp.linalg.norm(s.target_std), in_history=True
     ),
-    "mean": Metric("mean", lambda s: jnp.mean(s.samples), _in_1d, in_history=True),
-    "std": Metric("std", lambda s: s.std[0], _in_1d, in_history=True),
+    "mean": Metric("mean", lambda s: jnp.mean(s.samples), _in_1d, in_history=True, unit="place", least=-math.inf),
+    "std": Metric("std", lambda s: s.std[0], _in_1d, in_history=True, unit="length"),
     "w1_over_floor": Metric("W1/floor", lambda s: s.w1 / s.reference.floor),
-    "energy": Metric("energy distance", lambda s: energy(s.samples, s.reference.points)),
+    "energy": Metric("energy distance", lambda s: energy(s.samples, s.reference.points), unit="length"),
     "mean_error": Metric(
-        "error of the mean", lambda s: jnp.linalg.norm(jnp.mean(s.samples, axis=0) - jnp.asarray(s.target.mean))
+        "error of the mean",
+        lambda s: jnp.linalg.norm(jnp.mean(s.samples, axis=0) - jnp.asarray(s.target.mean)),
+        unit="length",
     ),
-    "std_error": Metric("error of the std", lambda s: jnp.linalg.norm(s.std - s.target_std)),
+    "std_error": Metric("error of the std", lambda s: jnp.linalg.norm(s.std - s.target_std), unit="length"),
+    "out_of_range": Metric("share out of range", _out_of_range, lambda target: target.family.ends is not None),
     "ks": Metric("KS", lambda s: s.ks, _with_cdf),
     "ks_p": Metric("p of KS", lambda s: ks_p(s.ks, len(s.samples), s.target.dim), _with_cdf),
     "tv": Metric("TV", lambda s: s.tv),
@@ -156,7 +173,9 @@ METRICS: dict[str, Metric] = {
     "high_quality": Metric("share within 3 scales of a mode", lambda s: jnp.sum(s.mode_mass), _with_modes),
     "mode_tv": Metric("TV over modes", lambda s: mode_tv(s.mode_mass, s.modes), _with_modes),
     "reverse_kl": Metric("reverse KL over modes", lambda s: reverse_kl(s.mode_mass, s.modes), _with_modes),
-    "kl": Metric("KL", lambda d: kl(d.log_p, d.log_q), lambda target: target.has_density, needs=Densities),
+    "kl": Metric(
+        "KL", lambda d: kl(d.log_p, d.log_q), lambda target: target.has_density, needs=Densities, least=-math.inf
+    ),
     "samples_to_tell": Metric(
         "samples to tell", lambda g: samples_to_tell(g.gap, g.target.dim, g.num_samples), _with_cdf, needs=Gap
     ),
@@ -164,6 +183,27 @@ METRICS: dict[str, Metric] = {
     "class_accuracy": Metric("accuracy of classes", _class_accuracy, _with_modes, needs=ClassSamples),
 }
 """All metrics by name. A new metric is one entry: runs, tables and titles follow."""
+OF_MODES = frozenset(name for name, metric in METRICS.items() if metric.applies is _with_modes)
+"""Those of targets with modes alone."""
+
+
+def in_data_units(values: Mapping[str, Any], shift: Any, scale: Any) -> dict[str, Any]:
+    """Metrics of a target in training units, and what is not one of `METRICS`, in data units.
+
+    Args:
+      values: f[...] by name.
+      shift: f[], or f[n] for the first axis, to data units.
+      scale: likewise.
+    """
+
+    def convert(name: str, value: Any) -> Any:
+        unit = METRICS[name].unit if name in METRICS else ""
+        if not unit:
+            return value
+        shift_of, scale_of = (v if np.ndim(v) == 0 else v.reshape(-1, *[1] * (value.ndim - 1)) for v in (shift, scale))
+        return scale_of * value + (shift_of if unit == "place" else 0)
+
+    return {name: convert(name, value) for name, value in values.items()}
 
 
 def evaluate(samples: jax.Array, target: Target, reference: Reference) -> dict[str, jax.Array]:

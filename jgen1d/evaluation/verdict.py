@@ -15,12 +15,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jgen1d.evaluation.gaps import LEVEL
+from jgen1d.evaluation.metrics import METRICS, OF_MODES
 
 VERDICTS = (
     "indistinguishable", "converged", "false_equilibrium", "mode_collapse", "oscillating", "not_converged", "diverged",
 )  # fmt: skip
 LEARNED = ("indistinguishable", "converged")
 """The verdicts of runs that learned the distribution."""
+MAY_BE_INFINITE = ("kl", "samples_to_tell")
+ROUNDING = 1e-5
+"""How far rounding may take a metric below its least value."""
 
 
 class Thresholds(NamedTuple):
@@ -90,7 +94,9 @@ def classify(
 ) -> np.ndarray:
     """Names the outcome of each run by the first rule that holds. The numbers are the default thresholds.
 
-    - `diverged`: the run, or a value that the rules read, is not finite.
+    - `diverged`: the run, or a value that the rules read, is not finite; or the run would be `converged` with a metric
+      that is not a number or below the least that it can be. Only `kl` and `samples_to_tell` may be ∞: of a model that
+      excludes what the target has, and of one that no sample tells apart.
     - `mode_collapse`: the target has modes and some are not covered; or, without modes, the samples' standard deviation
       is below half of the target's.
     - `indistinguishable`: `converged`, and a Kolmogorov–Smirnov test of the final samples does not reject the target at
@@ -104,8 +110,8 @@ def classify(
 
     Args:
       history: curves f[..., num_evals] by name, of which those in `optimum` are read.
-      metrics: f[...] by name, of which `w1_over_std`, `tv`, `std_ratio`, if there is one `ks_p` and, with modes,
-        `modes_covered` are read.
+      metrics: f[...] by name, or f[..., k] of modes or classes; of these `w1_over_std`, `tv`, `std_ratio`, if there is
+        one `ks_p` and, with modes, `modes_covered` decide. Those of a target that lacks them are left out.
       optimum: the losses' optima by name (`Method.loss_optimum`), or None for a method that is not adversarial.
       num_modes: how many modes the target has, at least 0.
       diverged_at: i[...], the first step that was not finite, −1 if all were finite.
@@ -115,11 +121,10 @@ def classify(
       str[...], each in `VERDICTS`.
     """
     w1_over_std = np.asarray(metrics["w1_over_std"], np.float64)
-    read = ("w1_over_std", "tv", "std_ratio")
+    read = ("w1_over_std", "tv", "std_ratio", *(["modes_covered"] if num_modes else []))
     finite = (np.asarray(diverged_at) < 0) & np.all([np.isfinite(np.asarray(metrics[name])) for name in read], axis=0)
     if num_modes:
         collapsed = np.asarray(metrics["modes_covered"]) < num_modes
-        finite &= np.isfinite(np.asarray(metrics["modes_covered"]))
     else:
         collapsed = np.asarray(metrics["std_ratio"]) < thresholds.std_ratio
     close = (w1_over_std <= thresholds.w1_over_std) & (np.asarray(metrics["tv"]) <= thresholds.tv)
@@ -132,8 +137,9 @@ def classify(
         thirds = [curve[..., -max(1, curve.shape[-1] // 3) :] for curve in curves]
         oscillating = np.max([third.std(-1) for third in thirds], axis=0) > thresholds.loss_std
     converged = close & (at_optimum if optimum else True)
+    possible = _possible(metrics, num_modes, w1_over_std.shape)
     rules = {
-        "diverged": ~finite,
+        "diverged": ~finite | (converged & ~collapsed & ~possible),
         "mode_collapse": collapsed,
         "indistinguishable": converged & passes,
         "converged": converged,
@@ -141,3 +147,17 @@ def classify(
         "false_equilibrium": at_optimum,
     }
     return np.select(list(rules.values()), list(rules), "not_converged")
+
+
+def _possible(metrics: Mapping[str, ArrayLike], num_modes: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Where every metric has a value that it can have, bool[...]."""
+    possible = np.ones(shape, bool)
+    for name, values in metrics.items():
+        if not num_modes and name in OF_MODES:
+            continue
+        array = np.asarray(values, np.float64)
+        array = array[..., :num_modes] if array.ndim > len(shape) else array  # other targets have more modes
+        least, unbounded = METRICS[name].least if name in METRICS else -np.inf, name in MAY_BE_INFINITE
+        good = (array >= least - ROUNDING) & (array > -np.inf) & ((array < np.inf) | unbounded)
+        possible &= good.all(axis=tuple(range(len(shape), array.ndim)))
+    return possible

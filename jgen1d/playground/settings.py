@@ -196,7 +196,8 @@ def _target(settings: Mapping[str, Any], uploads: Mapping[str, Upload]) -> Targe
     if name == "data":
         if (upload := uploads.get(str(settings.get("data")))) is None:
             raise FieldError("target", "upload a column of numbers first")
-        return upload.target
+        target = upload.target  # a message holds 5 digits
+        return target if target.units.are_held else replace(target.standardized(), name=f"{target.name}, standardized")
     if name == "drawn":
         heights = settings.get("drawn")
         if not isinstance(heights, list) or len(heights) != DRAWING["count"]:

@@ -26,8 +26,8 @@ from jgen1d.plots.style import (
 )
 
 _GROUPS = [("Mean output of D (dashed: optimum)", "mean of D(x)", ["d_real", "d_fake"])]
-_MOMENTS = ("Moments of the samples (dashed: target)", "data units", ["mean", "std"])
-_GROUPS += [_MOMENTS]
+_MOMENTS = "Moments of the samples (dashed: target)"
+_GROUPS += [(_MOMENTS, "data units", ["mean", "std"])]
 _GROUPS += [("Distance (dashed: threshold)", "W1/σ", ["w1_over_std"])]
 
 
@@ -47,6 +47,7 @@ def run(
     discriminator: Mapping[str, ArrayLike | None] | None = None,
     generator: Mapping[str, ArrayLike | None] | None = None,
     threshold: float,
+    unit: str = "data units",
 ) -> Figure:
     """One training run, with a panel for each of these that is known: samples, distribution functions, losses, D, W1/σ,
     D(x), G(z); without distribution functions, the moments.
@@ -70,20 +71,21 @@ def run(
       discriminator: `x` f[m] in data units, `learnt` f[m] and `optimal` f[m] or None: D and D*, probabilities.
       generator: `z` f[m], `learnt` f[m] and `optimal` f[m] or None: G and G* of a one-dimensional latent, data units.
       threshold: the greatest W1/σ of a converged run.
+      unit: what "data units" are called, if they are others.
     """
     exact = {"d_real": 0.5, "d_fake": 0.5, "mean": target_mean, "std": target_std, "w1_over_std": threshold, **optimum}
     heading = "Losses" if all(value is None for value in optimum.values()) else "Losses (dashed: optimum)"
     groups = [(heading, "loss", list(optimum))] if optimum else []
-    groups += [one for one in _GROUPS if history.keys() >= set(one[2]) and (gap is None or one is not _MOMENTS)]
-    networks = [("Discriminator", "x (data units)", "D(x) = P(real)", RED, discriminator)] if discriminator else []
-    networks += [("Generator", "z (latent)", "G(z) (data units)", BLUE, generator)] if generator else []
+    groups += [one for one in _GROUPS if history.keys() >= set(one[2]) and (gap is None or one[0] != _MOMENTS)]
+    networks = [("Discriminator", f"x ({unit})", "D(x) = P(real)", RED, discriminator)] if discriminator else []
+    networks += [("Generator", "z (latent)", f"G(z) ({unit})", BLUE, generator)] if generator else []
     count = 1 + (gap is not None) + len(groups) + len(networks)
     figure, axes = axes_for(title, count, {1: 1, 2: 2, 4: 2, 7: 4}.get(count, 3), (3.8, 3.3), {})
     points, real = np.asarray(samples, float), None if data is None else np.asarray(data, float)
-    _samples(axes[0], points, np.zeros(len(points), int) if labels is None else np.asarray(labels), density, real)
+    _samples(axes[0], points, np.zeros(len(points), int) if labels is None else np.asarray(labels), density, real, unit)
     others = axes[1:]
     if gap is not None:
-        _gap(others.pop(0), *gap)
+        _gap(others.pop(0), *gap, unit)
     for ax, (heading, unit, names) in zip(others, groups, strict=False):
         series: list[Series] = []
         for k, name in enumerate(names):
@@ -107,7 +109,7 @@ def run(
     return figure
 
 
-def _gap(ax: Axes, x: ArrayLike, difference: ArrayLike, allowed: float, level: float) -> None:
+def _gap(ax: Axes, x: ArrayLike, difference: ArrayLike, allowed: float, level: float, unit: str) -> None:
     label = f"accepted by a Kolmogorov–Smirnov test at {100 * level:g} %"
     ax.axhspan(-allowed, allowed, color=REAL, alpha=0.12, linewidth=0, label=label)
     ax.axhline(0, color=REAL, linewidth=0.8, linestyle="--")
@@ -115,12 +117,13 @@ def _gap(ax: Axes, x: ArrayLike, difference: ArrayLike, allowed: float, level: f
     ax.plot(x, difference, color=BLUE, linewidth=1.0)
     reach = 1.15 * np.max(np.abs(difference), initial=allowed, where=np.isfinite(difference))
     ax.set_ylim(-reach, reach)
-    finish(ax, "Distribution function, generated − exact", "x (data units)", "Fₙ(x) − F(x)")
+    finish(ax, "Distribution function, generated − exact", f"x ({unit})", "Fₙ(x) − F(x)")
 
 
 def _samples(
-    ax: Axes, points: Floats, labels: NDArray[np.int_], density: tuple[ArrayLike, ArrayLike] | None, data: Floats | None
-) -> None:
+    ax: Axes, points: Floats, labels: NDArray[np.int_], density: tuple[ArrayLike, ArrayLike] | None,
+    data: Floats | None, unit: str,
+) -> None:  # fmt: skip
     points = points.reshape(len(points), -1)
     is_finite = np.isfinite(points).all(axis=1)
     finite, labels = points[is_finite], labels[is_finite]
@@ -137,7 +140,7 @@ def _samples(
             if len(cloud):
                 ax.plot(*cloud.T[:2], "o", color=color, markersize=2.5, markeredgewidth=0, alpha=0.5, label=label)
         ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
-        return finish(ax, "Samples" + note, "first coordinate (data units)", "second coordinate (data units)")
+        return finish(ax, "Samples" + note, f"first coordinate ({unit})", f"second coordinate ({unit})")
     edges = np.linspace(low[0], high[0], 61)
     bars, base = np.zeros(60), np.zeros(60)
     for some, color, label in classes:  # stacked: together they make the density of all samples
@@ -155,7 +158,7 @@ def _samples(
     ax.set_ylim(0, 4 * tallest if 0 < 4 * tallest < bars.max() else None)
     if 0 < 4 * tallest < bars.max():
         note += f"\nbars reach {bars.max():.2g}, beyond this axis"
-    finish(ax, "Samples" + note, "x (data units)", "density (1 / data unit)")
+    finish(ax, "Samples" + note, f"x ({unit})", "density" if unit != "data units" else "density (1 / data unit)")
 
 
 class Comparison(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import special
 
+from jgen1d.engine import evaluate
 from jgen1d.engine.evaluate import NUM_CURVE_SAMPLES
 from jgen1d.evaluation import metrics, players
 from jgen1d.fitting import Result
@@ -79,8 +80,9 @@ def _distances(sweep: Sweep, rows: Sequence[dict[str, Any]]) -> Figure:
         target = sweep.targets[t]
         curves.setdefault(row["target"], {})[label(row)] = sweep.history["w1_over_std"][t, c]
         if row["target"] not in floor:
-            reference = jax.jit(metrics.reference, static_argnums=1)(target, NUM_CURVE_SAMPLES)
-            floor[row["target"]] = float(reference.floor) / float(np.mean(target.std))
+            standardized = target.standardized()
+            reference = jax.jit(metrics.reference, static_argnums=1)(standardized, NUM_CURVE_SAMPLES)
+            floor[row["target"]] = float(reference.floor) / float(np.mean(standardized.std))
     title = f"Distance over {len(sweep.seeds)} seeds, from {NUM_CURVE_SAMPLES:,} samples each"
     threshold = sweep.thresholds.w1_over_std
     return sweep_plots.distance_bands(steps=sweep.steps, curves=curves, floor=floor, threshold=threshold, title=title)
@@ -94,26 +96,26 @@ def of_run(result: Result, name: str, num_samples: int = 10_000) -> Figure:
       name: for the title.
       num_samples: samples in the histogram, at least 1.
     """
-    target = result.target
+    target, axis = result.task.in_training_units.target, Axis.of(result)
     labels = _labels(result, num_samples)
-    samples = np.asarray(result.sample(jax.random.key(0), num_samples, labels))
+    samples = np.asarray(result.sample_in_training_units(jax.random.key(0), num_samples, labels))
     density = data = gap = None
     if target.dim == 1:
-        x, n, level = np.sort(samples[:, 0]), len(samples), result.thresholds.ks_p
-        difference = np.arange(1, n + 1) / n - np.asarray(target.cdf(x))
-        gap = (x, difference, min(float(special.kolmogi(level)) / math.sqrt(n), 1.0), level)
+        z, n, level = np.sort(samples[:, 0]), len(samples), result.thresholds.ks_p
+        difference = np.arange(1, n + 1) / n - np.asarray(target.cdf(z))
+        gap = (axis(z), difference, min(float(special.kolmogi(level)) / math.sqrt(n), 1.0), level)
     if target.dim == 1 and target.has_density:
-        x = np.linspace(*_window(target), 600)
-        density = (x, np.exp(np.asarray(target.log_prob(x[:, None]))))
+        z = np.linspace(*_window(target), 600)
+        density = (axis(z), np.exp(np.asarray(target.log_prob(z[:, None]))) / axis.scale)
     else:
-        data = np.asarray(target.sample(jax.random.key(1), 2_000))
-    curves = _players(result) if target.dim == 1 and labels is None else {}
+        data = axis(np.asarray(target.sample(jax.random.key(1), 2_000)))
+    curves = _players(result, axis) if target.dim == 1 and labels is None else {}
     optimum = result.method.loss_optimum(result.config) if result.method.loss_optimum else {}
     return run_plots.run(
         title=f"{name}: {result.verdict}, W1/σ {result.metrics['w1_over_std']:.3f}, "
         f"{100 * result.metrics['tv']:.1f} % misplaced (TV)", steps=result.steps, gap=gap,
-        history=result.history, optimum=optimum, samples=samples, labels=labels, density=density, data=data,
-        target_mean=np.asarray(target.mean), target_std=np.asarray(target.std),
+        history=result.history, optimum=optimum, samples=axis(samples), labels=labels, density=density, data=data,
+        target_mean=axis(np.asarray(target.mean)), target_std=axis.scale * np.asarray(target.std), unit=axis.unit,
         threshold=result.thresholds.w1_over_std, **curves,
     )  # fmt: skip
 
@@ -126,19 +128,41 @@ def comparison(result: Result, num_samples: int = 10_000, num_points: int = 400)
       num_samples: samples of a model that has no density, at least 1.
       num_points: points at which densities are drawn, at least 4.
     """
-    target = result.target
+    target, axis = result.task.in_training_units.target, Axis.of(result)
     note = f"{result.metrics['w1_over_floor']:.1f}"
-    samples = np.asarray(result.sample(jax.random.key(0), num_samples))
+    samples = np.asarray(result.sample_in_training_units(jax.random.key(0), num_samples))
     if target.dim > 1 or not target.has_density:
-        return run_plots.Comparison(note, samples[:1_000], np.asarray(target.sample(jax.random.key(1), 1_000)))
-    x = np.linspace(*_window(target), num_points)
-    exact = np.exp(np.asarray(target.log_prob(x[:, None])))
+        real = np.asarray(target.sample(jax.random.key(1), 1_000))
+        return run_plots.Comparison(note, axis(samples[:1_000]), axis(real))
+    z = np.linspace(*_window(target), num_points)
+    x, exact = axis(z), np.exp(np.asarray(target.log_prob(z[:, None]))) / axis.scale
     if result.method.log_prob is not None:
-        return run_plots.Comparison(note, np.exp(np.asarray(result.log_prob(x[:, None]))), exact, x)
-    edges = np.linspace(x[0], x[-1], num_points // 4 + 1)
+        log_q = evaluate.log_prob(result.task.in_training_units, result.state, jnp.asarray(z[:, None], float))
+        return run_plots.Comparison(note, np.exp(np.asarray(log_q)) / axis.scale, exact, x)
+    edges = np.linspace(z[0], z[-1], num_points // 4 + 1)
     counts = np.histogram(samples, edges)[0] / num_samples / np.diff(edges)
-    learnt = counts[np.clip(np.searchsorted(edges, x) - 1, 0, len(counts) - 1)]
-    return run_plots.Comparison(note, learnt, exact, x)
+    learnt = counts[np.clip(np.searchsorted(edges, z) - 1, 0, len(counts) - 1)]
+    return run_plots.Comparison(note, learnt / axis.scale, exact, x)
+
+
+class Axis(NamedTuple):
+    """What a picture shows of training units z: shift + scale·z, with shift f64[dim]; z itself after a chart."""
+
+    shift: np.ndarray
+    scale: float
+    unit: str
+
+    @classmethod
+    def of(cls, result: Result) -> Axis:
+        """The axis of a run."""
+        units = result.units
+        if units.chart.kind != "line":
+            return cls(np.zeros(1), 1.0, f"training units, {units.chart.kind}")
+        return cls(np.asarray(units.shift), float(units.scale), "data units")
+
+    def __call__(self, z: np.ndarray) -> np.ndarray:
+        """Of f[n] in 1-D, or f[n, dim]."""
+        return self.shift + self.scale * np.asarray(z, np.float64)
 
 
 def _labels(result: Result, num_samples: int) -> np.ndarray | None:
@@ -155,20 +179,23 @@ def _window(target: Target) -> tuple[float, float]:
     return low - 0.15 * (high - low), high + 0.15 * (high - low)
 
 
-def _players(result: Result, num_bins: int = 150, num_fake: int = 300_000) -> dict[str, dict[str, Any]]:
+def _players(result: Result, axis: Axis, num_bins: int = 150, num_fake: int = 300_000) -> dict[str, dict[str, Any]]:
     """The curves of `plots.runs.run` for the players of a run on a 1-D target; none if the method has no players."""
-    method, target, config, _ = result.task
+    method, target, config, _ = task = result.task.in_training_units
     curves: dict[str, dict[str, Any]] = {}
     if method.players is None:
         return curves
-    model, units = (method.players, result.state, config, target), result.task.units
+    model, units = (method.players, result.state, config, target), task.units
     if method.players.optimal_output(config) == "probability":
         edges = np.linspace(*_window(target), num_bins + 1)
-        fake = np.histogram(np.asarray(result.sample(jax.random.key(2), num_fake)), edges)[0] / num_fake
+        samples = np.asarray(result.sample_in_training_units(jax.random.key(2), num_fake))
+        fake = np.histogram(samples, edges)[0] / num_fake
         bins = (jnp.asarray(edges, dtype=float), jnp.asarray(fake, dtype=float))
-        curves["discriminator"] = players.discriminator(*model, *bins, num_fake, *units)
+        drawn = players.discriminator(*model, *bins, num_fake, *units)
+        curves["discriminator"] = drawn | {"x": axis(np.asarray(drawn["x"]))}
         if not target.has_density:  # for a finite sample, D* is 1 on its values and 0 elsewhere
             curves["discriminator"]["optimal"] = None
     if players.latent_dim(method.players, config) == 1:
-        curves["generator"] = players.generator(*model, *units, num_points=400)
+        drawn = players.generator(*model, *units, num_points=400)
+        curves["generator"] = drawn | {name: axis(np.asarray(drawn[name])) for name in ("learnt", "optimal")}
     return curves

@@ -1,13 +1,25 @@
 """The distributions that models are trained on, of which everything is known exactly, and their registry `TARGETS`."""
 
 from jgen1d.core import unknown
-from jgen1d.targets.closed_form import DISK, EXPONENTIAL, UNIFORM, DiskParams, UniformParams, disk, exponential, uniform
+from jgen1d.targets.closed_form import (
+    DISK,
+    EXPONENTIAL,
+    UNIFORM,
+    DiskParams,
+    ExponentialParams,
+    UniformParams,
+    disk,
+    exponential,
+    uniform,
+)
+from jgen1d.targets.discrete import Discrete
 from jgen1d.targets.family import Family, uniforms
-from jgen1d.targets.finite_sample import EMPIRICAL, empirical
+from jgen1d.targets.finite_sample import EMPIRICAL, STEPS, StepsParams, empirical
 from jgen1d.targets.mixtures import grid, mixture, normal, ring
 from jgen1d.targets.normals import LOG_2PI, NORMAL_MIXTURE, PLANAR_MIXTURE, MixtureParams, Modes
 from jgen1d.targets.piecewise import PIECEWISE_LINEAR, PiecewiseLinearParams, piecewise_linear
 from jgen1d.targets.target import Target
+from jgen1d.targets.units import SCALES_HELD, Chart, Units
 
 TARGETS: dict[str, Target] = {
     "normal": normal(4.0, 0.5),
@@ -37,15 +49,22 @@ __all__ = [
     "NORMAL_MIXTURE",
     "PIECEWISE_LINEAR",
     "PLANAR_MIXTURE",
+    "SCALES_HELD",
+    "STEPS",
     "TARGETS",
     "UNIFORM",
+    "Chart",
+    "Discrete",
     "DiskParams",
+    "ExponentialParams",
     "Family",
     "MixtureParams",
     "Modes",
     "PiecewiseLinearParams",
+    "StepsParams",
     "Target",
     "UniformParams",
+    "Units",
     "disk",
     "empirical",
     "exponential",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +35,14 @@ def _uniform_quantile(params: UniformParams, u: jax.Array) -> jax.Array:
     return params.low + (params.high - params.low) * u
 
 
-UNIFORM = Family(sample_by_quantile(_uniform_quantile), _uniform_log_prob, _uniform_cdf, _uniform_quantile)
+def _uniform_moved(params: UniformParams, shift: Any, scale: Any) -> UniformParams:
+    return UniformParams((params.low - shift[0]) / scale, (params.high - shift[0]) / scale)
+
+
+UNIFORM = Family(
+    sample_by_quantile(_uniform_quantile), _uniform_log_prob, _uniform_moved, _uniform_cdf, _uniform_quantile,
+    ends=lambda params: (params.low, params.high),
+)  # fmt: skip
 
 
 def uniform(low: float = 0.0, high: float = 1.0, *, name: str = "uniform") -> Target:
@@ -56,21 +63,34 @@ def uniform(low: float = 0.0, high: float = 1.0, *, name: str = "uniform") -> Ta
     return Target(params, mean, std, no_modes(1), UNIFORM, 1, name)
 
 
-def _exponential_log_prob(rate: jax.Array, x: jax.Array) -> jax.Array:
-    return jnp.where(x[:, 0] >= 0, jnp.log(rate) - rate * x[:, 0], -jnp.inf)
+class ExponentialParams(NamedTuple):
+    """Where the distribution begins, f32[] in data units, and its rate, f32[] per data unit."""
+
+    low: jax.Array
+    rate: jax.Array
 
 
-def _exponential_cdf(rate: jax.Array, x: jax.Array) -> jax.Array:
-    return -jnp.expm1(-rate * jnp.maximum(x, 0))
+def _exponential_log_prob(params: ExponentialParams, x: jax.Array) -> jax.Array:
+    above = x[:, 0] - params.low
+    return jnp.where(above >= 0, jnp.log(params.rate) - params.rate * above, -jnp.inf)
 
 
-def _exponential_quantile(rate: jax.Array, u: jax.Array) -> jax.Array:
-    return -jnp.log1p(-u) / rate
+def _exponential_cdf(params: ExponentialParams, x: jax.Array) -> jax.Array:
+    return -jnp.expm1(-params.rate * jnp.maximum(x - params.low, 0))
+
+
+def _exponential_quantile(params: ExponentialParams, u: jax.Array) -> jax.Array:
+    return params.low - jnp.log1p(-u) / params.rate
+
+
+def _exponential_moved(params: ExponentialParams, shift: Any, scale: Any) -> ExponentialParams:
+    return ExponentialParams((params.low - shift[0]) / scale, params.rate * scale)
 
 
 EXPONENTIAL = Family(
-    sample_by_quantile(_exponential_quantile), _exponential_log_prob, _exponential_cdf, _exponential_quantile
-)
+    sample_by_quantile(_exponential_quantile), _exponential_log_prob, _exponential_moved, _exponential_cdf,
+    _exponential_quantile, ends=lambda params: (params.low, jnp.inf),
+)  # fmt: skip
 
 
 def exponential(rate: float = 1.0, *, name: str = "exponential") -> Target:
@@ -85,12 +105,14 @@ def exponential(rate: float = 1.0, *, name: str = "exponential") -> Target:
     """
     if not (math.isfinite(rate) and rate > 0):
         raise ValueError(f"exponential: rate must be positive and finite, not {rate}")
-    return Target(as_leaf(rate), as_leaf([1 / rate]), as_leaf([1 / rate]), no_modes(1), EXPONENTIAL, 1, name)
+    params = ExponentialParams(as_leaf(0.0), as_leaf(rate))
+    return Target(params, as_leaf([1 / rate]), as_leaf([1 / rate]), no_modes(1), EXPONENTIAL, 1, name)
 
 
 class DiskParams(NamedTuple):
-    """The disk's radius and the noise's standard deviation per axis, f32[] each, in data units."""
+    """The disk's center, f32[2], its radius and the noise's standard deviation per axis, f32[] each, in data units."""
 
+    center: jax.Array
     radius: jax.Array
     noise: jax.Array
 
@@ -103,7 +125,9 @@ _NOISE = np.polynomial.hermite_e.hermegauss(24) / np.array([[1], [math.sqrt(2 * 
 def _disk_log_prob(params: DiskParams, x: jax.Array) -> jax.Array:
     """log of (1/πR²) ∫₀ᴿ s/σ² exp(−(r² + s²)/2σ²) I₀(rs/σ²) ds, by Gauss–Legendre where the integrand is not 0."""
     radius, noise = params.radius, params.noise
-    r = jnp.sqrt(jnp.maximum(jnp.sum(x**2, axis=1), jnp.finfo(x.dtype).tiny))  # the root has no gradient at zero
+    r = jnp.sqrt(
+        jnp.maximum(jnp.sum((x - params.center[None]) ** 2, axis=1), jnp.finfo(x.dtype).tiny)
+    )  # the root has no gradient at zero
     low = jnp.clip(r - 9 * noise, 0, jnp.maximum(radius - 9 * noise, 0))
     high = jnp.clip(r + 9 * noise, jnp.minimum(9 * noise, radius), radius)
     half = (high - low) / 2
@@ -120,12 +144,12 @@ def _disk_sample(params: DiskParams, key: Key, num_samples: int) -> jax.Array:
     u = uniforms(key_disk, (2, num_samples))
     radius, angle = params.radius * jnp.sqrt(u[0]), 2 * jnp.pi * u[1]
     on_disk = jnp.stack([radius * jnp.cos(angle), radius * jnp.sin(angle)], axis=1)
-    return on_disk + params.noise * jax.random.normal(key_noise, (num_samples, 2))
+    return params.center[None] + on_disk + params.noise * jax.random.normal(key_noise, (num_samples, 2))
 
 
 def _disk_cdf_along(params: DiskParams, x: jax.Array, directions: jax.Array) -> jax.Array:
     """½ + (t√(1 − t²) + asin t)/π at t = x/R without noise, of which this is the mean over the noise."""
-    del directions  # all are alike
+    x = x - (directions @ params.center)[:, None]
     nodes, weights = (jnp.asarray(values, x.dtype) for values in _NOISE)
 
     def add(i: jax.Array, cdf: jax.Array) -> jax.Array:
@@ -135,7 +159,11 @@ def _disk_cdf_along(params: DiskParams, x: jax.Array, directions: jax.Array) -> 
     return jax.lax.fori_loop(0, len(nodes), add, jnp.zeros_like(x))
 
 
-DISK = Family(_disk_sample, _disk_log_prob, cdf_along=_disk_cdf_along)
+def _disk_moved(params: DiskParams, shift: Any, scale: Any) -> DiskParams:
+    return DiskParams((params.center - shift) / scale, params.radius / scale, params.noise / scale)
+
+
+DISK = Family(_disk_sample, _disk_log_prob, _disk_moved, cdf_along=_disk_cdf_along)
 
 
 def disk(radius: float = 10.0, noise: float = 1.0, *, name: str = "disk") -> Target:
@@ -153,5 +181,6 @@ def disk(radius: float = 10.0, noise: float = 1.0, *, name: str = "disk") -> Tar
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"disk: {what} must be positive and finite, not {value}")
     std = math.sqrt(radius**2 / 4 + noise**2)
-    params = DiskParams(as_leaf(radius), as_leaf(noise))
-    return Target(params, as_leaf([0.0, 0.0]), as_leaf([std, std]), no_modes(2), DISK, 2, name)
+    origin = as_leaf([0.0, 0.0])
+    params = DiskParams(origin, as_leaf(radius), as_leaf(noise))
+    return Target(params, origin, as_leaf([std, std]), no_modes(2), DISK, 2, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -102,5 +102,10 @@ def _sample_plane(params: MixtureParams, key: Key, num_samples: int) -> jax.Arra
     return params.centers[mode] + params.scales[mode][:, None] * noise
 
 
-NORMAL_MIXTURE = Family(sample_by_quantile(_quantile), _log_prob, _cdf, _quantile)
-PLANAR_MIXTURE = Family(_sample_plane, _log_prob, cdf_along=_cdf_along)
+def _moved(params: MixtureParams, shift: Any, scale: Any) -> MixtureParams:
+    centers, knots = (params.centers - shift[None]) / scale, (params.knots - shift[0]) / scale
+    return MixtureParams(params.weights, centers, params.scales / scale, knots, params.knots_cdf)
+
+
+NORMAL_MIXTURE = Family(sample_by_quantile(_quantile), _log_prob, _moved, _cdf, _quantile)
+PLANAR_MIXTURE = Family(_sample_plane, _log_prob, _moved, cdf_along=_cdf_along)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +53,14 @@ def _quantile(params: PiecewiseLinearParams, u: jax.Array) -> jax.Array:
     return jnp.minimum(start + 2 * rest / jnp.where(root > 0, root, 1), params.knots[-1])
 
 
-PIECEWISE_LINEAR = Family(sample_by_quantile(_quantile), _log_prob, _cdf, _quantile)
+def _moved(params: PiecewiseLinearParams, shift: Any, scale: Any) -> PiecewiseLinearParams:
+    return PiecewiseLinearParams((params.knots - shift[0]) / scale, params.heights * scale, params.knots_cdf)
+
+
+PIECEWISE_LINEAR = Family(
+    sample_by_quantile(_quantile), _log_prob, _moved, _cdf, _quantile,
+    ends=lambda params: (params.knots[0], params.knots[-1]),
+)  # fmt: skip
 
 
 def piecewise_linear(knots: npt.ArrayLike, heights: npt.ArrayLike, *, name: str = "drawn") -> Target:
@@ -79,9 +86,11 @@ def piecewise_linear(knots: npt.ArrayLike, heights: npt.ArrayLike, *, name: str 
         raise ValueError("piecewise_linear: heights must be finite, at least 0, and not all 0")
     h = h / (widths @ (h[1:] + h[:-1]) / 2)
     cdf = np.concatenate([[0], np.cumsum(widths * (h[1:] + h[:-1]) / 2)])
-    # Moments by Simpson's rule on every piece, which is exact for cubics.
-    middle, between = (x[1:] + x[:-1]) / 2, (h[1:] + h[:-1]) / 2
-    first, second = (widths @ (h[:-1] * x[:-1] ** n + 4 * between * middle**n + h[1:] * x[1:] ** n) / 6 for n in (1, 2))
+    # Moments of z = (x − start)/reach by Simpson's rule on every piece, which is exact for cubics.
+    reach = x[-1] - x[0]
+    z = (x - x[0]) / reach
+    middle, between = (z[1:] + z[:-1]) / 2, (h[1:] + h[:-1]) / 2
+    first, second = (widths @ (h[:-1] * z[:-1] ** n + 4 * between * middle**n + h[1:] * z[1:] ** n) / 6 for n in (1, 2))
     params = PiecewiseLinearParams(*map(as_leaf, (x, h, cdf / cdf[-1])))
-    std = np.sqrt(second - first**2)
-    return Target(params, as_leaf([first]), as_leaf([std]), no_modes(1), PIECEWISE_LINEAR, 1, name)
+    mean, std = x[0] + reach * first, reach * np.sqrt(second - first**2)
+    return Target(params, as_leaf([mean]), as_leaf([std]), no_modes(1), PIECEWISE_LINEAR, 1, name)

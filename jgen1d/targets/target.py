@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from jax.typing import ArrayLike
 
-from jgen1d.core import Key, pytree_dataclass, static
+from jgen1d.core import Key, pytree_dataclass, replace, static
+from jgen1d.targets.discrete import Discrete
 from jgen1d.targets.family import Family
 from jgen1d.targets.normals import NORMAL_MIXTURE, PLANAR_MIXTURE, MixtureParams, Modes, component_log_probs
+from jgen1d.targets.units import Units
 
 
 @pytree_dataclass
@@ -29,6 +31,8 @@ class Target:
       family: the functions of `params`.
       dim: the dimension, 1 or 2.
       name: for tables and plots. It is part of the tree structure: stacked targets need the same name.
+      own_units: the training units of a sample that the mean and the standard deviation do not suit; None for these.
+      discrete: what of a column is discrete; None for nothing.
     """
 
     params: Any
@@ -38,6 +42,8 @@ class Target:
     family: Family = static(default=None)
     dim: int = static(default=1)
     name: str = static(default="")
+    own_units: Units | None = static(default=None)
+    discrete: Discrete | None = static(default=None)
 
     def sample(self, key: Key, num_samples: int) -> jax.Array:
         """Draws f32[num_samples, dim].
@@ -95,6 +101,27 @@ class Target:
         params = MixtureParams(modes.weights, modes.centers, modes.scales, jnp.zeros(0), jnp.zeros(0))
         family = NORMAL_MIXTURE if self.dim == 1 else PLANAR_MIXTURE
         return Target(params, modes.centers[0], jnp.tile(modes.scales, self.dim), modes, family, self.dim, self.name)
+
+    @property
+    def units(self) -> Units:
+        """Training units: of mean 0 and, averaged over axes, of standard deviation 1."""
+        return self.own_units or Units(self.mean, self.std.mean())
+
+    def standardized(self) -> Target:
+        """The distribution in its training units, computed in float64 unless it is traced."""
+        units = self.units
+        if units.chart.kind == "line":
+            return self.moved(units.shift, units.scale)
+        values = units.to_training(self.params)  # a finite sample, which any monotone map takes to one
+        return replace(self, params=values, mean=np.zeros(1), std=np.ones(1), own_units=None, discrete=None)
+
+    def moved(self, shift: Any, scale: Any) -> Target:
+        """The distribution of (X − shift)/scale, with shift f64[dim] and scale f64[]."""
+        modes = Modes((self.modes.centers - shift[None]) / scale, self.modes.scales / scale, self.modes.weights)
+        return replace(
+            self, params=self.family.moved(self.params, shift, scale), mean=(self.mean - shift) / scale,
+            std=self.std / scale, modes=modes, own_units=None, discrete=None,
+        )  # fmt: skip
 
     @property
     def has_density(self) -> bool:
