@@ -8,9 +8,12 @@ Trains one preset of the GAN on each target: with each number of steps in --leng
 gives the share of each verdict over seeds with its Wilson 95 % interval, and W1/floor, TV, KS and the modes covered as
 median [5 %, 95 %]. The workdir receives `config.json` and `summary.json`.
 
+Expect, with the defaults (27 minutes on 2 cores beside other work): every run at least converges, and 81 to 100 % of
+each cell's 16 seeds are indistinguishable; of those of 10,000 steps 94 to 100 %, on every target.
+
 Expect, with --targets=far,small,seven,narrow_and_wide,two_normals,log_normal,student_t,few_rows --lengths=5000
 --factors= (8 minutes on 2 cores beside other work): robust covers all modes in all of 16 seeds; it learns few_rows in
-none, far in 75 %, and the others in at least 94 %. The defaults have not been run as a whole.
+none, far in 75 %, and the others in at least 94 %.
 """
 
 from typing import Any
@@ -55,10 +58,11 @@ def main() -> None:
         rows += [{"target": row.pop("target"), "run": row.pop("preset"), **row} for row in sweep.table(names)]
         learned |= {name: verdict.learned(sweep.verdict[:, c]).mean(axis=1) for c, name in enumerate(names)}
     conclusions = [
-        f"{name}: {_PRESET.value} learned the distribution in at least {100 * shares.min():.0f} % of seeds, "
-        f"on {targets[int(shares.argmin())].name}."
+        f"{name}: {_PRESET.value} learned the distribution in "
+        + (f"{100 * shares.min():.0f} % of seeds or more; least often {targets[int(shares.argmin())].name}."
+           if shares.min() < 1 else "all seeds, on every target.")
         for name, shares in learned.items()
-    ]
+    ]  # fmt: skip
     rows.sort(key=lambda row: [target.name for target in targets].index(row["target"]))
     cli.answer(workdir, Table(rows, (*OUTCOME, "w1_over_floor", "tv", "ks", "modes_covered")), conclusions, {})
 

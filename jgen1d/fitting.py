@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -12,7 +13,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jgen1d.core import Config, Key, Method, State
-from jgen1d.engine import evaluate
+from jgen1d.engine import arguments, evaluate
 from jgen1d.engine.block import Spec, check_matmul_precision, run_block
 from jgen1d.engine.plan import Group, Lane
 from jgen1d.engine.task import Task, check_eval_every, prepare
@@ -129,9 +130,9 @@ class Result:
 
 
 def fit(
-    key: Key,
-    method: Method,
-    target: Target,
+    key: Key | int,
+    method: Method | ModuleType | str,
+    target: Target | ArrayLike | str,
     config: Config,
     num_steps: int,
     *,
@@ -139,7 +140,7 @@ def fit(
     eval_every: int | None = None,
     num_samples: int = 10_000,
     standardize: bool | None = None,
-    thresholds: verdict_lib.Thresholds = verdict_lib.DEFAULT_THRESHOLDS,
+    thresholds: verdict_lib.Thresholds | Mapping[str, float] = verdict_lib.DEFAULT_THRESHOLDS,
     matmul_precision: str = "highest",
 ) -> Result:
     """Trains one run, with the programs of a sweep.
@@ -147,10 +148,10 @@ def fit(
     `fit(jax.random.key(s), ...)` and seed s of a sweep whose blocks are one lane wide give the same bits.
 
     Args:
-      key: determines everything: the initial state, the data and the latents. It must be concrete: inside of `jit` or
-        `vmap`, use `run`.
-      method: the method to train.
-      target: the distribution to learn.
+      key: determines everything: the initial state, the data and the latents; or a seed. It must be concrete: inside of
+        `jit` or `vmap`, use `run`.
+      method: the method to train, its module or its name.
+      target: the distribution to learn, its name, or a column of numbers, f64[n].
       config: the hyper-parameters; `dim` and `num_steps` are set from the other arguments.
       num_steps: how many steps to take, at least 1.
       batch_size: rows of each minibatch, at least 1.
@@ -158,7 +159,7 @@ def fit(
       num_samples: samples for the final metrics, at least 1.
       standardize: whether to train on (x − mean)/std; results are in data units all the same. None for what the config
         says.
-      thresholds: the verdict's limits.
+      thresholds: the verdict's limits, or a dict of those that differ from the defaults.
       matmul_precision: of float32 products, `highest`, `high` or `default`; they differ on GPUs and TPUs only.
 
     Raises:
@@ -174,15 +175,17 @@ def fit(
     """
     if isinstance(key, jax.core.Tracer):
         raise ValueError("fit: the key is traced: inside of jit, vmap and the like use jgen1d.run")
-    task = prepare(Task(method, target, config, standardize), num_steps, batch_size, num_samples)
+    key, thresholds = arguments.as_key(key), arguments.as_thresholds(thresholds)
+    task = Task(arguments.as_method(method), arguments.as_target(target), config, standardize)
+    task = prepare(task, num_steps, batch_size, num_samples)
     eval_every = check_eval_every(num_steps, eval_every)
     check_matmul_precision(matmul_precision)
-    spec = Spec(method, num_steps, batch_size, eval_every, num_samples, standardize, matmul_precision)
-    lane = Lane((0, 0, 0), target, task.config, 0)
+    spec = Spec(task.method, num_steps, batch_size, eval_every, num_samples, standardize, matmul_precision)
+    lane = Lane((0, 0, 0), task.target, task.config, 0)
     group = Group.single(lane)
     outcome = run_block(spec, group, [lane], key[None], list(key.devices()))
     leaves, history, metrics, diverged_at = jax.tree.map(lambda leaf: leaf[0], outcome)
-    state = group.cover.unpad(task.config, leaves, method.init)
+    state = group.cover.unpad(task.config, leaves, task.method.init)
     steps = eval_every * np.arange(1, num_steps // eval_every + 1)
     name = str(judge(task, history, metrics, diverged_at, thresholds))
     return as_result(task, state, steps, history, metrics, diverged_at, name, thresholds)

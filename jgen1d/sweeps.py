@@ -11,13 +11,16 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 
 from jgen1d import fitting
 from jgen1d.core import Config, Method, PyTree, replace, validate, with_shape
+from jgen1d.engine import arguments
 from jgen1d.engine.block import Spec, check_matmul_precision
 from jgen1d.engine.blocks import run_blocks
 from jgen1d.engine.checkpoint import Checkpoints
@@ -131,9 +134,9 @@ class Sweep:
 
 
 def sweep(
-    method: Method,
-    targets: Sequence[Target],
-    configs: Sequence[Config],
+    method: Method | ModuleType | str,
+    targets: Sequence[Target | ArrayLike | str] | Target | str,
+    configs: Sequence[Config] | Config,
     seeds: Iterable[int],
     num_steps: int,
     *,
@@ -141,7 +144,7 @@ def sweep(
     eval_every: int | None = None,
     num_samples: int = 10_000,
     standardize: bool | None = None,
-    thresholds: verdict_lib.Thresholds = verdict_lib.DEFAULT_THRESHOLDS,
+    thresholds: verdict_lib.Thresholds | Mapping[str, float] = verdict_lib.DEFAULT_THRESHOLDS,
     lanes_per_device: int | None = None,
     padding: bool | None = None,
     matmul_precision: str = "highest",
@@ -152,17 +155,17 @@ def sweep(
     """Trains every (target, config, seed), as many at once as the devices take.
 
     Args:
-      method: the method to train.
-      targets: the distributions to learn, at least one.
+      method: the method to train, its module or its name.
+      targets: the distributions to learn, at least one: targets, names or columns of numbers, f64[n].
       configs: the hyper-parameters, for instance from `grid`; `dim` and `num_steps` are set from the other arguments.
-      seeds: integers from 0 to 2**32 − 1; seed s trains with `jax.random.key(s)`.
+      seeds: different integers from 0 to 2**32 − 1; seed s trains with `jax.random.key(s)`.
       num_steps: how many steps each run takes, at least 1.
       batch_size: rows of each minibatch, at least 1.
       eval_every: steps between points of the history, a divisor of `num_steps`; None for up to 50 points.
       num_samples: samples for the final metrics, at least 1.
       standardize: whether to train on (x − mean)/std; results are in data units all the same. None for what each
         config says.
-      thresholds: the verdict's limits.
+      thresholds: the verdict's limits, or a dict of those that differ from the defaults.
       lanes_per_device: the greatest width of a block, at least 1; None for what suits the device and the networks.
         Equal widths give equal bits. If there are too few lanes to fill a block of all devices, it is narrower.
       padding: whether networks of different sizes, and different losses, share a program, the smaller networks padded;
@@ -186,13 +189,8 @@ def sweep(
       ((1, 2, 2), (1, 2, 2, 20))
     """
     began = time.monotonic()
-    targets, configs, seeds = tuple(targets), tuple(configs), tuple(seeds)
-    for name, values in {"targets": targets, "configs": configs, "seeds": seeds}.items():
-        if not values:
-            raise ValueError(f"sweep: {name} must not be empty")
-    for seed in seeds:
-        if not 0 <= seed < 2**32:
-            raise ValueError(f"sweep: seed {seed} must be from 0 to 2**32 - 1")
+    method, targets, seeds = arguments.as_method(method), arguments.as_targets(targets), arguments.as_seeds(seeds)
+    configs, thresholds = arguments.as_configs(configs, method), arguments.as_thresholds(thresholds)
     if lanes_per_device is not None and (type(lanes_per_device) is not int or lanes_per_device < 1):
         raise ValueError(f"lanes_per_device={lanes_per_device!r}: must be an integer of at least 1, or None")
     if padding not in (None, True, False):

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 import jax
+import numpy as np
 
 from jgen1d.core.text import nearest, unknown
 
@@ -79,12 +80,29 @@ def static(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def _make_hashable(config: Any) -> None:
+    """Turns lists in static fields into tuples, and NumPy's integers into Python's."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if not field.metadata.get("static"):
+            continue
+        if isinstance(value, list | np.ndarray) and isinstance(field.default, tuple) and np.ndim(value) == 1:
+            value = tuple(value)
+        if isinstance(value, tuple) and isinstance(field.default, tuple):
+            value = tuple(int(entry) if isinstance(entry, np.integer) else entry for entry in value)
+        elif isinstance(value, np.integer):
+            value = int(value)
+        object.__setattr__(config, field.name, value)
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=False, field_specifiers=(traced, static, dataclasses.field))
 def pytree_dataclass(cls: type[T]) -> type[T]:
     """Makes `cls` a frozen dataclass and a pytree: `static()` fields are structure, all others are leaves.
 
     The class gets a method `replace(**changes)`, which returns a changed copy.
     """
+    if not hasattr(cls, "__post_init__"):
+        cls.__post_init__ = _make_hashable  # type: ignore[attr-defined]
     cls = dataclasses.dataclass(frozen=True)(cls)
     cls.replace = replace  # type: ignore[attr-defined]
     return jax.tree_util.register_dataclass(cls)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from jgen1d.core import Info, Key, PyTree, State, condition_keyword
 from jgen1d.engine import evaluate
+from jgen1d.engine.arguments import as_key
 from jgen1d.engine.task import Task, check_eval_every, prepare, units
 from jgen1d.evaluation import metrics
 from jgen1d.targets import Target
@@ -181,7 +182,7 @@ def run(
       >>> metrics["w1"].shape, history["loss_g"].shape
       ((4,), (4, 20))
     """
-    task = prepare(Task(*task), num_steps, batch_size, num_samples)
+    key, task = as_key(key), prepare(Task(*task), num_steps, batch_size, num_samples)
     lengths_of = task.data_units.lengths()
     task = task.in_training_units
     eval_every = check_eval_every(num_steps, eval_every)

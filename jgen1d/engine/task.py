@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jgen1d.core import Config, Method, validate
+from jgen1d.engine.arguments import as_config, as_method, as_target
 from jgen1d.targets import SCALES_HELD, Target, Units
 
 FINEST = 0.01
@@ -72,12 +73,12 @@ def prepare(task: Task, num_steps: int, batch_size: int, num_samples: int) -> Ta
     Raises:
       ValueError: in one line, with the argument, its value and what is allowed.
     """
-    method, target, config, _ = task
+    method = as_method(task.method)
+    target, config = as_target(task.target), as_config(task.config, method)
+    task = Task(method, target, config, task.standardize)
     for name, value in {"num_steps": num_steps, "batch_size": batch_size, "num_samples": num_samples}.items():
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name}={value!r}: must be an integer of at least 1")
-    if not isinstance(config, method.Config):
-        raise ValueError(f"config must be a {method.Config.__module__}.{method.Config.__qualname__}, not {config!r}")
     num_modes = len(target.modes.scales)
     if method.num_classes(config) not in (0, num_modes):
         raise ValueError(

@@ -95,4 +95,10 @@ def _decoder(config: Config) -> nets.Net:
     return nets.build(config.decoder, config.latent_dim, config.dim, config.widths, activation=config.activation)
 
 
-METHOD = Method(Config, init, step, sample, num_evaluations=lambda _: 2)  # encoder and decoder
+def _num_evaluations(config: Config) -> int:
+    """The encoder's and the decoder's."""
+    del config
+    return 2
+
+
+METHOD = Method(Config, init, step, sample, num_evaluations=_num_evaluations)

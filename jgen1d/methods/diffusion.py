@@ -233,8 +233,13 @@ def _carry(state: State, noise: jax.Array, config: Config) -> jax.Array:
     return jnp.concatenate([noise[None], points])
 
 
+def _kind(config: Config) -> str:
+    del config
+    return "score"
+
+
 METHOD = Method(
     Config, init, step, sample, log_prob,
     num_classes=num_classes,
-    trajectory=Trajectory(lambda _: "score", _path, _stops, _carry, score),
+    trajectory=Trajectory(_kind, _path, _stops, _carry, score),
 )  # fmt: skip

@@ -281,9 +281,18 @@ def _own_optimizer(step: jax.Array, config: Config) -> optax.GradientTransformat
 
 PRESETS: dict[str, Config] = {name: Config(**fields) for name, fields in _gan_presets.FIELDS.items()}
 
+
+def _presets() -> dict[str, Config]:
+    return PRESETS
+
+
+def _standardize(config: Config) -> bool:
+    return config.standardize
+
+
 METHOD = Method(
     Config, init, step, sample,
     loss_optimum=loss_optimum, num_minibatches=num_minibatches, num_evaluations=num_evaluations,
-    num_classes=num_classes, standardize=lambda config: config.standardize,
-    presets=lambda: PRESETS, players=Players(discriminate, latents, generate, quantile, optimal_output, freeze),
+    num_classes=num_classes, standardize=_standardize, presets=_presets,
+    players=Players(discriminate, latents, generate, quantile, optimal_output, freeze),
 )  # fmt: skip

@@ -14,10 +14,11 @@ from jgen1d.targets.closed_form import (
 )
 from jgen1d.targets.discrete import Discrete
 from jgen1d.targets.family import Family, uniforms
-from jgen1d.targets.finite_sample import EMPIRICAL, STEPS, StepsParams, empirical
+from jgen1d.targets.finite_sample import EMPIRICAL, empirical
 from jgen1d.targets.mixtures import grid, mixture, normal, ring
 from jgen1d.targets.normals import LOG_2PI, NORMAL_MIXTURE, PLANAR_MIXTURE, MixtureParams, Modes
 from jgen1d.targets.piecewise import PIECEWISE_LINEAR, PiecewiseLinearParams, piecewise_linear
+from jgen1d.targets.steps import STEPS, StepsParams
 from jgen1d.targets.target import Target
 from jgen1d.targets.units import SCALES_HELD, Chart, Units
 

@@ -11,7 +11,7 @@ import numpy as np
 from jax.scipy.special import i0e, logsumexp
 
 from jgen1d.core import Key
-from jgen1d.targets.family import Family, sample_by_quantile, uniforms
+from jgen1d.targets.family import Family, uniforms
 from jgen1d.targets.target import Target, as_leaf, no_modes
 
 
@@ -39,10 +39,11 @@ def _uniform_moved(params: UniformParams, shift: Any, scale: Any) -> UniformPara
     return UniformParams((params.low - shift[0]) / scale, (params.high - shift[0]) / scale)
 
 
-UNIFORM = Family(
-    sample_by_quantile(_uniform_quantile), _uniform_log_prob, _uniform_moved, _uniform_cdf, _uniform_quantile,
-    ends=lambda params: (params.low, params.high),
-)  # fmt: skip
+def _uniform_ends(params: UniformParams) -> tuple[Any, Any]:
+    return params.low, params.high
+
+
+UNIFORM = Family(_uniform_moved, _uniform_log_prob, _uniform_cdf, _uniform_quantile, ends=_uniform_ends)
 
 
 def uniform(low: float = 0.0, high: float = 1.0, *, name: str = "uniform") -> Target:
@@ -87,10 +88,13 @@ def _exponential_moved(params: ExponentialParams, shift: Any, scale: Any) -> Exp
     return ExponentialParams((params.low - shift[0]) / scale, params.rate * scale)
 
 
+def _exponential_ends(params: ExponentialParams) -> tuple[Any, Any]:
+    return params.low, jnp.inf
+
+
 EXPONENTIAL = Family(
-    sample_by_quantile(_exponential_quantile), _exponential_log_prob, _exponential_moved, _exponential_cdf,
-    _exponential_quantile, ends=lambda params: (params.low, jnp.inf),
-)  # fmt: skip
+    _exponential_moved, _exponential_log_prob, _exponential_cdf, _exponential_quantile, ends=_exponential_ends
+)
 
 
 def exponential(rate: float = 1.0, *, name: str = "exponential") -> Target:
@@ -163,7 +167,7 @@ def _disk_moved(params: DiskParams, shift: Any, scale: Any) -> DiskParams:
     return DiskParams((params.center - shift) / scale, params.radius / scale, params.noise / scale)
 
 
-DISK = Family(_disk_sample, _disk_log_prob, _disk_moved, cdf_along=_disk_cdf_along)
+DISK = Family(_disk_moved, _disk_log_prob, own_sample=_disk_sample, cdf_along=_disk_cdf_along)
 
 
 def disk(radius: float = 10.0, noise: float = 1.0, *, name: str = "disk") -> Target:

@@ -22,7 +22,7 @@ class Discrete(NamedTuple):
       origin: one of the values; the others are whole steps away.
       low: the least value that samples may take.
       high: the greatest.
-      atom: the value that is taken again and again; NaN for none.
+      atom: the value that is taken again and again; None for none.
       share: of the values, how many are the atom.
     """
 
@@ -30,7 +30,7 @@ class Discrete(NamedTuple):
     origin: float = 0.0
     low: float = -math.inf
     high: float = math.inf
-    atom: float = math.nan
+    atom: float | None = None
     share: float = 0.0
 
     def restore(self, key: Key, samples: Any) -> Any:
@@ -43,7 +43,7 @@ class Discrete(NamedTuple):
         if self.step:
             samples = self.origin + self.step * ((samples - self.origin) / self.step).round()
             samples = samples.clip(self.low, self.high)
-        if self.share:
+        if self.atom is not None:
             is_atom = jax.random.bernoulli(key, self.share, samples.shape)
             traced = isinstance(samples, jax.core.Tracer)
             samples = jnp.where(is_atom, self.atom, samples) if traced else _place(samples, is_atom, self.atom)

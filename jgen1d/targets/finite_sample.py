@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,81 +12,43 @@ import numpy.typing as npt
 from scipy import special
 
 from jgen1d.targets.discrete import Discrete
-from jgen1d.targets.family import Family, sample_by_quantile
+from jgen1d.targets.family import Family
+from jgen1d.targets.steps import STEPS, StepsParams
 from jgen1d.targets.target import Target, as_leaf, no_modes
 from jgen1d.targets.units import Chart, Units
 
 BULK = 0.05
-"""The probability on either side of the bulk, whose width outliers cannot change."""
-HEAVY = 1.5
-"""How much larger than the bulk says the standard deviation may be, before a column is bent."""
+"""The probability on either side of the bulk, whose standard deviation outliers cannot change."""
+HEAVY = 3.0
+"""How many times as large as that of the bulk the standard deviation is at most, before a column is bent."""
 LEAST_SPREAD = 1e-3
 """Of the logarithm or logit of a bounded column: below, the bound is too far away to matter."""
 
 
-def _steps(values: jax.Array) -> jax.Array:
+def _levels(values: jax.Array) -> jax.Array:
     """The cdf just after each of n sorted values. The cdf and the quantile share it, so they invert each other."""
     return jnp.arange(1, len(values) + 1, dtype=values.dtype) / len(values)
 
 
 def _cdf(values: jax.Array, x: jax.Array) -> jax.Array:
     below = jnp.searchsorted(values, x, side="right")
-    return jnp.where(below > 0, _steps(values)[below - 1], 0)
+    return jnp.where(below > 0, _levels(values)[below - 1], 0)
 
 
 def _quantile(values: jax.Array, u: jax.Array) -> jax.Array:
     """The least value v with F(v) ≥ u."""
-    return values[jnp.clip(jnp.searchsorted(_steps(values), u), 0, len(values) - 1)]
+    return values[jnp.clip(jnp.searchsorted(_levels(values), u), 0, len(values) - 1)]
 
 
-EMPIRICAL = Family(
-    sample_by_quantile(_quantile), None, lambda values, shift, scale: (values - shift[0]) / scale, _cdf, _quantile,
-    ends=lambda values: (values[0], values[-1]),
-)  # fmt: skip
+def _moved(values: Any, shift: Any, scale: Any) -> Any:
+    return (values - shift[0]) / scale
 
 
-class StepsParams(NamedTuple):
-    """A density that is constant in each of k cells: their edges, f32[k + 1], and the cdf there, f32[k + 1].
-
-    The edges are in data units, increasing.
-    """
-
-    edges: jax.Array
-    edges_cdf: jax.Array
+def _ends(values: Any) -> tuple[Any, Any]:
+    return values[0], values[-1]
 
 
-def _cell(params: StepsParams, cell: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """The start, the width, the cdf at the start and the mass of the cells with these numbers, i32[...]."""
-    i = jnp.clip(cell, 0, len(params.edges) - 2)
-    start, cdf = params.edges[i], params.edges_cdf[i]
-    return start, params.edges[i + 1] - start, cdf, params.edges_cdf[i + 1] - cdf
-
-
-def _steps_log_prob(params: StepsParams, x: jax.Array) -> jax.Array:
-    cell = jnp.searchsorted(params.edges, x[:, 0], side="right") - 1
-    _, width, _, mass = _cell(params, cell)
-    inside = (x[:, 0] >= params.edges[0]) & (x[:, 0] <= params.edges[-1]) & (mass > 0)
-    return jnp.where(inside, jnp.log(jnp.where(mass > 0, mass, 1) / width), -jnp.inf)
-
-
-def _steps_cdf(params: StepsParams, x: jax.Array) -> jax.Array:
-    start, width, cdf, mass = _cell(params, jnp.searchsorted(params.edges, x, side="right") - 1)
-    return cdf + mass * jnp.clip((x - start) / width, 0, 1)
-
-
-def _steps_quantile(params: StepsParams, u: jax.Array) -> jax.Array:
-    start, width, cdf, mass = _cell(params, jnp.searchsorted(params.edges_cdf, u, side="left") - 1)
-    return start + width * jnp.clip((u - cdf) / jnp.where(mass > 0, mass, 1), 0, 1)
-
-
-def _steps_moved(params: StepsParams, shift: Any, scale: Any) -> StepsParams:
-    return StepsParams((params.edges - shift[0]) / scale, params.edges_cdf)
-
-
-STEPS = Family(
-    sample_by_quantile(_steps_quantile), _steps_log_prob, _steps_moved, _steps_cdf, _steps_quantile,
-    ends=lambda params: (params.edges[0], params.edges[-1]),
-)  # fmt: skip
+EMPIRICAL = Family(_moved, None, _cdf, _quantile, ends=_ends)
 
 
 def empirical(
@@ -99,9 +61,9 @@ def empirical(
 ) -> Target:
     """The distribution of a finite sample, in which all values are equally likely; its cdf and quantiles are exact.
 
-    Training units are (x − mean)/std. If few values own the standard deviation (it is more than `HEAVY` times what the
-    bulk between the 5 % and 95 % quantiles says), they are those of the bulk, and logarithmic far outside of it. With a
-    `support` they are the logarithm or the logit. In all but the first, distances are in training units, too.
+    Training units are (x − mean)/std. If few values own the standard deviation (it is more than `HEAVY` times that of
+    the values moved to between the 5 % and 95 % quantiles), they are those of the bulk, and logarithmic far outside of
+    it. With a `support` they are the logarithm or the logit. In all but the first, distances are in training units.
 
     Args:
       values: f[n] or f[n, 1], n ≥ 2, in data units, finite, not all equal. The array is copied.
@@ -116,7 +78,7 @@ def empirical(
       ValueError: for another shape, a value that is not finite or outside of the support, values that are not whole
         steps apart, or fewer than two different values.
     """
-    v = np.array(values, np.float64)
+    v = _as_numbers(values)
     if v.ndim == 2 and v.shape[1] == 1:
         v = v[:, 0]
     if v.ndim != 1:
@@ -148,6 +110,22 @@ def empirical(
     return Target(as_leaf(v), as_leaf([mean]), as_leaf([std]), no_modes(1), EMPIRICAL, 1, name, units, kept)
 
 
+def _as_numbers(values: npt.ArrayLike) -> np.ndarray:
+    """A float64 copy. Raises ValueError for what a cast would lose: masks, imaginary parts, dates, texts, booleans."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ValueError("empirical: some values are masked: leave them out, as values.compressed() does")
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ValueError("empirical: values must have shape [n] or [n, 1], not rows of different lengths") from None
+    if array.dtype.kind not in "iuf":
+        kinds = {"c": "complex numbers", "M": "dates", "m": "time spans", "b": "booleans", "U": "texts", "O": "objects"}
+        raise ValueError(
+            f"empirical: values must be integers or floats, not {kinds.get(array.dtype.kind, array.dtype)}"
+        )
+    return np.array(array, np.float64)
+
+
 def _moments(values: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
     """The mean and the standard deviation of sorted values, whose squares may overflow or vanish."""
     start, reach = values[0], values[-1] / 2 - values[0] / 2
@@ -162,11 +140,11 @@ def _own_units(values: np.ndarray, std: float, low: float, high: float) -> Units
     if math.isfinite(low):
         chart = Chart("interval", low, high) if math.isfinite(high) else Chart("positive", low)
     else:
-        q05, q25, middle, q75, q95 = np.quantile(values, [BULK, 0.25, 0.5, 0.75, 1 - BULK])
-        width, spread = (q95 - q05) / (2 * special.ndtri(1 - BULK)), (q75 - q25) / (2 * special.ndtri(0.75))
-        if not 0 < HEAVY * width < std:
+        start, q25, middle, q75, end = np.quantile(values, [BULK, 0.25, 0.5, 0.75, 1 - BULK])
+        bulk = _moments(np.clip(values, start, end))[1] if start < end else 0.0
+        if not 0 < HEAVY * bulk < std:
             return None
-        chart = Chart("bent", float(middle), float(spread or width))
+        chart = Chart("bent", float(middle), float((q75 - q25) / (2 * special.ndtri(0.75)) or bulk))
     charted = Units(0.0, 1.0, chart).to_training(values)
     shift, scale = _moments(charted)
     if scale < LEAST_SPREAD:

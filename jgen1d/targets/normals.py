@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.scipy.special import logsumexp, ndtr
 
 from jgen1d.core import Key
-from jgen1d.targets.family import Family, sample_by_quantile, uniforms
+from jgen1d.targets.family import Family, uniforms
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -107,5 +107,5 @@ def _moved(params: MixtureParams, shift: Any, scale: Any) -> MixtureParams:
     return MixtureParams(params.weights, centers, params.scales / scale, knots, params.knots_cdf)
 
 
-NORMAL_MIXTURE = Family(sample_by_quantile(_quantile), _log_prob, _moved, _cdf, _quantile)
-PLANAR_MIXTURE = Family(_sample_plane, _log_prob, _moved, cdf_along=_cdf_along)
+NORMAL_MIXTURE = Family(_moved, _log_prob, _cdf, _quantile)
+PLANAR_MIXTURE = Family(_moved, _log_prob, own_sample=_sample_plane, cdf_along=_cdf_along)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from jgen1d.targets.family import Family, sample_by_quantile
+from jgen1d.targets.family import Family
 from jgen1d.targets.target import Target, as_leaf, no_modes
 
 
@@ -57,10 +57,11 @@ def _moved(params: PiecewiseLinearParams, shift: Any, scale: Any) -> PiecewiseLi
     return PiecewiseLinearParams((params.knots - shift[0]) / scale, params.heights * scale, params.knots_cdf)
 
 
-PIECEWISE_LINEAR = Family(
-    sample_by_quantile(_quantile), _log_prob, _moved, _cdf, _quantile,
-    ends=lambda params: (params.knots[0], params.knots[-1]),
-)  # fmt: skip
+def _ends(params: PiecewiseLinearParams) -> tuple[Any, Any]:
+    return params.knots[0], params.knots[-1]
+
+
+PIECEWISE_LINEAR = Family(_moved, _log_prob, _cdf, _quantile, ends=_ends)
 
 
 def piecewise_linear(knots: npt.ArrayLike, heights: npt.ArrayLike, *, name: str = "drawn") -> Target:

@@ -51,7 +51,7 @@ class Target:
         In one dimension this *is* inverse transform sampling: `quantile` of uniform numbers. If U is uniform on (0, 1),
         then F⁻¹(U) has the distribution function F, because P(F⁻¹(U) ≤ x) = P(U ≤ F(x)) = F(x).
         """
-        return _call(self.family.sample, self.params, key, num_samples=num_samples)
+        return _draw(self.family, self.params, key, num_samples)
 
     def log_prob(self, x: ArrayLike) -> jax.Array:
         """The log density in nats, f32[n], at `x`, f32[n, dim]. Raises ValueError if the target has no density."""
@@ -139,10 +139,15 @@ class Target:
         return function
 
 
-@functools.partial(jax.jit, static_argnames=("function", "num_samples"), inline=True)
-def _call(function: Callable, params: Any, *args: Any, num_samples: int | None = None) -> jax.Array:
+@functools.partial(jax.jit, static_argnames="function", inline=True)
+def _call(function: Callable, params: Any, *args: Any) -> jax.Array:
     """One program for each of a family's functions and shape, where JAX would compile one for each operation."""
-    return function(params, *args, *(() if num_samples is None else (num_samples,)))
+    return function(params, *args)
+
+
+@functools.partial(jax.jit, static_argnames=("family", "num_samples"), inline=True)
+def _draw(family: Family, params: Any, key: Key, num_samples: int) -> jax.Array:
+    return family.sample(params, key, num_samples)
 
 
 def as_leaf(values: npt.ArrayLike) -> Any:
