@@ -1,0 +1,185 @@
+"""Which columns are in a table of columns with types: a Parquet or Arrow file, or a table of pandas, polars, pyarrow?
+
+Files need pyarrow, from the extra `data`. What a file claims is checked before memory is taken for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import struct
+from collections.abc import Iterator
+from types import ModuleType
+from typing import IO, Any
+
+import numpy as np
+
+from jgen1d.data import limits
+from jgen1d.data.columns import DAMAGED, Column, Options, choose, finished, short, shown
+
+FILE, FEATHER_1 = b"ARROW1\0\0", b"FEA1"
+"""What Arrow's files begin with, and those of the format before it."""
+DICTIONARY, RECORDS = 2, 3
+"""Kinds of Arrow's messages that hold values."""
+MUST_BE = "must be integers or floats"
+TIMES = "; convert times to numbers first, such as the days or seconds since a date"
+
+
+def read_parquet(file: IO[bytes], column: str | int | None, options: Options) -> Column:
+    """Reads one column, if the file's own account of its size is within bounds."""
+    with _pyarrow(".parquet") as arrow:
+        from pyarrow import parquet
+
+        table = parquet.ParquetFile(file)
+        names = table.schema_arrow.names
+        index, name, is_integer = _choose(arrow, column, table.schema_arrow)
+        _require_rows(table.metadata.num_rows)
+        same = [i for i, other in enumerate(names) if other == names[index]]
+        parts = []
+        for batch in table.iter_batches(columns=[names[index]], use_threads=False):
+            which = batch.schema.get_all_field_indices(names[index])[same.index(index)]
+            parts.append(batch.column(which).to_numpy(zero_copy_only=False))
+            _require_rows(sum(map(len, parts)))
+        return _joined(parts, name, is_integer, options)
+
+
+def read_arrow(file: IO[bytes], column: str | int | None, options: Options) -> Column:
+    """Reads one column of a Feather or Arrow file, or of an Arrow stream."""
+    content = file.read()
+    if content.startswith(FEATHER_1):
+        raise ValueError("the file is Feather version 1: must be version 2, which pandas and polars write now")
+    with _pyarrow(".feather and .arrow") as arrow:
+        # A file is a stream between two marks, with an index at its end.
+        source = arrow.py_buffer(memoryview(content)[len(FILE) :] if content.startswith(FILE) else content)
+        with arrow.ipc.open_stream(source) as stream:
+            index, name, is_integer = _choose(arrow, column, stream.schema)
+        with arrow.ipc.MessageReader.open_stream(source) as messages:
+            size = 0
+            while (message := _next(messages)) is not None:
+                size += _expanded(message.metadata, message.body)
+                if size > limits.MAX_BYTES:
+                    raise ValueError(f"the file expands to more than {limits.MAX_BYTES} bytes, which are allowed")
+        parts = []
+        only = arrow.ipc.IpcReadOptions(included_fields=[index], use_threads=False)
+        with arrow.ipc.open_stream(source, options=only) as stream:
+            for batch in stream:
+                batch.validate()
+                parts.append(batch.column(0).to_numpy(zero_copy_only=False))
+        return _joined(parts, name, is_integer, options)
+
+
+def read_table(table: Any, column: str | int | None, options: Options) -> Column:
+    """Reads one column of a DataFrame or a Table, or a Series."""
+    names = getattr(table, "column_names", getattr(table, "columns", None))
+    name = getattr(table, "name", None)
+    if names is not None:
+        names = list(names)
+        name = names[choose(column, len(names), [str(one).strip() for one in names])]
+        if names.count(name) > 1:
+            raise ValueError(
+                f"{names.count(name)} columns have the name {shown(name)}: each must have a name of its own"
+            )
+        table = table[name]
+    elif column is not None:
+        raise ValueError(f"column={shown(column)}: is for tables, but this is a single column")
+    name = "" if name is None else str(name)
+    interfaces = [one for one in ("__arrow_c_stream__", "__arrow_c_array__") if hasattr(table, one)]
+    if interfaces and importlib.util.find_spec("pyarrow"):
+        with _pyarrow("") as arrow:
+            values = arrow.chunked_array(table) if interfaces[0] == "__arrow_c_stream__" else arrow.array(table)
+            _require_numbers(arrow, name, values.type)
+            _require_rows(len(values))
+            return _joined([values.to_numpy(zero_copy_only=False)], name, arrow.types.is_integer(values.type), options)
+    if not hasattr(table, "to_numpy"):
+        kinds = "a path, or a table or column of pandas, polars or pyarrow"
+        raise ValueError(f"must be {kinds}; for arrays there is targets.empirical")
+    values = np.asarray(table.to_numpy())
+    if values.dtype.kind not in "iuf" or values.ndim != 1:
+        raise ValueError(f"column {short(name)} has the type {values.dtype}: {MUST_BE}")
+    _require_rows(len(values))
+    return _joined([values], name, values.dtype.kind in "iu", options)
+
+
+@contextlib.contextmanager
+def _pyarrow(what: str) -> Iterator[ModuleType]:
+    """The library, and one line for its errors."""
+    try:
+        import pyarrow
+        import pyarrow.ipc
+    except ImportError:
+        raise ValueError(f'reading {what} needs pyarrow: pip install "jgen1d[data]"') from None
+    try:
+        yield pyarrow
+    except pyarrow.ArrowException as error:
+        raise ValueError(f"{DAMAGED}: {short(' '.join(str(error).split()))}") from None
+
+
+def _choose(arrow: ModuleType, column: str | int | None, schema: Any) -> tuple[int, str, bool]:
+    """The column's index in a table, its name, and whether it holds integers."""
+    names = [name.strip() for name in schema.names]
+    index = choose(column, len(names), names)
+    kind = schema.field(index).type
+    _require_numbers(arrow, names[index], kind)
+    return index, names[index], arrow.types.is_integer(kind)
+
+
+def _require_numbers(arrow: ModuleType, name: str, kind: Any) -> None:
+    if not (arrow.types.is_integer(kind) or arrow.types.is_floating(kind)):
+        end = TIMES if arrow.types.is_temporal(kind) else ""
+        raise ValueError(f"column {short(name)} has the type {short(str(kind))[1:-1]}: {MUST_BE}{end}")
+
+
+def _require_rows(num_rows: int) -> None:
+    if num_rows > limits.MAX_BYTES // 8:
+        raise ValueError(f"the number of rows is {num_rows}: at most {limits.MAX_BYTES // 8} are allowed")
+
+
+def _joined(parts: list[np.ndarray], name: str, is_integer: bool, options: Options) -> Column:
+    values = np.concatenate(parts) if parts else np.zeros(0)
+    return finished(values, name, short(name) if name else "0", options.missing, is_integer)
+
+
+def _next(messages: Any) -> Any:
+    """The next message of an Arrow stream, or None at its end."""
+    try:
+        return messages.read_next_message()
+    except StopIteration:
+        return None
+
+
+def _expanded(metadata: Any, body: Any) -> int:
+    """Bytes that the buffers of an Arrow message take after decompression, as each says itself.
+
+    References:
+      Apache Arrow, format/Message.fbs: the tables and the order of their fields; FlatBuffers, "Internals".
+    """
+    data = memoryview(metadata)
+    message = _follow(data, 0)
+    kind = data[_field(data, message, 1)]
+    if body is None or kind not in (DICTIONARY, RECORDS):
+        return 0
+    records = _follow(data, _field(data, message, 2))
+    if kind == DICTIONARY:
+        records = _follow(data, _field(data, records, 1))
+    if not _field(data, records, 3):
+        return body.size  # it is not compressed
+    buffers, size = _follow(data, _field(data, records, 2)), 0
+    for number in range(struct.unpack_from("<I", data, buffers)[0]):
+        start, length = struct.unpack_from("<qq", data, buffers + 4 + 16 * number)
+        if length:
+            expanded = struct.unpack_from("<q", body, start)[0]
+            size += length if expanded == -1 else expanded
+    return size
+
+
+def _field(data: memoryview, table: int, number: int) -> int:
+    """Where a table of FlatBuffers has this field; 0 if it has none."""
+    entries = table - struct.unpack_from("<i", data, table)[0]
+    (end,) = struct.unpack_from("<H", data, entries)
+    (offset,) = struct.unpack_from("<H", data, entries + 4 + 2 * number) if 4 + 2 * number < end else (0,)
+    return table + offset if offset else 0
+
+
+def _follow(data: memoryview, at: int) -> int:
+    """Where an offset of FlatBuffers points to."""
+    return at + struct.unpack_from("<I", data, at)[0]
