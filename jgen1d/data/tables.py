@@ -49,27 +49,22 @@ def read_arrow(file: IO[bytes], column: str | int | None, options: Options) -> C
     if content.startswith(FEATHER_1):
         raise ValueError("the file is Feather version 1: must be version 2, which pandas and polars write now")
     with _pyarrow(".feather and .arrow") as arrow:
-        # A file is a stream between two marks, with an index at its end.
-        source = arrow.py_buffer(memoryview(content)[len(FILE) :] if content.startswith(FILE) else content)
-        with arrow.ipc.open_stream(source) as stream:
-            index, name, is_integer = _choose(arrow, column, stream.schema)
-        with arrow.ipc.MessageReader.open_stream(source) as messages:
-            size = 0
-            while (message := _next(messages)) is not None:
-                size += _expanded(message.metadata, message.body)
-                if size > limits.MAX_BYTES:
-                    raise ValueError(f"the file expands to more than {limits.MAX_BYTES} bytes, which are allowed")
-        parts = []
-        only = arrow.ipc.IpcReadOptions(included_fields=[index], use_threads=False)
-        with arrow.ipc.open_stream(source, options=only) as stream:
-            for batch in stream:
-                batch.validate()
-                parts.append(batch.column(0).to_numpy(zero_copy_only=False))
-        return _joined(parts, name, is_integer, options)
+        source, is_file = arrow.py_buffer(content), content.startswith(FILE)
+        opened = arrow.ipc.open_file if is_file else arrow.ipc.open_stream
+        with opened(source) as table:
+            index, name, is_integer = _choose(arrow, column, table.schema)
+        _require_size(_file_messages(arrow, content) if is_file else _stream_messages(arrow, source))
+        with opened(source, options=arrow.ipc.IpcReadOptions(included_fields=[index], use_threads=False)) as table:
+            values = table.read_all().column(0)
+        values.validate()
+        return _joined([values.to_numpy()], name, is_integer, options)
 
 
 def read_table(table: Any, column: str | int | None, options: Options) -> Column:
     """Reads one column of a DataFrame or a Table, or a Series."""
+    if not (hasattr(table, "to_numpy") or hasattr(table, "column_names")) or not hasattr(table, "__len__"):
+        kinds = "a path, or a table or column of pandas, polars or pyarrow"
+        raise ValueError(f"must be {kinds}; for arrays there is targets.empirical")
     names = getattr(table, "column_names", getattr(table, "columns", None))
     name = getattr(table, "name", None)
     if names is not None:
@@ -90,9 +85,6 @@ def read_table(table: Any, column: str | int | None, options: Options) -> Column
             _require_numbers(arrow, name, values.type)
             _require_rows(len(values))
             return _joined([values.to_numpy(zero_copy_only=False)], name, arrow.types.is_integer(values.type), options)
-    if not hasattr(table, "to_numpy"):
-        kinds = "a path, or a table or column of pandas, polars or pyarrow"
-        raise ValueError(f"must be {kinds}; for arrays there is targets.empirical")
     values = np.asarray(table.to_numpy())
     if values.dtype.kind not in "iuf" or values.ndim != 1:
         raise ValueError(f"column {short(name)} has the type {values.dtype}: {MUST_BE}")
@@ -139,19 +131,41 @@ def _joined(parts: list[np.ndarray], name: str, is_integer: bool, options: Optio
     return finished(values, name, short(name) if name else "0", options.missing, is_integer)
 
 
-def _next(messages: Any) -> Any:
-    """The next message of an Arrow stream, or None at its end."""
-    try:
-        return messages.read_next_message()
-    except StopIteration:
-        return None
+def _require_size(messages: Iterator[Any]) -> None:
+    """Raises ValueError if the messages of an Arrow file expand to too much."""
+    size = 0
+    for message in messages:
+        size += _expanded(message.metadata, message.body)
+        if size > limits.MAX_BYTES:
+            raise ValueError(f"the file expands to more than {limits.MAX_BYTES} bytes, which are allowed")
+
+
+def _stream_messages(arrow: ModuleType, source: Any) -> Iterator[Any]:
+    reader = arrow.ipc.MessageReader.open_stream(source)
+    with contextlib.suppress(StopIteration):
+        while True:
+            yield reader.read_next_message()
+
+
+def _file_messages(arrow: ModuleType, content: bytes) -> Iterator[Any]:
+    """The messages that the index at a file's end names, dictionaries first."""
+    data = memoryview(content)
+    (length,) = struct.unpack_from("<i", data, len(data) - 10)
+    footer = data[len(data) - 10 - length :]
+    root = _follow(footer, 0)
+    for number in (2, 3):
+        if at := _field(footer, root, number):
+            blocks = _follow(footer, at)
+            for i in range(struct.unpack_from("<I", footer, blocks)[0]):
+                (offset,) = struct.unpack_from("<q", footer, blocks + 4 + 24 * i)
+                yield arrow.ipc.read_message(arrow.py_buffer(data[offset:]))
 
 
 def _expanded(metadata: Any, body: Any) -> int:
     """Bytes that the buffers of an Arrow message take after decompression, as each says itself.
 
     References:
-      Apache Arrow, format/Message.fbs: the tables and the order of their fields; FlatBuffers, "Internals".
+      Apache Arrow, format/Message.fbs and File.fbs: the order of the tables' fields; FlatBuffers, "Internals".
     """
     data = memoryview(metadata)
     message = _follow(data, 0)

@@ -43,9 +43,7 @@ def read_text(file: IO[bytes], column: str | int | None, options: Options, usual
         names = _header(*first, options.decimal or (".," if has_commas else "."))
         _require_split(column, names)
         if names is None and column is None and (width, separator, options.decimal) == (2, ",", None):
-            raise ValueError(
-                "the number of columns is 2: column must be an index from 0 to 1; decimal=',' if it is one"
-            )
+            raise ValueError("the number of columns is 2: column must be an index from 0 to 1; or decimal=','")
         index = choose(column, width, names)
         name = "" if names is None else names[index]
         label = short(name) if name else f"{index}"
