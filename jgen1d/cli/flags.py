@@ -250,7 +250,7 @@ def _read_once(path: str, column: str | None, *how: Any) -> data.Column:
     except ValueError as error:
         # The library's messages name arguments.
         names = "|".join(DATA_FLAGS[1:])
-        raise ValueError(re.sub(rf"\b({names})='?([^\s']+)'?", r"--\1=\2", str(error))) from None
+        raise ValueError(re.sub(rf"\b({names})='?([^\s']*)'?", r"--\1=\2", str(error))) from None
 
 
 def _fields(method: Method) -> list[dataclasses.Field]:
