@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import struct
 from collections.abc import Iterator
 from types import ModuleType
 from typing import IO, Any
@@ -15,12 +14,11 @@ from typing import IO, Any
 import numpy as np
 
 from jgen1d.data import limits
+from jgen1d.data.claims import require_arrow_size, require_parquet_size
 from jgen1d.data.columns import DAMAGED, Column, Options, choose, finished, short, shown
 
 FILE, FEATHER_1 = b"ARROW1\0\0", b"FEA1"
 """What Arrow's files begin with, and those of the format before it."""
-DICTIONARY, RECORDS = 2, 3
-"""Kinds of Arrow's messages that hold values."""
 MUST_BE = "must be integers or floats"
 TIMES = "; convert times to numbers first, such as the days or seconds since a date"
 
@@ -30,10 +28,12 @@ def read_parquet(file: IO[bytes], column: str | int | None, options: Options) ->
     with _pyarrow(".parquet") as arrow:
         from pyarrow import parquet
 
-        table = parquet.ParquetFile(file)
+        content = file.read()
+        table = parquet.ParquetFile(arrow.BufferReader(content), page_checksum_verification=True)
         names = table.schema_arrow.names
         index, name, is_integer = _choose(arrow, column, table.schema_arrow)
         _require_rows(table.metadata.num_rows)
+        require_parquet_size(content, names[index])
         same = [i for i, other in enumerate(names) if other == names[index]]
         parts = []
         for batch in table.iter_batches(columns=[names[index]], use_threads=False):
@@ -53,7 +53,7 @@ def read_arrow(file: IO[bytes], column: str | int | None, options: Options) -> C
         opened = arrow.ipc.open_file if is_file else arrow.ipc.open_stream
         with opened(source) as table:
             index, name, is_integer = _choose(arrow, column, table.schema)
-        _require_size(_file_messages(arrow, content) if is_file else _stream_messages(arrow, source))
+        require_arrow_size(arrow, content, is_file)
         with opened(source, options=arrow.ipc.IpcReadOptions(included_fields=[index], use_threads=False)) as table:
             values = table.read_all().column(0)
         values.validate()
@@ -102,7 +102,7 @@ def _pyarrow(what: str) -> Iterator[ModuleType]:
         raise ValueError(f'reading {what} needs pyarrow: pip install "jgen1d[data]"') from None
     try:
         yield pyarrow
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, LookupError, UnicodeDecodeError) as error:
         raise ValueError(f"{DAMAGED}: {short(' '.join(str(error).split()))}") from None
 
 
@@ -129,71 +129,3 @@ def _require_rows(num_rows: int) -> None:
 def _joined(parts: list[np.ndarray], name: str, is_integer: bool, options: Options) -> Column:
     values = np.concatenate(parts) if parts else np.zeros(0)
     return finished(values, name, short(name) if name else "0", options.missing, is_integer)
-
-
-def _require_size(messages: Iterator[Any]) -> None:
-    """Raises ValueError if the messages of an Arrow file expand to too much."""
-    size = 0
-    for message in messages:
-        size += _expanded(message.metadata, message.body)
-        if size > limits.MAX_BYTES:
-            raise ValueError(f"the file expands to more than {limits.MAX_BYTES} bytes, which are allowed")
-
-
-def _stream_messages(arrow: ModuleType, source: Any) -> Iterator[Any]:
-    reader = arrow.ipc.MessageReader.open_stream(source)
-    with contextlib.suppress(StopIteration):
-        while True:
-            yield reader.read_next_message()
-
-
-def _file_messages(arrow: ModuleType, content: bytes) -> Iterator[Any]:
-    """The messages that the index at a file's end names, dictionaries first."""
-    data = memoryview(content)
-    (length,) = struct.unpack_from("<i", data, len(data) - 10)
-    footer = data[len(data) - 10 - length :]
-    root = _follow(footer, 0)
-    for number in (2, 3):
-        if at := _field(footer, root, number):
-            blocks = _follow(footer, at)
-            for i in range(struct.unpack_from("<I", footer, blocks)[0]):
-                (offset,) = struct.unpack_from("<q", footer, blocks + 4 + 24 * i)
-                yield arrow.ipc.read_message(arrow.py_buffer(data[offset:]))
-
-
-def _expanded(metadata: Any, body: Any) -> int:
-    """Bytes that the buffers of an Arrow message take after decompression, as each says itself.
-
-    References:
-      Apache Arrow, format/Message.fbs and File.fbs: the order of the tables' fields; FlatBuffers, "Internals".
-    """
-    data = memoryview(metadata)
-    message = _follow(data, 0)
-    kind = data[_field(data, message, 1)]
-    if body is None or kind not in (DICTIONARY, RECORDS):
-        return 0
-    records = _follow(data, _field(data, message, 2))
-    if kind == DICTIONARY:
-        records = _follow(data, _field(data, records, 1))
-    if not _field(data, records, 3):
-        return body.size  # it is not compressed
-    buffers, size = _follow(data, _field(data, records, 2)), 0
-    for number in range(struct.unpack_from("<I", data, buffers)[0]):
-        start, length = struct.unpack_from("<qq", data, buffers + 4 + 16 * number)
-        if length:
-            expanded = struct.unpack_from("<q", body, start)[0]
-            size += length if expanded == -1 else expanded
-    return size
-
-
-def _field(data: memoryview, table: int, number: int) -> int:
-    """Where a table of FlatBuffers has this field; 0 if it has none."""
-    entries = table - struct.unpack_from("<i", data, table)[0]
-    (end,) = struct.unpack_from("<H", data, entries)
-    (offset,) = struct.unpack_from("<H", data, entries + 4 + 2 * number) if 4 + 2 * number < end else (0,)
-    return table + offset if offset else 0
-
-
-def _follow(data: memoryview, at: int) -> int:
-    """Where an offset of FlatBuffers points to."""
-    return at + struct.unpack_from("<I", data, at)[0]
