@@ -9,7 +9,7 @@ MAX_BYTES = 2**28
 MAX_LINE = 2**20
 """Characters of the longest line: one line at a time is held in memory."""
 MAX_LINES = 10**7
-"""Lines of the longest text: each takes a microsecond or two."""
+"""Lines of the longest text: each takes some microseconds."""
 MAX_MAGNITUDE = float(np.finfo(np.float32).max)
 """The largest number that training, in float32 by default, can represent."""
 MAX_EXACT = 2**53

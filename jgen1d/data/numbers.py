@@ -20,6 +20,7 @@ MISSING = {"", "NA", "na", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "
 GROUPS = {",": "','", ".": "'.'", "'": "apostrophe", "’": "apostrophe", "\u00a0": "no-break space",
           "\u2009": "thin space", "\u202f": "narrow no-break space"}  # fmt: skip
 """Thousands separators, and their names."""
+ANY_MARK = re.compile(f"[{''.join(GROUPS)}]")
 NAMES = {".": "decimal point", ",": "decimal comma"}
 
 
@@ -77,11 +78,19 @@ class Numbers:
         self._allowed = decimal or ".,"[: 1 + allows_comma]
         self._is_given = decimal is not None
         self._readings = {mark: _Reading(mark) for mark in decimal or ".,"}
+        # As long as no cell has a mark, all readings are the same, and one is enough.
+        self._enough: _Reading | None = next(iter(self._readings.values()))
         self._open: tuple[int, str] | None = None
         self._lost: dict[str, tuple[int, str]] = {}
 
     def add(self, row: int, cell: str, label: str) -> None:
         """Takes the next cell. Raises ValueError if it is no number, or written in another way than those before it."""
+        is_settled = len(self._readings) == 1
+        if self._enough and (is_settled or not ANY_MARK.search(cell)) and self._enough.add(cell):
+            return
+        if self._enough and not is_settled:
+            self._readings[","].values, self._readings[","].num_large = self._enough.values[:], self._enough.num_large
+            self._enough = None
         kept = {mark: reading for mark, reading in self._readings.items() if reading.add(cell)}
         if not any(mark in kept for mark in self._allowed):
             what = short(cell) if cell else "empty cell"
@@ -89,6 +98,7 @@ class Numbers:
         for mark in self._readings.keys() - kept:
             self._lost[mark] = (row, cell)
         self._readings = kept
+        self._enough = next(iter(kept.values())) if len(kept) == 1 else self._enough
         if len(kept) == 2 and not self._open and kept["."].values[-1] != kept[","].values[-1]:
             self._open = (row, cell)
 
