@@ -45,7 +45,8 @@ def records(lines: Iterable[Line], separator: str, comment: str | None) -> Itera
             yield row, [] if len(cells) == 1 and cells[0].isspace() else cells
             begins = True
     except csv.Error as error:
-        raise ValueError(f"row {row}: not valid CSV: {error}") from None
+        problem = str(error).replace("'\t'", "a tab")
+        raise ValueError(f"row {row}: not valid CSV: {problem}") from None
 
 
 def sample(lines: Iterator[Line]) -> tuple[list[Line], bool]:
