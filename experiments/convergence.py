@@ -29,8 +29,7 @@ _TARGETS = ["normal", "bimodal", "uniform", "exponential", "mixture"]
 
 flags.DEFINE_list("targets", _TARGETS, "targets to learn, separated by commas")
 _PRESET = flags.DEFINE_list("preset", None, "the method's presets, separated by commas (for gan: textbook,robust)")
-flags.DEFINE_string("data", None, "a .csv, .csv.gz, .npy or .npz file, in place of --targets")
-flags.DEFINE_string("column", None, "the column of --data, by name or index")
+cli.define_data_flags()
 _METHOD = flags.DEFINE_string("method", "gan", f"what to train: {', '.join(jgen1d.METHODS)}")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 256, "rows of each minibatch", lower_bound=1)
 cli.define_training_flags()

@@ -49,8 +49,7 @@ FIRST_SEEDS = (10_000, 30_000)
 """Of the two stages."""
 
 flags.DEFINE_list("targets", NAMES, "targets to learn, separated by commas")
-flags.DEFINE_string("data", None, "a .csv, .csv.gz, .npy or .npz file, in place of --targets")
-flags.DEFINE_string("column", None, "the column of --data, by name or index")
+cli.define_data_flags()
 _RECIPES = flags.DEFINE_list("recipes", list(CANDIDATES), "candidates, separated by commas")
 _FINALISTS = flags.DEFINE_integer("finalists", 2, "candidates of the second stage", lower_bound=1)
 _FEW = flags.DEFINE_integer("num_seeds", 6, "seeds of the first stage", lower_bound=1)

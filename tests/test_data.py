@@ -3,7 +3,6 @@
 import gzip
 import io
 import os
-import re
 import tracemalloc
 import zipfile
 
@@ -12,31 +11,9 @@ import numpy as np
 import pytest
 
 from jgen1d import data
+from tests.columns import error, write
 
 GEYSER = "minutes, waiting ,note\n3.6,79,long\n1.8,54,short\n3.333,74,long\n2.283,62,short\n"
-
-
-def write(folder, name, content):
-    """Writes text, bytes, an array or a dict of arrays in the format that `name` says, and returns the path."""
-    path = folder / name
-    if isinstance(content, np.ndarray):
-        np.save(path, content)
-    elif isinstance(content, dict):
-        np.savez(path, **content)
-    else:
-        content = content.encode() if isinstance(content, str) else content
-        path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-    return path
-
-
-def error(path, column=None, **options):
-    """The message of the ValueError, after checking what all messages must be."""
-    with pytest.raises(ValueError, match=re.escape(f"{path}: ")) as caught:
-        data.read(path, column, **options)
-    message = str(caught.value)
-    assert message.isprintable()
-    assert len(message) - len(str(path)) < 400
-    return message
 
 
 @pytest.mark.parametrize("name", ["old.csv", "old.csv.gz", "OLD.CSV"])
@@ -243,12 +220,18 @@ def test_a_first_row_that_may_be_header_or_values_is_refused(tmp_path, row):
         ('x,y\n1,"a\nb"\n2,c\nz,d\n', "x", ["row 5, column 'x'", "'z'"]),
         ('x,y\n1,2\n3,"4\n5,6\n', "x", ["row 3", "not valid CSV"]),
         ('x,y\n1,2\n3,"4"5\n', "x", ["row 3", "not valid CSV"]),
-        ("x;y\n1;2\n3;4\n", 0, ["row 2, column 'x;y'", "'1;2'"]),
+        ("x;y\n1\n3\n", "y", ["no column 'y'", "'x;y' seems to be separated by ';'"]),
+        ("x;y\n1;2\n3;4;5\n", 0, ["row 3", "cells is 3", "must be 2", "separated by ';'"]),
         ("x\n1\n2\0\n", "x", ["row 3", "UTF-8"]),
-        (b"x\n1\n2\xff\n", "x", ["row 3", "UTF-8"]),
-        (b"x\n1\n2\xc3", "x", ["row 3", "UTF-8"]),
-        (b"x\n1\n\xed\xa0\x80\n", "x", ["row 3", "UTF-8"]),
-        ("x\n1\n2\n".encode("utf-16"), "x", ["row 1", "UTF-8"]),
+        (b"x\n1\n2\xff\n", "x", ["row 3, column 'x': '2ÿ'"]),
+        (b"x\n1\n2\xc3", "x", ["row 3, column 'x': '2Ã'"]),
+        (b"x\n1\n\xed\xa0\x80\n", "x", ["row 3, column 'x': 'í\\xa0€'"]),
+        (b"x\n1\n2\x01\xff\n", "x", ["row 3", "UTF-8"]),  # a control character
+        (b"x\n1\n2\n\x81", "x", ["row 4", "UTF-8"]),  # not in Windows-1252
+        (b"\xef\xbb\xbfx\n1\n2\xff\n", "x", ["row 3", "UTF-8"]),  # the mark says UTF-8
+        ("x\n1\n2\n".encode("utf-16")[:-1], "x", ["row 3", "UTF-16"]),
+        ("x\n1\n2\n".encode("utf-16-le"), "x", ["row 1", "UTF-8"]),  # without its mark
+        ("x\n1\n2\n".encode("utf-32"), "x", ["row 1", "UTF-8"]),
         (bytes(range(256)) * 100, 0, ["row 1", "UTF-8"]),
     ],
 )
@@ -266,7 +249,7 @@ def test_paths_that_are_no_files_to_read(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
     assert "not a file" in error(tmp_path / "pipe.csv")
     message = error(write(tmp_path, "a.xlsx", "x\n1\n2\n"))
-    assert "'.xlsx': must be one of .csv, .csv.gz, .npy, .npz" in message
+    assert "'.xlsx': must be one of .csv, .tsv, .txt, .jsonl, .csv.gz" in message
     with pytest.raises(ValueError, match="null byte"):
         data.read("a\0.csv")
     with pytest.raises(ValueError, match=r"a\\nb\.csv': No such file") as caught:
@@ -424,12 +407,12 @@ def test_the_size_is_limited_also_after_decompression(tmp_path, monkeypatch, nam
     else:
         write(tmp_path, name, content)
     assert len(data.read_column(path)) >= 200
-    monkeypatch.setattr(data, "MAX_BYTES", 1000)
+    monkeypatch.setattr(data.limits, "MAX_BYTES", 1000)
     assert part in error(path)
 
 
 def test_the_number_of_lines_is_limited(tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "MAX_LINES", 10)
+    monkeypatch.setattr(data.limits, "MAX_LINES", 10)
     assert len(data.read_column(write(tmp_path, "a.csv", "1\n2\n" * 5))) == 10
     assert "row 11: the text is too long" in error(write(tmp_path, "a.csv", "1\n2\n" * 5 + "\n"))
 

@@ -3,6 +3,7 @@
 from jgen1d.cli.app import run
 from jgen1d.cli.flags import (
     configs,
+    define_data_flags,
     define_output_flags,
     define_run_flags,
     define_seed_flags,
@@ -24,6 +25,7 @@ __all__ = [
     "checkpoints",
     "choose_workdir",
     "configs",
+    "define_data_flags",
     "define_output_flags",
     "define_run_flags",
     "define_seed_flags",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import jax
 from absl import flags
 
 from jgen1d import data, targets
@@ -28,6 +30,8 @@ COMPILATION_CACHE = flags.DEFINE_string(
 )  # fmt: skip
 RUN_FLAGS = ("checkpoint_minutes", "coordinator", "num_processes", "process_id", "explain")
 """The flags of `define_run_flags` that change how a run is computed, but not its results."""
+DATA_FLAGS = ("column", "decimal", "comment", "skip_rows", "missing")
+"""The flags of `define_data_flags` that say what to read in --data, and how."""
 OUTPUT_FLAGS = ("workdir", "overwrite", "format", "compilation_cache")
 
 
@@ -48,6 +52,18 @@ def define_seed_flags(num_seeds: int | None = 64) -> None:
     own: dict[str, Any] = {"module_name": sys.argv[0]}
     flags.DEFINE_integer("num_seeds", num_seeds, "runs of each setting, one per seed", lower_bound=1, **own)
     flags.DEFINE_integer("seed", 0, "the first seed", lower_bound=0, **own)
+
+
+def define_data_flags() -> None:
+    """Defines `data`, a file in place of the flag `targets`, `column`, and how the file is read."""
+    own: dict[str, Any] = {"module_name": sys.argv[0]}
+    kinds = ".csv, .tsv, .txt, .jsonl (each also with .gz), .npy, .npz, .parquet, .feather or .arrow"
+    flags.DEFINE_string("data", None, f"a file in place of --targets: {kinds}", **own)
+    flags.DEFINE_string("column", None, "the column of --data, by name or index", **own)
+    flags.DEFINE_enum("decimal", None, [".", ","], "the decimal mark in a text; default: as recognised", **own)
+    flags.DEFINE_string("comment", None, "what comment lines in a text begin with, such as #", **own)
+    flags.DEFINE_integer("skip_rows", 0, "lines to leave out at the beginning of a text", lower_bound=0, **own)
+    flags.DEFINE_enum("missing", "refuse", ["refuse", "drop"], "what to do with rows that have no value", **own)
 
 
 def define_training_flags(num_seeds: int | None = 64, num_steps: int | None = 5_000) -> None:
@@ -189,11 +205,11 @@ def read_targets(
     Raises:
       ValueError: for an unknown name, another dimension, or an unreadable file.
     """
-    path, column = (flags.FLAGS[name].value if name in flags.FLAGS else None for name in ("data", "column"))
-    if path is not None:
-        return [data.read(path, column=column)]
-    if column is not None:
-        raise ValueError("--column names a column of the file in --data, which is not set")
+    if (column := _column()) is not None:
+        if jax.process_index() == 0:
+            for note in column.notes:
+                print(f"{flags.FLAGS['data'].value}: {note}", file=sys.stderr)
+        return [data.as_target(column)]
     value = flags.FLAGS[flag].value
     if not value:
         raise ValueError(f"--{flag}: name at least one")
@@ -207,6 +223,34 @@ def read_targets(
         if dim is not None and target.dim != dim:
             raise ValueError(f"--{flag}={target.name}: must be {dim}-D")
     return found
+
+
+def data_notes() -> list[str]:
+    """What was recognised in the file in --data, and left out of it; none without a file."""
+    column = _column()
+    return [] if column is None else list(column.notes)
+
+
+def _column() -> data.Column | None:
+    """The column that the flags of `define_data_flags` name; None if they name none."""
+    if "data" not in flags.FLAGS:
+        return None
+    if (path := flags.FLAGS["data"].value) is not None:
+        return _read_once(path, *(flags.FLAGS[name].value for name in DATA_FLAGS))
+    for name in DATA_FLAGS:
+        if flags.FLAGS[name].present:
+            raise ValueError(f"--{name} is for the file in --data, which is not set")
+    return None
+
+
+@functools.lru_cache(1)
+def _read_once(path: str, column: str | None, *how: Any) -> data.Column:
+    try:
+        return data.read_with_notes(path, column, **dict(zip(DATA_FLAGS[1:], how, strict=True)))
+    except ValueError as error:
+        # The library's messages name arguments.
+        names = "|".join(DATA_FLAGS[1:])
+        raise ValueError(re.sub(rf"\b({names})='?([^\s']*)'?", r"--\1=\2", str(error))) from None
 
 
 def _fields(method: Method) -> list[dataclasses.Field]:

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from jgen1d.cli.flags import OUTPUT_FLAGS, RUN_FLAGS, flag_values
+from jgen1d.cli.flags import OUTPUT_FLAGS, RUN_FLAGS, data_notes, flag_values
 from jgen1d.core import Config
 from jgen1d.engine.checkpoint import Checkpoints, saved_identity
 from jgen1d.report import workdir as files
@@ -117,9 +117,9 @@ def answer(
         return
     workdir.mkdir(parents=True, exist_ok=True)
     if sweep is None:
-        files.write_json(workdir / "config.json", {"flags": flag_values(), **files.environment()})
+        files.write_json(workdir / "config.json", {"flags": flag_values(), "data": data_notes(), **files.environment()})
     else:
-        files.save(workdir, sweep, presets, flag_values())
+        files.save(workdir, sweep, presets, flag_values(), data_notes())
     files.write_json(workdir / "summary.json", {"rows": table.rows, "conclusions": conclusions, **more})
     if figures:
         from jgen1d.plots.style import save  # imported here because scripts without pictures do not need matplotlib

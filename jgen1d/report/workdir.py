@@ -58,7 +58,11 @@ def check(workdir: str | Path, overwrite: bool = False) -> None:
 
 
 def save(
-    workdir: str | Path, sweep: Sweep, presets: Sequence[str] | None = None, flags: Mapping[str, Any] | None = None
+    workdir: str | Path,
+    sweep: Sweep,
+    presets: Sequence[str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
     """Writes `config.json`, `runs.csv`, `curves.npz` and `summary.json`.
 
@@ -67,11 +71,18 @@ def save(
       sweep: what to write.
       presets: a name for each config.
       flags: the flags of the run, kept in `config.json` beside versions, devices and commit.
+      notes: of `data.read_with_notes`, kept there, too.
     """
     path = Path(workdir)
     path.mkdir(parents=True, exist_ok=True)
     configs = [_described(config) for config in sweep.configs]
-    provenance = {"flags": dict(flags or {}), "presets": presets, "configs": configs, **environment()}
+    provenance = {
+        "flags": dict(flags or {}),
+        "data": list(notes),
+        "presets": presets,
+        "configs": configs,
+        **environment(),
+    }
     write_json(path / "config.json", provenance)
     rows = tabulate(sweep, presets).rows
     summary = {"rows": rows, "thresholds": sweep.thresholds._asdict(), "seconds": sweep.seconds}

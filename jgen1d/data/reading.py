@@ -1,0 +1,180 @@
+"""How does a user's column of numbers become a target?
+
+A column is read exactly or refused. What is recognised in a file, such as a separator, a decimal comma, an encoding or
+a row of units, and what is left out because the caller said so, is told in notes. Nothing is filled in or guessed.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import os
+import pathlib
+from collections.abc import Callable
+from typing import IO, Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jgen1d import targets
+from jgen1d.data import limits
+from jgen1d.data.arrays import read_npy, read_npz
+from jgen1d.data.columns import Column, Options, errors_that_name, require_integer, short
+from jgen1d.data.json_lines import read_jsonl
+from jgen1d.data.tables import read_arrow, read_parquet, read_table
+from jgen1d.data.text import read_text
+
+Reader = Callable[[IO[bytes], str | int | None, Options], Column]
+
+
+def read(
+    source: str | os.PathLike[str] | Any,
+    column: str | int | None = None,
+    *,
+    num_samples: int | None = None,
+    seed: int = 0,
+    decimal: str | None = None,
+    comment: str | None = None,
+    skip_rows: int = 0,
+    missing: str = "refuse",
+) -> targets.Target:
+    """Reads a column of numbers and returns the distribution of that sample (see `targets.empirical`).
+
+    The target is named after the column, or after the file if the column has no name.
+
+    Args:
+      source: a file or a table (see `read_column`).
+      column: a name, or an index from 0; None for the only column.
+      num_samples: the size of a random subset without replacement, from 2 to the number of values; None for all values.
+      seed: the seed of the subset, from 0 to 2⁶⁴ − 1.
+      decimal: see `read_column`, as for all that follow.
+      comment: what comment lines begin with.
+      skip_rows: the number of lines to leave out at the beginning.
+      missing: refuse or drop.
+
+    Raises:
+      ValueError: in one line, for everything that `read_column` refuses and for a subset that cannot be drawn.
+    """
+    found = read_with_notes(source, column, decimal=decimal, comment=comment, skip_rows=skip_rows, missing=missing)
+    with errors_that_name(source):
+        return as_target(found, num_samples, seed)
+
+
+def as_target(column: Column, num_samples: int | None = None, seed: int = 0) -> targets.Target:
+    """The distribution of a column's values, or of a random subset of them (see `read`)."""
+    values = column.values
+    if num_samples is not None:
+        require_integer("num_samples", num_samples, 2, len(values))
+        require_integer("seed", seed, 0, 2**64 - 1)
+        values = np.random.default_rng(seed).choice(values, num_samples, replace=False)
+        _require_spread(values, f"num_samples={num_samples}, seed={seed}: ")
+    return targets.empirical(values, name=column.name)
+
+
+def read_column(
+    source: str | os.PathLike[str] | Any,
+    column: str | int | None = None,
+    *,
+    decimal: str | None = None,
+    comment: str | None = None,
+    skip_rows: int = 0,
+    missing: str = "refuse",
+) -> np.ndarray:
+    """Reads a column of numbers.
+
+    - `.csv`, `.tsv`, `.txt`, also with `.gz`: a single column, or cells between commas, semicolons, tabs, `|` or
+      blanks; double quotes; UTF-8, UTF-16 or Windows-1252. The first row is a header if one of its cells is not a
+      number. If such a cell has no letter, as in `1_000` or `2020-01-01`, it could be a name or data: the file is
+      refused. A row of units may follow the header. Only the chosen column needs to hold numbers. They may have a
+      decimal comma, where commas do not separate cells, and thousands separators.
+    - `.jsonl`, also with `.gz`: a number or an object on each line; the objects' names are the columns.
+    - `.npy`: integers or floats of shape [n] or [n, k].
+    - `.npz`: its arrays are the columns; if it has a single array [n, k], an index means a column of that array.
+    - `.parquet`, `.feather`, `.arrow`: a column of integers or floats. Needs the extra `data`.
+    - a DataFrame, a Series or a Table of pandas, polars or pyarrow, in place of a file.
+
+    Args:
+      source: a file of at most `limits.MAX_BYTES`, also after decompression, or a table.
+      column: a name; or an index from 0, also as a string if no column has that name; None for the only column.
+      decimal: the decimal mark in a text, "." or ","; None to recognise it, and to refuse a column such as `1,234` that
+        leaves it open.
+      comment: what comment lines in a text begin with, such as "#"; None if there are none.
+      skip_rows: the number of lines to leave out at the beginning of a text.
+      missing: whether to "refuse" or to "drop" missing values: empty cells and blank lines, NA, NaN, null and the like.
+
+    Returns:
+      float64[n], n ≥ 2, finite and not all equal, in the file's order.
+
+    Raises:
+      ValueError: in one line, with the file, the row (from 1; in a text file, the line), the column, the value and what
+        is allowed.
+    """
+    return read_with_notes(
+        source, column, decimal=decimal, comment=comment, skip_rows=skip_rows, missing=missing
+    ).values
+
+
+def read_with_notes(
+    source: str | os.PathLike[str] | Any,
+    column: str | int | None = None,
+    *,
+    decimal: str | None = None,
+    comment: str | None = None,
+    skip_rows: int = 0,
+    missing: str = "refuse",
+) -> Column:
+    """Reads a column of numbers, as `read_column` does, and says what was recognised and what was left out."""
+    options = Options(decimal, comment, skip_rows, missing)
+    with errors_that_name(source):
+        if isinstance(source, str | os.PathLike):
+            found = _read_file(pathlib.Path(source), column, options)
+        else:
+            options.check(is_text=False)
+            found = read_table(source, column, options)
+            found = found._replace(name=found.name or "data")
+        _require_spread(found.values)
+    return found
+
+
+def _read_file(path: pathlib.Path, column: str | int | None, options: Options) -> Column:
+    suffix = next((s for s in READERS if path.name.lower().endswith(s)), "")
+    size = path.stat().st_size
+    if not path.is_file():
+        raise ValueError("not a file" + (" but a directory" if path.is_dir() else ""))
+    if not suffix:
+        raise ValueError(f"file name extension {short(path.suffix)}: must be one of {', '.join(READERS)}")
+    if size > limits.MAX_BYTES:
+        raise ValueError(f"the file has {size} bytes: at most {limits.MAX_BYTES} are allowed")
+    options.check(is_text=suffix.removesuffix(".gz") in SEPARATORS)
+    with path.open("rb") as file:
+        found = READERS[suffix](file, column, options)
+    return found._replace(name=found.name or path.name[: -len(suffix)])
+
+
+def _require_spread(values: np.ndarray, where: str = "") -> None:
+    dtype = jnp.result_type(float)  # float32 unless jax_enable_x64 is set
+    if len(values) < 2:
+        raise ValueError(f"{where}the number of values is {len(values)}: {limits.AT_LEAST}")
+    if np.ptp(values.astype(dtype)) == 0:
+        raise ValueError(f"{where}all {len(values)} values are {values[0]:g} in {dtype}: {limits.AT_LEAST}")
+
+
+def _decompressed(reader: Reader) -> Reader:
+    """A reader of files that gzip has compressed."""
+
+    def read_gz(file: IO[bytes], column: str | int | None, options: Options) -> Column:
+        with gzip.GzipFile(fileobj=file) as content:
+            return reader(content, column, options)  # type: ignore[arg-type]  # a GzipFile is read in the same way
+
+    return read_gz
+
+
+SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": ""}
+"""Which one such a file usually has."""
+TEXTS: dict[str, Reader] = {
+    **{suffix: functools.partial(read_text, usual=usual) for suffix, usual in SEPARATORS.items()}, ".jsonl": read_jsonl
+}  # fmt: skip
+READERS = {
+    **TEXTS, **{f"{suffix}.gz": _decompressed(reader) for suffix, reader in TEXTS.items()},
+    ".npy": read_npy, ".npz": read_npz, ".parquet": read_parquet, ".feather": read_arrow, ".arrow": read_arrow,
+}  # fmt: skip
