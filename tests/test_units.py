@@ -252,7 +252,7 @@ def test_an_atom_is_a_probability_of_its_own():
     [
         ([1.0, 2.0], {"atom": 3.0}, "atom=3: no value is"),
         ([1.0, 2.0, 2.0], {"atom": 1.0}, "two different values are needed, not 2 equal"),
-        ([0.0, 1.0, 2.0], {"support": (0.0, math.inf)}, r"support=\(0, inf\): the value 0 is not inside"),
+        ([0.0, 1.0, 2.0], {"support": (0.0, math.inf)}, "support from 0 to inf: the value 0 is not inside"),
         ([0.5, 1.0], {"support": (0.0, 1.0)}, "the value 1 is not inside"),
         ([0.5, 1.0], {"support": (-math.inf, 1.0)}, "low finite and below high"),
         ([1e6, 1e6 + 1], {"support": (0.0, math.inf)}, "too far from the values to matter"),

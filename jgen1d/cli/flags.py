@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import math
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,6 +33,8 @@ RUN_FLAGS = ("checkpoint_minutes", "coordinator", "num_processes", "process_id",
 """The flags of `define_run_flags` that change how a run is computed, but not its results."""
 DATA_FLAGS = ("column", "decimal", "comment", "skip_rows", "missing")
 """The flags of `define_data_flags` that say what to read in --data, and how."""
+COLUMN_FLAGS = ("dequantize", "support", "atom")
+"""Those that say which target it makes."""
 OUTPUT_FLAGS = ("workdir", "overwrite", "format", "compilation_cache")
 
 
@@ -64,6 +67,9 @@ def define_data_flags() -> None:
     flags.DEFINE_string("comment", None, "what comment lines in a text begin with, such as #", **own)
     flags.DEFINE_integer("skip_rows", 0, "lines to leave out at the beginning of a text", lower_bound=0, **own)
     flags.DEFINE_enum("missing", "refuse", ["refuse", "drop"], "what to do with rows that have no value", **own)
+    flags.DEFINE_bool("dequantize", None, "spread values over their step, round samples; default: a coarse step", **own)
+    flags.DEFINE_string("support", None, "where samples stay: positive, or LOW,HIGH of which HIGH may be inf", **own)
+    flags.DEFINE_float("atom", None, "a value that is a probability of its own, such as 0", **own)
 
 
 def define_training_flags(num_seeds: int | None = 64, num_steps: int | None = 5_000) -> None:
@@ -205,11 +211,11 @@ def read_targets(
     Raises:
       ValueError: for an unknown name, another dimension, or an unreadable file.
     """
-    if (column := _column()) is not None:
+    if (own := _own_target()) is not None:
         if jax.process_index() == 0:
-            for note in column.notes:
+            for note in own[1]:
                 print(f"{flags.FLAGS['data'].value}: {note}", file=sys.stderr)
-        return [data.as_target(column)]
+        return [own[0]]
     value = flags.FLAGS[flag].value
     if not value:
         raise ValueError(f"--{flag}: name at least one")
@@ -226,31 +232,49 @@ def read_targets(
 
 
 def data_notes() -> list[str]:
-    """What was recognised in the file in --data, and left out of it; none without a file."""
-    column = _column()
-    return [] if column is None else list(column.notes)
+    """What was recognised in the file in --data, left out of it and made of it; none without a file."""
+    found = _own_target()
+    return [] if found is None else list(found[1])
 
 
-def _column() -> data.Column | None:
-    """The column that the flags of `define_data_flags` name; None if they name none."""
+def _own_target() -> tuple[Target, tuple[str, ...]] | None:
+    """The target that the flags of `define_data_flags` name, and the notes on it; None if they name none."""
     if "data" not in flags.FLAGS:
         return None
     if (path := flags.FLAGS["data"].value) is not None:
-        return _read_once(path, *(flags.FLAGS[name].value for name in DATA_FLAGS))
-    for name in DATA_FLAGS:
+        return _read_once(path, *(flags.FLAGS[name].value for name in (*DATA_FLAGS, *COLUMN_FLAGS)))
+    for name in (*DATA_FLAGS, *COLUMN_FLAGS):
         if flags.FLAGS[name].present:
             raise ValueError(f"--{name} is for the file in --data, which is not set")
     return None
 
 
 @functools.lru_cache(1)
-def _read_once(path: str, column: str | None, *how: Any) -> data.Column:
+def _read_once(path: str, column: str | None, *how: Any) -> tuple[Target, tuple[str, ...]]:
+    values = dict(zip((*DATA_FLAGS[1:], *COLUMN_FLAGS), how, strict=True))
+    shape = {name: values.pop(name) for name in COLUMN_FLAGS}
+    shape["support"] = _support(shape["support"])
     try:
-        return data.read_with_notes(path, column, **dict(zip(DATA_FLAGS[1:], how, strict=True)))
+        found = data.read_with_notes(path, column, **values)
+        target, notes = data.as_target(found, **shape)
+        return target, (*found.notes, *notes)
     except ValueError as error:
         # The library's messages name arguments.
-        names = "|".join(DATA_FLAGS[1:])
+        names = "|".join((*DATA_FLAGS[1:], *COLUMN_FLAGS))
         raise ValueError(re.sub(rf"\b({names})='?([^\s']*)'?", r"--\1=\2", str(error))) from None
+
+
+def _support(text: str | None) -> tuple[float, float] | None:
+    """The ends that --support means."""
+    if text is None:
+        return None
+    try:
+        low, high = (0.0, math.inf) if text == "positive" else map(float, text.split(","))
+    except ValueError:
+        raise ValueError(
+            f"--support={text}: must be positive, or two numbers LOW,HIGH of which HIGH may be inf"
+        ) from None
+    return low, high
 
 
 def _fields(method: Method) -> list[dataclasses.Field]:

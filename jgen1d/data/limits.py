@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 MAX_BYTES = 2**28
 """The largest file, also after decompression: 256 MiB, 33 million float64. A few kB can expand to terabytes."""
 MAX_LINE = 2**20
 """Characters of the longest line: one line at a time is held in memory."""
 MAX_LINES = 10**7
 """Lines of the longest text: each takes some microseconds."""
-MAX_MAGNITUDE = float(np.finfo(np.float32).max)
-"""The largest number that training, in float32 by default, can represent."""
+MAX_MAGNITUDE = 1e300
+"""The largest number: float64 holds twice as much, and the width of a column."""
 MAX_EXACT = 2**53
 """Below it float64 holds every integer."""
 

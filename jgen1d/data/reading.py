@@ -13,13 +13,13 @@ import pathlib
 from collections.abc import Callable
 from typing import IO, Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from jgen1d import targets
 from jgen1d.data import limits
 from jgen1d.data.arrays import read_npy, read_npz
 from jgen1d.data.columns import Column, Options, errors_that_name, require_integer, short
+from jgen1d.data.facts import make_target
 from jgen1d.data.json_lines import read_jsonl
 from jgen1d.data.tables import read_arrow, read_parquet, read_table
 from jgen1d.data.text import read_text
@@ -37,6 +37,9 @@ def read(
     comment: str | None = None,
     skip_rows: int = 0,
     missing: str = "refuse",
+    dequantize: bool | None = None,
+    support: tuple[float, float] | None = None,
+    atom: float | None = None,
 ) -> targets.Target:
     """Reads a column of numbers and returns the distribution of that sample (see `targets.empirical`).
 
@@ -51,24 +54,33 @@ def read(
       comment: what comment lines begin with.
       skip_rows: the number of lines to leave out at the beginning.
       missing: refuse or drop.
+      dequantize: see `facts.make_target`, as for all that follow.
+      support: (low, high), between which samples stay.
+      atom: a value that is a probability of its own.
 
     Raises:
-      ValueError: in one line, for everything that `read_column` refuses and for a subset that cannot be drawn.
+      ValueError: in one line, for everything that `read_column` refuses, for a subset that cannot be drawn, and for
+        values that no continuous model learns.
     """
     found = read_with_notes(source, column, decimal=decimal, comment=comment, skip_rows=skip_rows, missing=missing)
     with errors_that_name(source):
-        return as_target(found, num_samples, seed)
+        return as_target(found, num_samples, seed, dequantize=dequantize, support=support, atom=atom)[0]
 
 
-def as_target(column: Column, num_samples: int | None = None, seed: int = 0) -> targets.Target:
-    """The distribution of a column's values, or of a random subset of them (see `read`)."""
+def as_target(
+    column: Column, num_samples: int | None = None, seed: int = 0, **options: Any
+) -> tuple[targets.Target, tuple[str, ...]]:
+    """The distribution of a column's values, or of a random subset of them (see `read`), and what was done and found.
+
+    The options are those of `facts.make_target`.
+    """
     values = column.values
     if num_samples is not None:
         require_integer("num_samples", num_samples, 2, len(values))
         require_integer("seed", seed, 0, 2**64 - 1)
         values = np.random.default_rng(seed).choice(values, num_samples, replace=False)
         _require_spread(values, f"num_samples={num_samples}, seed={seed}: ")
-    return targets.empirical(values, name=column.name)
+    return make_target(values, column.name, **options)
 
 
 def read_column(
@@ -152,11 +164,10 @@ def _read_file(path: pathlib.Path, column: str | int | None, options: Options) -
 
 
 def _require_spread(values: np.ndarray, where: str = "") -> None:
-    dtype = jnp.result_type(float)  # float32 unless jax_enable_x64 is set
     if len(values) < 2:
         raise ValueError(f"{where}the number of values is {len(values)}: {limits.AT_LEAST}")
-    if np.ptp(values.astype(dtype)) == 0:
-        raise ValueError(f"{where}all {len(values)} values are {values[0]:g} in {dtype}: {limits.AT_LEAST}")
+    if np.ptp(values) == 0:
+        raise ValueError(f"{where}all {len(values)} values are {values[0]:g}: {limits.AT_LEAST}")
 
 
 def _decompressed(reader: Reader) -> Reader:

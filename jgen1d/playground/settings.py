@@ -49,13 +49,13 @@ class Upload(NamedTuple):
 
     file: str
     column: str | None
+    numbers: np.ndarray
     target: Target
 
     @property
     def values(self) -> str | None:
         """The numbers for an address, separated by commas, with all their digits; None if they are too many."""
-        values = np.asarray(self.target.params).tolist()
-        return ",".join(f"{np.float32(value)}" for value in values) if len(values) <= LINK_VALUES else None
+        return ",".join(map(repr, self.numbers.tolist())) if len(self.numbers) <= LINK_VALUES else None
 
 
 class Experiment(NamedTuple):
@@ -171,10 +171,12 @@ def read_upload(message: Mapping[str, Any]) -> tuple[str, Upload]:
         path = pathlib.Path(folder, name)
         path.write_text(text)
         try:
-            target = data.read(path, column or None)
+            found = data.read_with_notes(path, column or None)
+            # An atom that no model learns is there to be seen.
+            target, _ = data.as_target(found, dequantize=data.examine(found.values).is_coarse)
         except ValueError as error:
             raise FieldError("data", str(error).replace(f"{folder}/", "")) from None
-    return f"{zlib.crc32(text.encode()):08x}-{target.name}", Upload(name, column or None, target)
+    return f"{zlib.crc32(text.encode()):08x}-{target.name}", Upload(name, column or None, found.values, target)
 
 
 def _integer(settings: Mapping[str, Any], name: str, low: int, high: int) -> int:

@@ -125,7 +125,7 @@ class Trainer:
         name, upload = settings.read_upload(command)
         self._uploads = dict([*self._uploads.items(), (name, upload)][-3:])  # the memory is bounded
         self._send({
-            "type": "uploaded", "id": name, "name": upload.target.name, "count": len(upload.target.params),
+            "type": "uploaded", "id": name, "name": upload.target.name, "count": len(upload.numbers),
             "file": upload.file, "column": upload.column, "values": upload.values,
         })  # fmt: skip
 

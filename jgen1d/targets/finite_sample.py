@@ -100,7 +100,7 @@ def empirical(
         raise ValueError(f"empirical: support must be (low, high), low finite and below high, not {support}")
     for end in (v[0], v[-1]):
         if not (low <= end <= high if step is not None else low < end < high):
-            raise ValueError(f"empirical: support=({low:g}, {high:g}): the value {end:g} is not inside")
+            raise ValueError(f"empirical: support from {low:g} to {high:g}: the value {end:g} is not inside")
     if step is not None:
         discrete = discrete._replace(step=float(step), origin=float(v[0]), low=low, high=high)
         return _dequantized(v, name, discrete)
@@ -148,7 +148,9 @@ def _own_units(values: np.ndarray, std: float, low: float, high: float) -> Units
     charted = Units(0.0, 1.0, chart).to_training(values)
     shift, scale = _moments(charted)
     if scale < LEAST_SPREAD:
-        raise ValueError(f"empirical: support=({low:g}, {high:g}): too far from the values to matter; leave it out")
+        raise ValueError(
+            f"empirical: support from {low:g} to {high:g}: too far from the values to matter; leave it out"
+        )
     return Units(shift, scale, chart)
 
 
