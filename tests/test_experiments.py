@@ -195,6 +195,25 @@ def test_a_column_of_numbers_is_a_target(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["geyser.csv"]
 
 
+def test_what_was_taken_from_a_file_is_said_and_kept(tmp_path):
+    path = tmp_path / "waits.csv"
+    path.write_text("Tag;Dauer\n;min\n1;54,5\n2;NA\n3;62,25\n4;71\n", encoding="utf-16")
+    flags = ("--num_seeds=1", "--num_steps=5", "--widths_g=6", "--widths_d=6", "--preset=textbook", "--workdir=run")
+    done = run(f"--data={path}", "--column=Dauer", *flags, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "row 4, column 'Dauer': 'NA'" in done.stderr
+    assert "; --missing=drop leaves such rows out" in done.stderr  # the flag, not the library's argument
+    done = run(f"--data={path}", "--column=Dauer", "--missing=drop", "--format=json", *flags, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    notes = [
+        "separator ';', decimal comma, UTF-16", "row 2 ';min' taken as units", "1 row with a missing value dropped of 4"
+    ]  # fmt: skip
+    assert done.stderr.splitlines()[:3] == [f"{path}: {note}" for note in notes]
+    assert json.loads(done.stdout)["rows"][0]["target"] == "Dauer"
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (config["data"], config["flags"]["missing"]) == (notes, "drop")
+
+
 WRONG = {
     "--lerning_rate_g=1": "unknown flag --lerning_rate_g; did you mean --learning_rate_g?",
     "--num_seeds=abc": "--num_seeds=abc",
@@ -204,7 +223,10 @@ WRONG = {
     "--preset=robst": "no preset 'robst'; did you mean 'robust'?",
     "--method=gann": "no method 'gann'; did you mean 'gan'?",
     "--data=missing.csv": "missing.csv",
-    "--column=x": "--data",
+    "--column=x": "--column is for the file in --data, which is not set",
+    "--missing=drop": "--missing is for the file in --data, which is not set",
+    "--skip_rows=-1": "--skip_rows=-1",
+    "--decimal=;": "--decimal=;",
     "--learning_rate_g=1e-3,fast": "--learning_rate_g=fast: must be a number",
     "--learning_rate_g=-1": "--learning_rate_g=-1.0: must be at least 0",
     "--widths_g=15x15": "--widths_g=15x15: must be widths such as 32-32",

@@ -29,6 +29,8 @@ def read_jsonl(file: IO[bytes], column: str | int | None, options: Options) -> C
             num_rows += 1
             if num_rows == 1:
                 names = list(found) if isinstance(found, dict) else None
+                if names == []:
+                    raise ValueError(f"row {row}: {short(line)}: {EXAMPLE}")
                 index = choose(column, 1 if names is None else len(names), names)
                 name = "" if names is None else names[index]
                 label = short(name) if name else f"{index}"
@@ -58,7 +60,7 @@ def _parsed(row: int, line: str) -> Any:
         found = json.loads(line, object_pairs_hook=_object)
     except (ValueError, RecursionError):
         raise ValueError(f"row {row}: {short(line)}: {EXAMPLE}") from None
-    if found == {} or isinstance(found, str | list | bool):
+    if isinstance(found, str | list | bool):
         raise ValueError(f"row {row}: {short(line)}: {EXAMPLE}")
     return found
 

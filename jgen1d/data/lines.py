@@ -36,11 +36,13 @@ def opened(file: IO[bytes]) -> Iterator[tuple[Iterator[tuple[int, str]], str]]:
 
 def _encoding(file: IO[bytes]) -> str:
     """UTF-16 if there is its mark, Windows-1252 if the bytes are not UTF-8 but could be that, or else UTF-8."""
-    decoder, is_utf8, size = codecs.getincrementaldecoder("utf-8")(), True, 0
+    decoder, is_utf8, size, line = codecs.getincrementaldecoder("utf-8")(), True, 0, 0
     while size <= limits.MAX_BYTES and (chunk := file.read(2**20)):
         if not size and chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return "utf-16"
-        if NOT_WINDOWS.search(chunk) or (not size and chunk.startswith(codecs.BOM_UTF8)):
+        line = 0 if b"\n" in chunk or b"\r" in chunk else line + len(chunk)
+        is_too_long = line > 4 * limits.MAX_LINE  # a character has at most 4 bytes
+        if is_too_long or NOT_WINDOWS.search(chunk) or (not size and chunk.startswith(codecs.BOM_UTF8)):
             break
         size += len(chunk)
         try:

@@ -80,21 +80,22 @@ def read_table(table: Any, column: str | int | None, options: Options) -> Column
     name = "" if name is None else str(name)
     interfaces = [one for one in ("__arrow_c_stream__", "__arrow_c_array__") if hasattr(table, one)]
     if interfaces and importlib.util.find_spec("pyarrow"):
-        with _pyarrow("") as arrow:
+        with _pyarrow("a table", f"column {short(name)} has no type that Arrow knows") as arrow:
             values = arrow.chunked_array(table) if interfaces[0] == "__arrow_c_stream__" else arrow.array(table)
             _require_numbers(arrow, name, values.type)
             _require_rows(len(values))
             return _joined([values.to_numpy(zero_copy_only=False)], name, arrow.types.is_integer(values.type), options)
     values = np.asarray(table.to_numpy())
     if values.dtype.kind not in "iuf" or values.ndim != 1:
-        raise ValueError(f"column {short(name)} has the type {values.dtype}: {MUST_BE}")
+        end = TIMES if values.dtype.kind in "mM" else ""
+        raise ValueError(f"column {short(name)} has the type {values.dtype}: {MUST_BE}{end}")
     _require_rows(len(values))
     return _joined([values], name, values.dtype.kind in "iu", options)
 
 
 @contextlib.contextmanager
-def _pyarrow(what: str) -> Iterator[ModuleType]:
-    """The library, and one line for its errors."""
+def _pyarrow(what: str, problem: str = DAMAGED) -> Iterator[ModuleType]:
+    """The library, and one line for its errors that says what the problem is."""
     try:
         import pyarrow
         import pyarrow.ipc
@@ -103,7 +104,7 @@ def _pyarrow(what: str) -> Iterator[ModuleType]:
     try:
         yield pyarrow
     except (pyarrow.ArrowException, LookupError, UnicodeDecodeError) as error:
-        raise ValueError(f"{DAMAGED}: {short(' '.join(str(error).split()))}") from None
+        raise ValueError(f"{problem}: {short(' '.join(str(error).split()))}") from None
 
 
 def _choose(arrow: ModuleType, column: str | int | None, schema: Any) -> tuple[int, str, bool]:
