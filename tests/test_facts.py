@@ -115,3 +115,11 @@ def test_read_takes_the_options(tmp_path):
     with pytest.raises(ValueError, match=r"a\.csv: support from 0 to inf: the value 0 is not inside"):
         data.read(path, dequantize=False, support=(0, math.inf))
     assert data.read(path, atom=0, dequantize=False, support=(0, math.inf)).units.chart.kind == "positive"
+
+
+@pytest.mark.parametrize("text", ["1e39 2e39 4e39", "-1e-60 2e-60 3e-60", "1700000000.1 1700000000.2 1700000000.4"])
+def test_columns_that_float32_does_not_hold_are_read(tmp_path, text):
+    target = data.read(write(tmp_path, "a.csv", "x\n" + text.replace(" ", "\n")))
+    np.testing.assert_array_equal(target.params, sorted(map(float, text.split())))
+    assert np.isfinite(target.standardized().params).all()
+    assert len(np.unique(np.float32(target.standardized().params))) == 3

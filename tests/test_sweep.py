@@ -139,7 +139,7 @@ def test_how_lanes_are_laid_out_is_checked(options, message):
 
 
 def test_seeds_and_empty_axes_are_checked():
-    with pytest.raises(ValueError, match="seed -1 must be from 0"):
+    with pytest.raises(ValueError, match="seed -1: must be an integer from 0"):
         sweep([SMALL], [-1])
     for targets, configs, seeds in [([], [SMALL], [0]), ([BIMODAL], [], [0]), ([BIMODAL], [SMALL], [])]:
         with pytest.raises(ValueError, match="must not be empty"):

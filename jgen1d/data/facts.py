@@ -13,7 +13,8 @@ MAX_DECIMALS = 12
 COARSE_STEP, VERY_COARSE_STEP = 0.02, 0.1
 """Of a standard deviation: steps that a model would learn, if most values are tied, and in any case."""
 LARGE_ATOM = 0.1
-"""The share of one value from which on a continuous model is no model of the column."""
+"""The share of one value from which on a continuous model is no model of the column; if it is that of `FEW_TIES`."""
+FEW_TIES = 10
 FEW_ROWS = 100
 
 
@@ -98,7 +99,8 @@ def make_target(
     spread = facts.is_coarse if dequantize is None else dequantize
     if dequantize and not facts.step:
         raise ValueError("dequantize=True: the values have no common step")
-    if not spread and facts.share >= LARGE_ATOM and dequantize is None:
+    tied = facts.share >= LARGE_ATOM and facts.share * facts.num_rows > FEW_TIES
+    if tied and not spread and dequantize is None:
         raise ValueError(
             f"{100 * facts.share:.0f} % of the values are {facts.mode:g}, which no continuous model learns: atom="
             f"{facts.mode:g} makes that a probability of its own, dequantize=False ignores it"
