@@ -83,7 +83,8 @@ def test_a_column_is_read_back_exactly(tmp_path, kind, seed):
 
 TABLE = pa.table(
     {
-        "x": [1.5, 2.0, 4.0], "nan": [1.0, float("nan"), 2.0], "inf": [1.0, 2.0, float("inf")], "far": [1.0, 2.0, 1e301],
+        "x": [1.5, 2.0, 4.0], "nan": [1.0, float("nan"), 2.0], "inf": [1.0, 2.0, float("inf")],
+        "far": [1.0, 2.0, 1e301],
         "large": [1, 2**53 + 1, 2**62], "unsigned": pa.array([1, 2, 2**64 - 1], pa.uint64()),
         "half": pa.array(np.array([1, 2, 3], np.float16)), "text": ["1", "2", "3"], "bool": [True, False, True],
         "time": pa.array([1, 2, 3], pa.timestamp("us")), "day": [datetime.date(2020, 1, k) for k in (1, 2, 3)],

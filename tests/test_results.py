@@ -21,6 +21,7 @@ SHAPE = (2, 2, 3)
 RATES = [0.001, 0.01]
 SPREADS = (
     "loss_g", "loss_d", "kl", "ks", "tv", "w1_over_std", "w1_over_floor", "tv_over_floor", "samples_to_tell",
+    "out_of_range",
     "modes_covered",
 )  # fmt: skip
 FILES = ("config.json", "summary.json", "runs.csv", "curves.npz")

@@ -158,7 +158,7 @@ METRICS: dict[str, Metric] = {
         unit="length",
     ),
     "std_error": Metric("error of the std", lambda s: jnp.linalg.norm(s.std - s.target_std), unit="length"),
-    "out_of_range": Metric("share out of range", _out_of_range, lambda target: target.family.ends is not None),
+    "out_of_range": Metric("out of the data's range", _out_of_range, lambda target: target.family.ends is not None),
     "ks": Metric("KS", lambda s: s.ks, _with_cdf),
     "ks_p": Metric("p of KS", lambda s: ks_p(s.ks, len(s.samples), s.target.dim), _with_cdf),
     "tv": Metric("TV", lambda s: s.tv),

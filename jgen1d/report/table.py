@@ -83,10 +83,10 @@ COUNTS = ("num_seeds", "num_runs")
 
 _SPREADS = (
     "loss_g", "loss_d", "kl", "ks", "tv", "w1_over_std", "w1_over_floor", "tv_over_floor", "samples_to_tell",
-    "modes_covered",
+    "out_of_range", "modes_covered",
 )  # fmt: skip
 _OF_CLASSES = ("class_w1_over_floor", "class_accuracy")
-_SHOWN = ("w1_over_std", "w1_over_floor", "tv", "samples_to_tell", "modes_covered", "kl", *_OF_CLASSES)
+_SHOWN = ("w1_over_std", "w1_over_floor", "tv", "samples_to_tell", "out_of_range", "modes_covered", "kl", *_OF_CLASSES)
 OUTCOME = ("num_seeds", "at_equilibrium", "verdicts")
 """The columns of a sweep's table that the text always shows."""
 
@@ -98,9 +98,9 @@ class Table:
     A sweep's table has a row per (target, config) with `target`, `preset` if configs have names, the swept fields,
     `num_seeds`, `verdicts`, `learned` (converged or better) and `at_equilibrium` (each `{"count", "share", "low",
     "high"}`, the last two a Wilson 95 % interval), and `loss_g`, `loss_d`, `kl`, `ks`, `tv`, `w1_over_std`,
-    `w1_over_floor`, `tv_over_floor`, `samples_to_tell`, `modes_covered` (each `{"median", "p05", "p95"}` over the seeds
-    whose value is finite, None if there are none). For models with classes it also has `class_w1_over_floor` and
-    `class_accuracy`, over seeds and classes.
+    `w1_over_floor`, `tv_over_floor`, `samples_to_tell`, `out_of_range`, `modes_covered` (each
+    `{"median", "p05", "p95"}` over the seeds whose value is finite, None if there are none). For models with classes it
+    also has `class_w1_over_floor` and `class_accuracy`, over seeds and classes.
 
     Attributes:
       rows: dicts with the same names, in the order of the columns. Values are texts, numbers, `stats.rate`s,

@@ -39,11 +39,7 @@ def _uniform_moved(params: UniformParams, shift: Any, scale: Any) -> UniformPara
     return UniformParams((params.low - shift[0]) / scale, (params.high - shift[0]) / scale)
 
 
-def _uniform_ends(params: UniformParams) -> tuple[Any, Any]:
-    return params.low, params.high
-
-
-UNIFORM = Family(_uniform_moved, _uniform_log_prob, _uniform_cdf, _uniform_quantile, ends=_uniform_ends)
+UNIFORM = Family(_uniform_moved, _uniform_log_prob, _uniform_cdf, _uniform_quantile)
 
 
 def uniform(low: float = 0.0, high: float = 1.0, *, name: str = "uniform") -> Target:
@@ -88,13 +84,7 @@ def _exponential_moved(params: ExponentialParams, shift: Any, scale: Any) -> Exp
     return ExponentialParams((params.low - shift[0]) / scale, params.rate * scale)
 
 
-def _exponential_ends(params: ExponentialParams) -> tuple[Any, Any]:
-    return params.low, jnp.inf
-
-
-EXPONENTIAL = Family(
-    _exponential_moved, _exponential_log_prob, _exponential_cdf, _exponential_quantile, ends=_exponential_ends
-)
+EXPONENTIAL = Family(_exponential_moved, _exponential_log_prob, _exponential_cdf, _exponential_quantile)
 
 
 def exponential(rate: float = 1.0, *, name: str = "exponential") -> Target:

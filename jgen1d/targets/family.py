@@ -24,7 +24,7 @@ class Family(NamedTuple):
       own_sample: `(params, key, num_samples) -> f32[num_samples, dim]`; None in 1-D, for inverse transform sampling.
       cdf_along: `(params, x: f32[d, n], directions: f32[d, dim]) -> f32[d, n]`, the distribution functions of the
         projections on unit vectors; None if unknown, and in 1-D, where the cdf tells.
-      ends: `params -> (low, high)`, f32[] each, between which all of a 1-D distribution lies; None if it has no ends.
+      ends: `params -> (low, high)`, f32[] each, the least and the greatest value of a sample; None if it is not of one.
     """
 
     moved: Callable[[Any, Any, Any], Any]

@@ -57,11 +57,7 @@ def _moved(params: PiecewiseLinearParams, shift: Any, scale: Any) -> PiecewiseLi
     return PiecewiseLinearParams((params.knots - shift[0]) / scale, params.heights * scale, params.knots_cdf)
 
 
-def _ends(params: PiecewiseLinearParams) -> tuple[Any, Any]:
-    return params.knots[0], params.knots[-1]
-
-
-PIECEWISE_LINEAR = Family(_moved, _log_prob, _cdf, _quantile, ends=_ends)
+PIECEWISE_LINEAR = Family(_moved, _log_prob, _cdf, _quantile)
 
 
 def piecewise_linear(knots: npt.ArrayLike, heights: npt.ArrayLike, *, name: str = "drawn") -> Target:
