@@ -108,6 +108,8 @@ def test_thousands_are_read_back_exactly(tmp_path, separator, decimal, group):
         ("a.csv", "\nx\n1\nN/A\n2", "x", {"missing": "drop"}, [1, 2],
          ("1 blank line left out", "1 row with a missing value dropped of 3")),
         ("a.csv", "Na,K\n1,2\n3,4\n", "Na", {}, [1, 3], ()),
+        ("a.csv", "k;x\n1;36028797018963968\n2;1,5\n", "x", {}, [2.0**55, 1.5],
+         ("separator ';', decimal comma", "1 integer of 2^53 or more, which float64 may round")),
         ("a.csv", "x\n9007199254740991\n9007199254740993\n", "x", {"decimal": "."}, [2.0**53 - 1, 2.0**53],
          ("1 integer of 2^53 or more, which float64 may round",)),
     ],
