@@ -395,6 +395,20 @@ def test_an_arrow_buffer_that_claims_a_terabyte(tmp_path):
         assert peak < 2**20
 
 
+@pytest.mark.parametrize("name", ["uncompressed.feather", "zstd.feather", "stream.arrow"])
+def test_an_arrow_array_that_claims_more_values_than_there_are(tmp_path, name):
+    """Its values would be read from memory that is not the array's."""
+    if name == "stream.arrow":
+        write_stream(pa.table({"x": np.arange(7.0)}), tmp_path / name)
+    else:
+        options = {"compression": name.partition(".")[0]}
+        pa.feather.write_feather(pa.table({"x": np.arange(7.0)}), tmp_path / name, **options)
+    content = (tmp_path / name).read_bytes()
+    assert content.count(struct.pack("<q", 7)) >= 2
+    (tmp_path / name).write_bytes(content.replace(struct.pack("<q", 7), struct.pack("<q", 70_000)))
+    assert "damaged" in error(tmp_path / name)
+
+
 def test_a_feather_file_of_version_1_is_refused_by_name(tmp_path):
     assert "Feather version 1" in error(write(tmp_path, "a.feather", b"FEA1" + b"\0" * 100))
 

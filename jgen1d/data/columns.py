@@ -133,7 +133,7 @@ def finished(values: np.ndarray, name: str, label: str, missing: str, is_integer
         is_allowed |= is_missing
     if not is_allowed.all():
         row = int(np.argmin(is_allowed))
-        what, end = ("nan or null", limits.MISSING) if is_missing[row] else (f"{numbers[row]}", "")
+        what, end = ("nan or null", limits.HOW_TO_DROP) if is_missing[row] else (f"{numbers[row]}", "")
         raise ValueError(f"row {row + 1}, column {label}: {what}: {limits.ALLOWED}{end}")
     num_large = int(is_integer and np.count_nonzero(np.abs(numbers) >= limits.MAX_EXACT))
     notes = notes_on_values(len(numbers), int(is_missing.sum()), num_large)

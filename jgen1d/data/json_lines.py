@@ -44,7 +44,7 @@ def read_jsonl(file: IO[bytes], column: str | int | None, options: Options) -> C
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if not is_number or not abs(value) <= limits.MAX_MAGNITUDE:
                 what = "no value" if isinstance(found, dict) and name not in found else short(json.dumps(value))[1:-1]
-                end = limits.MISSING if is_missing else ""
+                end = limits.HOW_TO_DROP if is_missing else ""
                 raise ValueError(f"row {row}, column {label}: {what}: {limits.ALLOWED}{end}")
             num_large += isinstance(value, int) and abs(value) >= limits.MAX_EXACT
             values.append(value)

@@ -15,5 +15,5 @@ MAX_EXACT = 2**53
 
 ALLOWED = f"must be a finite decimal number such as -1.5 or 2e3, at most {MAX_MAGNITUDE:.2g} in magnitude"
 AT_LEAST = "at least 2 different values are needed"
-MISSING = "; missing='drop' leaves such rows out"
+HOW_TO_DROP = "; missing='drop' leaves such rows out"
 """The end of an error about a missing value."""

@@ -84,7 +84,7 @@ def without_blanks(rows: Iterator[tuple[int, Row]], missing: str, dropped: Count
             first, pending = first or row, pending + 1
             continue
         if pending and missing == "refuse":
-            raise ValueError(f"row {first}: the line is blank: allowed at the end of the file only{limits.MISSING}")
+            raise ValueError(f"row {first}: the line is blank: allowed at the end of the file only{limits.HOW_TO_DROP}")
         dropped["blank"] += pending
         first = pending = 0
         yield row, content

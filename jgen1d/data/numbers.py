@@ -105,7 +105,7 @@ class Numbers:
     def _hint(self, cell: str) -> str:
         """What to do about a cell that is refused."""
         if cell in MISSING:
-            return limits.MISSING
+            return limits.HOW_TO_DROP
         others = [mark for mark in ".," if mark not in self._readings and is_number(cell, mark)]
         if lost := [self._lost[mark] for mark in others if mark in self._allowed]:
             row, earlier = lost[0]

@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from jgen1d.data.columns import short
+from jgen1d.data.numbers import is_number
 
 NAMES = {",": "','", ";": "';'", "\t": "tab", "|": "'|'", " ": "blanks"}
 """The separators, and what notes and errors call them. Blanks are runs of spaces and tabs."""
 SAMPLE_LINES, SAMPLE_CHARACTERS = 100, 2**20
 """Of the lines that are looked at."""
-LIKE_A_NUMBER = re.compile(r"[-+]?[.,]?\d[\d.,'’\u00a0\u2009\u202f]*([eE][-+]?\d+)?")
 
 Line = tuple[int, str]
 Record = tuple[int, list[str]]
@@ -122,4 +122,4 @@ def _share_as_the_first(rows: Sequence[Record]) -> float:
 
 def _share_of_numbers(rows: Sequence[Record]) -> float:
     cells = list(itertools.chain.from_iterable(cells for _, cells in rows[1:] or rows))
-    return sum(LIKE_A_NUMBER.fullmatch(cell.strip()) is not None for cell in cells) / len(cells)
+    return sum(is_number(cell.strip(), ".,") for cell in cells) / len(cells)

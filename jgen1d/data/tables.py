@@ -62,6 +62,7 @@ def read_arrow(file: IO[bytes], column: str | int | None, options: Options) -> C
 
 def read_table(table: Any, column: str | int | None, options: Options) -> Column:
     """Reads one column of a DataFrame or a Table, or a Series."""
+    # Told by what they can do, because no library of tables is imported for the others' sake.
     if not (hasattr(table, "to_numpy") or hasattr(table, "column_names")) or not hasattr(table, "__len__"):
         kinds = "a path, or a table or column of pandas, polars or pyarrow"
         raise ValueError(f"must be {kinds}; for arrays there is targets.empirical")

@@ -31,6 +31,9 @@ def read_text(file: IO[bytes], column: str | int | None, options: Options, usual
     with lines.opened(file) as (numbered, encoding):
         numbered = itertools.islice(numbered, options.skip_rows, None)
         head, has_more = separators.sample(numbered)
+        row, line = head[0] if head else (0, "")
+        if re.fullmatch(r"sep=.\s*", line):
+            raise ValueError(f"row {row}: {short(line.strip())}: skip_rows={row} leaves the row out")
         separator, sample = separators.recognise(head, has_more, usual or ",", options.decimal, options.comment)
         rows = separators.records(itertools.chain(head, numbered), separator, options.comment)
         rows = lines.without_blanks(rows, options.missing, dropped)
@@ -51,7 +54,8 @@ def read_text(file: IO[bytes], column: str | int | None, options: Options, usual
         rows = _of_width(rows, first, "" if separator == usual else f" and separated by {separators.NAMES[separator]}")
         units, rows = ("", itertools.chain([first], rows)) if names is None else _units(rows, index, separator)
         num_rows = 0
-        for num_rows, (row, cells) in enumerate(rows, 1):  # noqa: B007
+        for row, cells in rows:
+            num_rows += 1
             cell = cells[index].strip(" \t")
             if cell in MISSING and options.missing == "drop":
                 dropped["missing"] += 1
