@@ -20,6 +20,7 @@ mixture; with packing of 4, 88 and 62 %; with R1, 97 and 100 %; with minibatch d
 Wasserstein critic, 41 and 56 %; the unrolled generator does not help here. With equal rates, 100 and 88 %.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -70,10 +71,10 @@ def main() -> None:
     for row in rows:
         panels.setdefault(row["target"], {})[row["method"]] = row["all_modes_covered"]
     figures = {
-        "coverage": charts.rates(
-            panels=panels, xlabel="share of runs (95 % interval)", title="Runs that cover all modes"
+        "coverage": partial(
+            charts.rates, panels=panels, xlabel="share of runs (95 % interval)", title="Runs that cover all modes"
         ),
-        "lanes": plots.comparisons(
+        "lanes": lambda: plots.comparisons(
             panels={target.name: _lanes(sweep, t) for t, target in enumerate(targets)},
             title=f"The runs of {methods[0]} with the fewest and the most modes",
         ),
