@@ -118,9 +118,10 @@ def answer(
     unwritten, unprinted, missing = None, None, []
     try:
         if workdir is not None:
-            known = {"flags": flag_values(), **results.environment()}
-            contents = {"config.json": results.as_json(known)}
-            contents |= {} if sweep is None else results.contents(sweep, presets, flag_values())
+            if sweep is not None:
+                contents = results.contents(sweep, presets, flag_values())
+            else:
+                contents = {"config.json": results.as_json({"flags": flag_values(), **results.environment()})}
             contents["summary.json"] = results.as_json({"rows": table.rows, "conclusions": conclusions, **more})
             results.write(workdir, contents)
     except OSError as error:
@@ -170,6 +171,7 @@ def _draw(
 
         return as_png(draw())
 
+    pictures: dict[str, Callable[[], bytes]]
     pictures = {f"{file_name(name)}.png": functools.partial(png, draw) for name, draw in figures.items()}
     pictures |= {f"{file_name(name)}.gif": make for name, make in animations.items()}
     missing = []

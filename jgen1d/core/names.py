@@ -52,7 +52,7 @@ def file_name(text: str) -> str:
     because it is long, a sum of the text is at the end, so that other texts have other names.
 
     >>> file_name("run_waiting time_robust"), file_name("../up"), file_name("")
-    ('run_waiting_time_robust', 'up-5f7ce55f', '00000000')
+    ('run_waiting_time_robust', 'up-c9624327', '00000000')
     """
     plain = text.replace(" ", "_")
     safe = re.sub(r"[^\w.=+-]", "-", plain).encode()

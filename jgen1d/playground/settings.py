@@ -164,17 +164,18 @@ def read_upload(message: Mapping[str, Any]) -> tuple[str, Upload]:
     name, column, text = (message.get(key) for key in ("name", "column", "text"))
     if not isinstance(name, str) or not isinstance(text, str) or not isinstance(column, str | None):
         raise FieldError("data", "an upload has a name, a text and perhaps a column")
+    content = text.encode("utf-8", "surrogatepass")  # a JSON text may hold what is no UTF-8, which `read` refuses
     name = re.sub(r"[^\w.-]", "_", pathlib.PurePath(name).name)[-60:]
     if not name.lower().endswith(".csv"):
         raise FieldError("data", "upload a .csv file")
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, name)
-        path.write_text(text)
+        path.write_bytes(content)
         try:
             target = data.read(path, column or None)
         except ValueError as error:
             raise FieldError("data", str(error).replace(f"{folder}/", "")) from None
-    return f"{zlib.crc32(text.encode()):08x}-{target.name}", Upload(name, column or None, target)
+    return f"{zlib.crc32(content):08x}-{target.name}", Upload(name, column or None, target)
 
 
 def _integer(settings: Mapping[str, Any], name: str, low: int, high: int) -> int:

@@ -49,8 +49,8 @@ def of_sweep(sweep: Sweep, presets: Sequence[str]) -> dict[str, Callable[[], Fig
         if names := sorted({loss for losses in optimum.values() for loss in losses}):
             losses = {name: {loss: sweep.history[loss][place] for loss in names} for name, place in places.items()}
             title = f"Losses over {len(sweep.seeds)} seeds"
-            bands = {"steps": sweep.steps, "losses": losses, "optimum": optimum, "title": title}
-            figures["losses"] = partial(sweep_plots.loss_bands, **bands)
+            draw = partial(sweep_plots.loss_bands, steps=sweep.steps, losses=losses, optimum=optimum)
+            figures["losses"] = partial(draw, title=title)
     panels = {}
     for name, (t, c) in places.items():
         modes = sweep.targets[t].modes

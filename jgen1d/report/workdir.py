@@ -10,7 +10,7 @@ import math
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -108,15 +108,13 @@ def write(workdir: Path, contents: Mapping[str, bytes]) -> None:
             failed[name] = error
     if failed:
         reason = files.one_line(next(iter(failed.values())))
-        rest = (
-            f"{', '.join(written)} {'are' if len(written) > 1 else 'is'} written" if written else "nothing is written"
-        )
-        raise OSError(f"cannot write {', '.join(failed)} in {str(workdir)!r}: {reason}; {rest}")
+        rest = ", ".join(written) or "nothing"
+        raise OSError(f"cannot write {', '.join(failed)} in {str(workdir)!r}: {reason}; written: {rest}")
 
 
 def load(workdir: str | Path) -> Saved:
     """Reads what `save` wrote. Raises ValueError, with the file's name, if a file is missing or damaged."""
-    readers = {"config.json": files.read_json, "summary.json": files.read_json}
+    readers: dict[str, Callable[[Path], Any]] = {"config.json": files.read_json, "summary.json": files.read_json}
     readers |= {"runs.csv": _read_runs, "curves.npz": _read_npz}
     content: dict[str, Any] = {}
     for name, read in readers.items():
