@@ -15,7 +15,7 @@ from jgen1d import TARGETS, grid, sweep
 from jgen1d.core.names import distinct, file_name, in_picture, printable, shorten
 from jgen1d.methods import gan
 from jgen1d.plots import runs, settings, style, sweeps, trajectories
-from jgen1d.report import conclusions, figures, table
+from jgen1d.report import conclusions, figures
 from jgen1d.report import workdir as files
 from tests import scripts
 
@@ -167,7 +167,9 @@ def test_results_of_any_name_are_printed_written_and_read(done, name, tmp_path):
     assert len(str(found).split("\n")) == 2 + len(found)
     assert is_safe(found.to_csv())
     rows = list(csv.DictReader(found.to_csv().splitlines()))
-    assert [(row["target"], row["preset"]) for row in rows[:2]] == [(printable(name), p) for p in map(printable, presets)]
+    assert [(row["target"], row["preset"]) for row in rows[:2]] == [
+        (printable(name), p) for p in map(printable, presets)
+    ]
     sentences = conclusions.of_sweep(found)
     report = found.to_json(conclusions=sentences)
     assert is_safe(report)

@@ -115,7 +115,9 @@ def answer(
     """
     if sweep is not None:
         more |= {"thresholds": sweep.thresholds._asdict(), "seconds": sweep.seconds}
-    unwritten, unprinted, missing = None, None, []
+    unwritten: OSError | None = None
+    unprinted: OSError | None = None
+    missing: list[str] = []
     try:
         if workdir is not None:
             if sweep is not None:
@@ -128,8 +130,10 @@ def answer(
         unwritten = error
     try:
         _print(table, conclusions, sweep, more)
-    except OSError as error:  # whoever reads stdout may have ended, and its disk may be full
+    except BrokenPipeError as error:  # whoever reads stdout, such as `head`, has ended
         unprinted = error
+    except OSError as error:
+        unprinted = OSError(f"cannot print the results: {files.one_line(error)}")
     if unwritten:
         raise unwritten
     if workdir is not None:

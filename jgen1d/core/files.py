@@ -24,7 +24,7 @@ def write(path: Path, content: bytes) -> None:
         with open(unfinished, "xb") as file:
             file.write(content)
         unfinished.replace(path)
-    except OSError:
+    except BaseException:
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)
         raise

@@ -57,7 +57,9 @@ def file_name(text: str) -> str:
     plain = text.replace(" ", "_")
     safe = re.sub(r"[^\w.=+-]", "-", plain).encode()
     kept = (safe if len(safe) <= 100 else safe[:90]).decode(errors="ignore").lstrip("-.").rstrip(".")
-    if kept == plain and kept and not _RESERVED.fullmatch(kept):
+    if _RESERVED.fullmatch(kept):
+        kept = f"_{kept}"
+    if kept and kept == plain:
         return kept
     return f"{kept}-{zlib.crc32(text.encode('utf-8', 'surrogatepass')):08x}".lstrip("-")
 
