@@ -356,6 +356,12 @@ def test_what_is_not_from_the_page_is_forbidden(web, headers):
     assert error.value.status_code == 403
 
 
+def test_the_page_shows_names_as_texts():
+    """What is set as HTML could run as a script: the page builds its elements, and gives them texts."""
+    for path in [*server.STATIC.glob("*.js"), server.STATIC / "index.html"]:
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", path.read_text()), path
+
+
 def test_a_socket_without_an_origin_is_forbidden(web):
     with pytest.raises(WebSocketDenialResponse) as error, web.websocket_connect("/ws", headers={"host": HOST}):
         pass

@@ -134,7 +134,12 @@ def answer(
         unprinted = error
     except OSError as error:
         unprinted = OSError(f"cannot print the results: {files.one_line(error)}")
+    again = ""
+    if workdir is not None:
+        again = f"the same command with --workdir={shlex.quote(str(workdir))} --overwrite"
     if unwritten:
+        if not (checkpoints and checkpoints.keep()):
+            unwritten.add_note(f"{again} runs it again")
         raise unwritten
     if workdir is not None:
         try:
@@ -142,8 +147,8 @@ def answer(
         except KeyboardInterrupt as error:
             error.add_note(f"the results are written to {str(workdir)!r}, but not all pictures")
             raise
-        again = "the same command" if checkpoints and missing and checkpoints.keep() else ""
-        again = again or f"the same command with --workdir={shlex.quote(str(workdir))} --overwrite"
+        if checkpoints and missing and checkpoints.keep():
+            again = "the same command"
         rest = f"; {again} draws what is missing" if missing else ""
         print(printable(f"written to {workdir}{rest}"), file=sys.stderr)
     if checkpoints and not missing:

@@ -10,8 +10,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
-MAX_JSON = 2**26
-"""Bytes of a JSON file."""
+MAX_TEXT = 2**26
+"""Bytes of a text that is read as a whole, such as JSON."""
 MAX_DEPTH = 50
 """Levels of a JSON text: what walks through it does so by recursion."""
 
@@ -58,7 +58,7 @@ def parse_json(text: str | bytes) -> Any:
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises OSError if there is no file, ValueError if it holds anything else."""
-    value = parse_json(read(path, MAX_JSON))
+    value = parse_json(read(path, MAX_TEXT))
     if not isinstance(value, dict):
         raise ValueError("it is not a JSON object")
     return value

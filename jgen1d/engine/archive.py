@@ -102,7 +102,7 @@ def _sums(files: Mapping[str, Path]) -> str:
 def _is_intact(path: Path) -> bool:
     """Whether a folder's files are as `write` left them."""
     try:
-        sums = files.read(path / _SUMS, files.MAX_JSON).decode()
+        sums = files.read(path / _SUMS, files.MAX_TEXT).decode()
         num_files = sums.count("\n")
         found = dict(itertools.islice(_files(path), num_files + 1))  # however many were put there
         return len(found) == num_files and sorted(_sums(found).split("\n")) == sorted(sums.split("\n"))

@@ -69,6 +69,7 @@ class Checkpoints:
         self._lock: IO[str] | None = None
         self._made: list[Path] = []
         self._held: Callable[[], Mapping[str, np.ndarray]] | None = None
+        self._is_kept = False
         self._identity = json.loads(json.dumps(identity))
         self._seconds = 60 * minutes
         self._saved_at = time.monotonic()
@@ -139,13 +140,14 @@ class Checkpoints:
 
         Whatever then ends the block with an error, the arrays that `make` returns are saved first.
         """
-        self._held = make
+        self._held, self._is_kept = make, False
 
     def keep(self) -> bool:
         """Saves what is held, if something is; whether there is progress to go on from. Says nothing of failures."""
-        if self._held is not None:
+        if self._held is not None and not self._is_kept:
             with contextlib.suppress(OSError):
                 self._write(self._held())
+                self._is_kept = True
         return bool(self._found())
 
     def clear(self) -> None:
