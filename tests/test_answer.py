@@ -181,6 +181,12 @@ def test_a_file_that_cannot_be_written_is_named_and_the_others_are_written(
     assert str(done.table()) in capsys.readouterr().out
 
 
+def test_a_bug_in_what_is_written_costs_no_table(done, tmp_path, form, capsys):
+    with pytest.raises(TypeError):
+        answer(done, tmp_path, odd=object())
+    assert str(done.table()) in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("free", [0, 4, 8, 12])
 def test_on_a_full_disk_no_file_is_half_and_what_was_there_stays(done, small_disk, fill, form, capsys, free):
     answer(done, small_disk)

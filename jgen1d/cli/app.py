@@ -59,8 +59,8 @@ def run(main: Callable[[], None], *, method_flag: str | None = None, quick: Mapp
             _fail("; ".join(["interrupted", *notes]), code=130)
         except OSError as error:
             try:
-                sys.stdout.flush()
-            except OSError:  # its reader, such as `head`, has ended, or its disk is full
+                print(end="", flush=True)
+            except OSError:  # the reader of stdout, such as `head`, has ended, or its disk is full
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if not isinstance(error, BrokenPipeError):
                 _fail(_said(error), code=1)

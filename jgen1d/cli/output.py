@@ -115,7 +115,7 @@ def answer(
     """
     if sweep is not None:
         more |= {"thresholds": sweep.thresholds._asdict(), "seconds": sweep.seconds}
-    unwritten: OSError | None = None
+    unwritten: Exception | None = None
     unprinted: OSError | None = None
     missing: list[str] = []
     try:
@@ -126,7 +126,7 @@ def answer(
                 contents = {"config.json": results.as_json({"flags": flag_values(), **results.environment()})}
             contents["summary.json"] = results.as_json({"rows": table.rows, "conclusions": conclusions, **more})
             results.write(workdir, contents)
-    except OSError as error:
+    except Exception as error:  # not even a bug must cost the table
         unwritten = error
     try:
         _print(table, conclusions, sweep, more)

@@ -90,10 +90,10 @@ def _files(path: Path) -> Iterator[tuple[str, Path]]:
             yield entry.name, Path(entry.path)
 
 
-def _sums(files: Mapping[str, Path]) -> str:
+def _sums(named: Mapping[str, Path]) -> str:
     """What `sha256sum` prints of files."""
     lines = []
-    for name, file in sorted(files.items()):
+    for name, file in sorted(named.items()):
         with open(file, "rb") as opened:
             lines.append(f"{hashlib.file_digest(opened, 'sha256').hexdigest()}  {name}\n")
     return "".join(lines)

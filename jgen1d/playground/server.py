@@ -184,7 +184,7 @@ class Session:
         while True:
             message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
-                raise WebSocketDisconnect(message["code"])
+                raise WebSocketDisconnect(message.get("code", 1000))
             now = time.monotonic()
             allowance, last = min(BURST, allowance + MESSAGES_PER_SECOND * (now - last)), now
             if allowance < 1:  # what comes too fast waits in the socket, where TCP holds the page back
