@@ -31,15 +31,15 @@ minutes) all but 2 of 16 GANs on the grid converge; W1/floor is at most 1.3 for 
 import re
 import sys
 import time
+from functools import partial
 from typing import Any
 
 import jax
 from absl import flags
-from matplotlib.figure import Figure
 
 import jgen1d
 from jgen1d import cli
-from jgen1d.plots import runs as plots
+from jgen1d.core.names import file_name, printable
 from jgen1d.report import figures, stats
 from jgen1d.report.table import OUTCOME, Table
 
@@ -65,21 +65,29 @@ def main() -> None:
     amount, unit = _parse_budget(_BUDGET.value)
     workdir = cli.choose_workdir("compare")
 
-    rows, models = [], {}
+    rows: list[dict[str, Any]] = []
+    models: dict[str, dict[str, jgen1d.Result]] = {}
+    lost: OSError | None = None
     for target in targets:
         for name, method in methods.items():
             num_steps = _num_steps(method, target, amount, unit)
             sweep = _sweep(method, target, num_steps)
             seed = stats.median_index(sweep.metrics["w1"][0, 0])
-            model = models[target.name, name] = sweep.result(0, 0, seed)
+            model = models.setdefault(target.name, {})[name] = sweep.result(0, 0, seed)
             rows.append(_row(name, sweep, model))
-            print(f"{target.name}, {name}: {sweep.seconds:.0f} s", file=sys.stderr, flush=True)
-            if workdir:
-                jgen1d.save(workdir / f"{name}-{target.name}", sweep, None, cli.flag_values())
+            print(f"{printable(target.name)}, {name}: {sweep.seconds:.0f} s", file=sys.stderr, flush=True)
+            try:
+                if workdir:
+                    jgen1d.save(workdir / file_name(f"{name}-{target.name}"), sweep, None, cli.flag_values())
+            except OSError as error:  # the others may be written, and the table be printed
+                lost = lost or error
     table = Table(rows, (*OUTCOME, "modes_covered", "w1_over_floor", "tv", "ks", "kl", "samples_to_tell"))
     conclusions = [_conclusion(target.name, rows) for target in targets]
-    pictures = {"densities": _densities(models)} if workdir else {}
+    title = f"Densities after {_BUDGET.value}, of the seed whose W1 is the median of {len(cli.seeds())}"
+    pictures = {"densities": partial(figures.comparisons, models, title)}
     cli.answer(workdir, table, conclusions, pictures, budget=_BUDGET.value)
+    if lost:
+        raise lost
 
 
 def _parse_budget(text: str) -> tuple[float, str]:
@@ -155,14 +163,6 @@ def _conclusion(target: str, rows: list[dict[str, Any]]) -> str:
         counts = (f"{row['verdicts']['diverged']['count']} of {row['method']}" for row in failed)
         sentence += f"; diverged: {', '.join(counts)}"
     return sentence + "."
-
-
-def _densities(models: dict[tuple[str, str], jgen1d.Result]) -> Figure:
-    panels: dict[str, dict[str, plots.Comparison]] = {}
-    for (target, name), model in models.items():
-        panels.setdefault(target, {})[name] = figures.comparison(model)
-    title = f"Densities after {_BUDGET.value}, of the seed whose W1 is the median of {len(cli.seeds())}"
-    return plots.comparisons(panels=panels, title=title)
 
 
 if __name__ == "__main__":

@@ -55,8 +55,11 @@ def main() -> None:
                 from jgen1d.report import figures  # imported here because it takes a second
 
                 pictures = figures.of_sweep(sweep, config_names)
-            cli.answer(workdir, table, conclusions.of_sweep(table), pictures, sweep=sweep, presets=config_names)
-        if checkpoints:
+            cli.answer(
+                workdir, table, conclusions.of_sweep(table), pictures,
+                sweep=sweep, presets=config_names, checkpoints=checkpoints,
+            )  # fmt: skip
+        elif checkpoints:
             checkpoints.clear()
 
 

@@ -15,6 +15,7 @@ layer 6 % or fewer.
 """
 
 import itertools
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,8 @@ def main() -> None:
     sweep = lab.sweep([target], [replace(base, widths_g=(shape["width"],) * shape["depth"]) for shape in shapes])
     rows = lab.rows(sweep, shapes)
     distances = np.reshape([stats.median(row["w1_over_floor"]) for row in rows], (len(depths), len(widths)))
-    figure = charts.heat_maps(
+    figure = partial(
+        charts.heat_maps,
         panels={f"median {TITLES['w1_over_floor']}": distances},
         rows=[str(depth) for depth in depths], columns=[str(width) for width in widths],
         xlabel=TITLES["width"], ylabel=TITLES["depth"], unit=TITLES["w1_over_floor"], title=target.name,

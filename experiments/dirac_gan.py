@@ -259,7 +259,7 @@ def main() -> None:
     runs = {(name, order): measure(name, order, step_size, num_steps) for name in VARIANTS for order in ORDERS}
     rows = [row for row, _ in runs.values()]
     points = {key: points for key, (_, points) in runs.items()}
-    figures = {"dirac_gan": draw(rows, points, step_size)} if workdir else {}
+    figures = {"dirac_gan": functools.partial(draw, rows, points, step_size)}
     cli.answer(workdir, table(rows), conclusions(rows), figures, num_steps=num_steps, step_size=step_size)
 
 

@@ -17,7 +17,7 @@ from absl import flags
 from PIL import Image
 
 from jgen1d import cli
-from jgen1d.report.workdir import write_json
+from jgen1d.report import workdir as files
 
 FOLDER = Path(__file__).parent
 PICTURES: dict[str, str | None] = {
@@ -56,7 +56,7 @@ def main() -> None:
         command = [sys.executable, str(FOLDER / f"{name}.py"), f"--workdir={workdir / name}", "--overwrite"]
         if code := subprocess.run(command + ["--quick"] * _QUICK.value).returncode:
             sys.exit(code)  # the script has printed why
-        write_json(workdir / name / "seconds.json", time.monotonic() - began)
+        files.write(workdir / name, {"seconds.json": files.as_json(time.monotonic() - began)})
     page = workdir if _QUICK.value else FOLDER
     sections = [_section(workdir, page, name) for name in PICTURES if (workdir / name / "seconds.json").exists()]
     head = "# The GAN laboratory\n\nEach answer is computed from its run's numbers; `make gallery` makes this page.\n"

@@ -15,6 +15,7 @@ The field reports 1 to 10 seeds, and often the best of them.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,8 @@ def main() -> None:
     better = int(np.argmin(np.median(w1, axis=1)))
     rows = [_row(target.name, count, w1[[better, 1 - better]], learned[[better, 1 - better]]) for count in counts]
     curves = {TITLES[rule]: [row[rule]["share"] for row in rows] for rule in RULES}
-    figure = charts.lines(
+    figure = partial(
+        charts.lines,
         x=counts, curves=curves, xlabel="seeds of each recipe", ylabel="share of wrong rankings",
         title=f"Two recipes on {target.name}: how often do n seeds rank them wrongly?",
     )  # fmt: skip

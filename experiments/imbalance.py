@@ -16,6 +16,7 @@ strongest; then modes are lost in 50 to 98 % of seeds. In 2,000 steps no run con
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,7 +98,7 @@ def main() -> None:
         labels += [blank | {plane.row: row, plane.column: column} for row, column in places]
     sweep = lab.sweep([target], configs)
     rows = lab.rows(sweep, labels)
-    figures = {name: _map(sweep, plane, spans[name]) for name, plane in planes.items()}
+    figures = {name: partial(_map, sweep, plane, spans[name]) for name, plane in planes.items()}
     conclusions = [_conclusion(sweep, plane, spans[name]) for name, plane in planes.items()]
     cli.answer(workdir, Table(rows), conclusions, figures)
 

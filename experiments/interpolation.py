@@ -21,6 +21,7 @@ by 0.07 in 512.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -72,7 +73,7 @@ def main() -> None:
         names = ["w1_over_std_latents", *(f"w1_over_std_{name}" for name in PATHS), "traversal"]
         rows.append(row | {name: stats.spread([scores[name] for scores in found]) for name in names})
     title, labels = "Norms along paths between latents", ("straight", "arc")
-    figure = charts.maps(panels=curves, xlabel="t", ylabel="mean norm / √d", title=title, labels=labels)
+    figure = partial(charts.maps, panels=curves, xlabel="t", ylabel="mean norm / √d", title=title, labels=labels)
     cli.answer(workdir, Table(rows), [_conclusion(rows)], {"interpolation": figure})
 
 

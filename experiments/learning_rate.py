@@ -16,6 +16,7 @@ D's is at least 4e-4 and above G's; higher rates of both end in false equilibria
 rate is twice D's or more, and both are above 1e-4, nearly all runs oscillate.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,8 @@ def main() -> None:
     num_seeds = len(sweep.seeds)
     rows = [_row(shares, np.array(rates), offset, num_seeds) for offset in range(1 - count, count)]
     labels = [f"{rate:.0e}".replace("e-0", "e-") for rate in rates]
-    figure = charts.heat_maps(
+    figure = partial(
+        charts.heat_maps,
         panels=shares, rows=labels, columns=labels, xlabel="learning rate of D", ylabel="learning rate of G",
         unit="share", title=f"Verdicts on {target.name}, {_PRESET.value}",
     )  # fmt: skip

@@ -20,6 +20,7 @@ mixture; with packing of 4, 88 and 62 %; with R1, 97 and 100 %; with minibatch d
 Wasserstein critic, 41 and 56 %; the unrolled generator does not help here. With equal rates, 100 and 88 %.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,6 @@ import lab
 from jgen1d import cli
 from jgen1d.core import replace
 from jgen1d.methods import gan
-from jgen1d.plots import runs as plots
 from jgen1d.plots import settings as charts
 from jgen1d.report import figures as report
 from jgen1d.report.table import Table
@@ -69,23 +69,21 @@ def main() -> None:
     panels: dict[str, Any] = {}
     for row in rows:
         panels.setdefault(row["target"], {})[row["method"]] = row["all_modes_covered"]
+    runs = {target.name: _lanes(sweep, t) for t, target in enumerate(targets)}
     figures = {
-        "coverage": charts.rates(
-            panels=panels, xlabel="share of runs (95 % interval)", title="Runs that cover all modes"
+        "coverage": partial(
+            charts.rates, panels=panels, xlabel="share of runs (95 % interval)", title="Runs that cover all modes"
         ),
-        "lanes": plots.comparisons(
-            panels={target.name: _lanes(sweep, t) for t, target in enumerate(targets)},
-            title=f"The runs of {methods[0]} with the fewest and the most modes",
-        ),
+        "lanes": partial(report.comparisons, runs, f"The runs of {methods[0]} with the fewest and the most modes"),
     }
     conclusions = [_conclusion(target.name, rows) for target in targets]
     cli.answer(workdir, Table(rows), conclusions, figures)
 
 
-def _lanes(sweep: jgen1d.Sweep, t: int) -> dict[str, plots.Comparison]:
+def _lanes(sweep: jgen1d.Sweep, t: int) -> dict[str, jgen1d.Result]:
     covered = np.nan_to_num(sweep.metrics["modes_covered"][t, 0], nan=-1)
     return {
-        name: report.comparison(sweep.result(t, 0, int(seed)))
+        name: sweep.result(t, 0, int(seed))
         for name, seed in {"fewest modes": covered.argmin(), "most modes": covered.argmax()}.items()
     }
 

@@ -20,6 +20,7 @@ Expect of `small` (9 minutes on 2 cores): the GAN hits 7.0 ± 0.2 of 8 modes and
 `pacgan` takes more than a day on 2 cores by its FLOPs, and has not been run.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ import jgen1d
 import lab
 from jgen1d import cli
 from jgen1d.core import replace, unknown
+from jgen1d.engine.checkpoint import Checkpoints
 from jgen1d.methods import gan
-from jgen1d.plots import runs as plots
 from jgen1d.report import figures as report
 from jgen1d.report import stats
 from jgen1d.report.table import Table, cell
@@ -82,22 +83,22 @@ def main() -> None:
     with cli.checkpoints(workdir, targets, configs) as checkpoints:
         sweep = lab.sweep(targets, configs, checkpoints=checkpoints, **options)
         if jax.process_index() == 0:
-            _show(sweep, names, workdir)
-        if checkpoints:
+            _show(sweep, names, workdir, checkpoints)
+        elif checkpoints:
             checkpoints.clear()
 
 
-def _show(sweep: jgen1d.Sweep, names: list[str], workdir: Path | None) -> None:
-    rows, conclusions, panels = [], [], {}
+def _show(sweep: jgen1d.Sweep, names: list[str], workdir: Path | None, checkpoints: Checkpoints | None) -> None:
+    rows, conclusions, runs = [], [], {}
     for t, target in enumerate(names):
         some = [_row(sweep, t, c, target) for c in range(len(sweep.configs))]
         seeds = [stats.median_index(hit) for hit in sweep.metrics["modes_hit"][t]]
-        runs = [sweep.result(t, c, seed) for c, seed in enumerate(seeds)]
-        panels[target] = {row["method"]: report.comparison(run) for row, run in zip(some, runs, strict=True)}
+        found = [sweep.result(t, c, seed) for c, seed in enumerate(seeds)]
+        runs[target] = {row["method"]: run for row, run in zip(some, found, strict=True)}
         rows += some
         conclusions.append(f"{target}: {'; '.join(_clause(row, some[0]) for row in some)}.")
-    figure = plots.comparisons(panels=panels, title="The seed that hits the median number of modes")
-    cli.answer(workdir, Table(rows), conclusions, {"samples": figure})
+    figure = partial(report.comparisons, runs, "The seed that hits the median number of modes")
+    cli.answer(workdir, Table(rows), conclusions, {"samples": figure}, checkpoints=checkpoints)
 
 
 def _row(sweep: jgen1d.Sweep, t: int, c: int, target: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ its Wilson 95 % interval, and the modes covered and W1/floor as median [5 %, 95 
 `config.json` and `summary.json`.
 """
 
+from functools import partial
 from typing import Any
 
 from absl import flags
@@ -52,7 +53,8 @@ def main() -> None:
     panels: dict[str, Any] = {}
     for row in rows:
         panels.setdefault(row["target"], {})[row["cell"]] = row["all_modes_covered"]
-    figure = charts.rates(panels=panels, xlabel="share of runs (95 % interval)", title="Runs that cover all modes")
+    xlabel, title = "share of runs (95 % interval)", "Runs that cover all modes"
+    figure = partial(charts.rates, panels=panels, xlabel=xlabel, title=title)
     cli.answer(workdir, Table(rows), [_conclusion(target.name, rows) for target in targets], {"coverage": figure})
 
 

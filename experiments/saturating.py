@@ -19,6 +19,7 @@ falls to 0.05 sooner; but with 1, 3 and 10 updates of D, 22, 88 and 81 % of seed
 """
 
 import itertools
+from functools import partial
 from typing import Any
 
 import jax
@@ -66,11 +67,13 @@ def main() -> None:
         for k in steps
     }
     figures = {
-        "exact": charts.lines(
+        "exact": partial(
+            charts.lines,
             x=SHIFTS, curves=exact, xlabel="distance of the means, in standard deviations",
             ylabel="|gradient in μ|", title="The generator's gradient at the best discriminator",
         ),
-        "distance": plots.distance_bands(
+        "distance": partial(
+            plots.distance_bands,
             steps=sweep.steps, curves=curves, floor={}, threshold=threshold, title=f"{target.name}: distance over seeds"
         ),
     }  # fmt: skip

@@ -17,6 +17,7 @@ Expect (2 minutes on 2 cores): W1/σ to the truth from 0.17 at 32 points to 0.03
 sample's own; memorised 55 % at 32 points, 53 % at 128, and 50 % at 2048 and more.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -71,7 +72,8 @@ def main() -> None:
     figures = {}
     for file, names in {"small_data": ["to_truth", "to_sample", "sample_to_truth"], "memorised": ["memorised"]}.items():
         ylabel = TITLES["w1_over_std"] if len(names) > 1 else "share"
-        figures[file] = charts.over_axis(
+        figures[file] = partial(
+            charts.over_axis,
             panels={TITLES.get(name, name): np.array([runs[size][name] for size in finite]) for name in names},
             x=finite, xlabel="training points", ylabel=ylabel, title=truth.name,
         )  # fmt: skip

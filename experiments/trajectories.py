@@ -16,6 +16,7 @@ the exact paths, and Langevin chains on the exact score), `trajectories.gif` (th
 `summary.json`.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -68,15 +69,9 @@ def main() -> None:
         rows.append(row | {"on_the_way": stats.spread(distance.mean((1, 2)))})
         drawn[name] = (stops.progress, learnt[stats.median_index(ends)], exact)
     title = f"From noise to data: {target.name}, in standard deviations of the data"
-    figures = {"trajectories": _draw(target, drawn, title)} if workdir else {}
-    cli.answer(workdir, Table(rows), [_conclusion(target.name, rows)], figures)
-    if workdir:
-        x = np.linspace(-3.5, 3.5, 300)
-        shift, scale = (float(v[0]) for v in units(target, standardize=True))
-        density = None
-        if target.has_density:
-            density = (x, scale * np.exp(np.asarray(target.log_prob((shift + scale * x)[:, None]))))
-        plots.animate(learnt=drawn, density=density, title=title, path=workdir / "trajectories.gif")
+    figures = {"trajectories": partial(_draw, target, drawn, title)}
+    animations = {"trajectories": partial(_animate, target, drawn, title)}
+    cli.answer(workdir, Table(rows), [_conclusion(target.name, rows)], figures, animations=animations)
 
 
 def _langevin(target: jgen1d.Target) -> np.ndarray:
@@ -103,7 +98,16 @@ def _conclusion(target: str, rows: list[dict[str, Any]]) -> str:
     )
 
 
-def _draw(target: jgen1d.Target, drawn: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], title: str) -> Figure:
+def _animate(target: jgen1d.Target, drawn: plots.Paths, title: str) -> bytes:
+    x = np.linspace(-3.5, 3.5, 300)
+    shift, scale = (float(v[0]) for v in units(target, standardize=True))
+    density = None
+    if target.has_density:
+        density = (x, scale * np.exp(np.asarray(target.log_prob((shift + scale * x)[:, None]))))
+    return plots.animate(learnt=drawn, density=density, title=title)
+
+
+def _draw(target: jgen1d.Target, drawn: plots.Paths, title: str) -> Figure:
     t = np.linspace(0, 1, NUM_TIMES)
     path = paths.SCHEDULES[diffusion.Config().noise_schedule]
     spread = travel.exact_lines(target, jnp.array(LEVELS), path.alpha(jnp.array(t)), path.sigma(jnp.array(t)))

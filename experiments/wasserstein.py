@@ -21,6 +21,7 @@ clipping at 0.01, 0.1 and 1; all have the right sign on 93 % of the mass or more
 the distributions are equal, so that the generator does not come to rest (Mescheder et al. 2018; `dirac_gan.py`).
 """
 
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -72,7 +73,7 @@ def main() -> None:
         rows.append(row)
         panels[name] = found[stats.median_index([scores["normalised"] for scores, _ in found])][1]
     title = "Critics, shifted to the potential (dashed)"
-    figure = charts.maps(panels=panels, xlabel="x", ylabel="f(x)", title=title)
+    figure = partial(charts.maps, panels=panels, xlabel="x", ylabel="f(x)", title=title)
     cli.answer(workdir, Table(rows), [_conclusion(rows, target.name)], {"critics": figure})
 
 

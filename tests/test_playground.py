@@ -119,6 +119,14 @@ def test_a_file_with_too_many_values_has_no_place_in_an_address():
     assert settings.read_upload({"name": "a.csv", "text": text.rpartition("\n")[0]})[1].values.startswith("0.0,1.0,")
 
 
+def test_a_column_that_a_terminal_would_obey_is_in_no_command():
+    for column, is_shown in {"a b'$x": True, "a\x1b[31m": False, "a\u202e": False}.items():
+        name, upload = settings.read_upload({"name": "a.csv", "column": column, "text": f'"{column}",b\n1,2\n2,3\n'})
+        found = settings.resolve(SETTINGS | {"target": "data", "data": name}, {name: upload})
+        assert (takeaway.as_command(found, {name: upload}) is not None) == is_shown
+        assert takeaway.as_python(found, {name: upload}).replace("\n", "").isprintable()
+
+
 SMALL = {"num_steps": 10, "batch_size": 8, "fields": {"widths_g": "3", "widths_d": "3"}}
 
 
@@ -348,6 +356,12 @@ def test_what_is_not_from_the_page_is_forbidden(web, headers):
     assert error.value.status_code == 403
 
 
+def test_the_page_shows_names_as_texts():
+    """What is set as HTML could run as a script: the page builds its elements, and gives them texts."""
+    for path in [*server.STATIC.glob("*.js"), server.STATIC / "index.html"]:
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", path.read_text()), path
+
+
 def test_a_socket_without_an_origin_is_forbidden(web):
     with pytest.raises(WebSocketDenialResponse) as error, web.websocket_connect("/ws", headers={"host": HOST}):
         pass
@@ -361,6 +375,36 @@ def test_a_token_opens_the_page_and_its_cookie_the_socket():
         assert other.get("/schema.json").status_code == 200
         other.cookies.clear()
         assert other.get("/schema.json").status_code == 403
+
+
+STRANGE = [b"\xff", b"\xc3\xa9", "é".encode("latin-1"), b"%C3%A9", b"%FF%00", b"%ED%A0%80", b"\0", b"x" * 9_000, b""]
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+@pytest.mark.parametrize("place", ["query", "cookie", "host", "origin"])
+def test_any_bytes_of_a_stranger_are_forbidden(place, kind):
+    """Where there is a token, and where there is none, as the server hands them on: 403, and never an error of ours."""
+
+    async def ask(app, headers, query):
+        sent = []
+
+        async def receive():
+            return {"type": f"{kind}.{'request' if kind == 'http' else 'connect'}"}
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {"type": kind, "method": "GET", "path": "/", "query_string": query, "headers": headers}
+        await app(scope | {"extensions": {"websocket.http.response": {}}}, receive, send)
+        return sent[0]["status"]
+
+    for token in ("secret", None) if place in ("host", "origin") else ("secret",):
+        app = server.make_app(frozenset([HOST]), token)
+        for some in STRANGE:
+            headers = {b"host": HOST.encode(), b"origin": f"http://{HOST}".encode()}
+            headers |= {place.encode(): b"token=" + some if place == "cookie" else some} if place != "query" else {}
+            query = b"token=" + some if place == "query" else b""
+            assert asyncio.run(ask(app, list(headers.items()), query)) == 403, some
 
 
 @pytest.fixture(scope="module")
@@ -439,6 +483,52 @@ def test_wrong_messages_are_answered_and_the_trainer_goes_with_its_page(address)
     while own.is_alive():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+DEEP = 100_000
+ODD = [
+    "[" * DEEP, '{"type":' * DEEP, '{"type":"configure","settings":' + "[" * DEEP + "]" * DEEP + "}",
+    '{"type":"configure","settings":' + '{"a":' * 400 + "1" + "}" * 401,
+    '{"type":"upload","text":' + "[" * 90 + "]" * 90 + "}",
+    "", "null", "1" * 10_000, '"\\ud800"', '{"type":"\\ud800"}',
+    '{"type":"_turn"}', '{"type":""}', '{"type":"__class__"}',
+    '{"type":"upload","name":"a.csv","text":"\\ud800\\n1\\n2"}',
+    '{"type":"upload","name":"\\ud800.csv","text":"a\\n1"}',
+    '{"type":"upload","name":"a.csv","column":"\\ud800","text":"a,b\\n1,2\\n2,3"}',
+    '{"type":"upload","name":5,"text":[]}',
+    '{"type":"configure","settings":{"method":"\\ud800"}}',
+    '{"type":"configure","settings":{"method":{"a":[]}}}',
+    '{"type":"configure","settings":NaN}', '{"type":"step","players":{}}',
+    b"", b"\xff\xfe", b'{"type":"start"}', b"[" * 999,
+]  # fmt: skip
+"""Messages that no page sends."""
+
+
+def test_odd_messages_are_answered_and_the_session_goes_on(address):
+    with connect_when_free(address) as connection:
+        for message in ODD:
+            connection.send(message)
+            said = heard(connection)
+            while said["type"] == "status":  # of a trainer that stopped
+                said = heard(connection)
+            assert said["type"] == "error", message[:80]
+            assert said["message"]
+            assert "\n" not in said["message"]
+            assert "Error" not in said["message"], said  # a name of Python's says nothing to the page's user
+        connection.send('{"type":"start"}')
+        assert heard(connection)["message"] == "configure first"
+
+
+def test_a_session_that_an_error_ends_says_so(address, monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError
+
+    with connect_when_free(address) as connection:
+        monkeypatch.setattr(server.Session, "_take", fail)
+        connection.send("{}")
+        with pytest.raises(ConnectionClosed) as error:
+            heard(connection)
+    assert (error.value.rcvd.code, error.value.rcvd.reason) == (1011, "an error in the server: ZeroDivisionError")
 
 
 def test_pages_beyond_the_limit_are_turned_away_and_a_place_becomes_free(address):

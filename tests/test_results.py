@@ -16,6 +16,7 @@ from jgen1d.evaluation.verdict import VERDICTS, Thresholds
 from jgen1d.methods import gan
 from jgen1d.report import conclusions, figures, stats, table
 from jgen1d.report import workdir as files
+from tests.damage import DAMAGES, within
 
 SHAPE = (2, 2, 3)
 RATES = [0.001, 0.01]
@@ -475,8 +476,9 @@ def test_curves_have_a_point_per_evaluation(workdir, done):
     assert curves.keys() == {"steps", *done.history}
     for name, curve in done.history.items():
         assert curves[name].shape == (*SHAPE, 20)
-        assert curves[name].dtype == np.float32
-        np.testing.assert_array_equal(curves[name], curve.astype(np.float32))
+        # Data units may be far from 0, where float32 cannot tell them apart.
+        assert curves[name].dtype == (np.float64 if name in ("w1", "mean", "std") else np.float32)
+        np.testing.assert_array_equal(curves[name], curve.astype(curves[name].dtype))
 
 
 def test_a_workdir_can_be_written_again(done, tmp_path):
@@ -493,23 +495,24 @@ def copy(workdir, tmp_path):
     return tmp_path
 
 
-DAMAGES = {
-    "missing": lambda path: path.unlink(),
-    "empty": lambda path: path.write_bytes(b""),
-    "half": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
-    "cut at the end": lambda path: path.write_bytes(path.read_bytes()[:-30]),
-    "noise": lambda path: path.write_bytes(np.random.default_rng(0).bytes(500)),
-}
+TAKEN = [("config.json", "many entries"), ("summary.json", "many entries"), ("runs.csv", "control characters")]
+"""Damages that leave a file of the right kind; a bit may flip in any text, and root may read what others may not."""
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", FILES)
 def test_load_of_a_damaged_workdir_is_one_line_with_the_files_name(copy, name, damage):
     DAMAGES[damage](copy / name)
-    with pytest.raises(ValueError, match="is missing or damaged") as error:
-        files.load(copy)
-    assert "\n" not in str(error.value)
-    assert name in str(error.value)
+    said = ""
+    try:
+        with within(20):
+            files.load(copy)
+    except ValueError as error:
+        said = str(error)
+    assert said.isprintable()
+    assert "--" not in said
+    if said or ((name, damage) not in TAKEN and damage not in ("flipped", "unreadable")):
+        assert said.startswith(f"{str(copy / name)!r} is missing or damaged: ")
 
 
 def test_load_of_curves_that_are_damaged_somewhere_inside(copy):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -14,6 +15,7 @@ from absl import app, flags, logging
 
 from jgen1d.cli.flags import COMPILATION_CACHE, MODULE, define_config_flags, method
 from jgen1d.core import nearest
+from jgen1d.core.names import printable
 from jgen1d.engine.checkpoint import Interrupted
 
 
@@ -37,6 +39,9 @@ def run(main: Callable[[], None], *, method_flag: str | None = None, quick: Mapp
 
     def guarded(_: Sequence[str]) -> None:
         logging.set_verbosity(logging.WARNING)  # at INFO, JAX reports the backends that are missing
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # what its encoding lacks must not end a run
+                stream.reconfigure(errors="backslashreplace")
         try:
             _keep_compiled(COMPILATION_CACHE.value)
             if "coordinator" in flags.FLAGS:
@@ -45,17 +50,20 @@ def run(main: Callable[[], None], *, method_flag: str | None = None, quick: Mapp
         except ValueError as error:
             if "\n" in str(error):  # ours are one line
                 raise
-            _fail(str(error))
+            _fail(_said(error))
         except Interrupted as error:
             named = "workdir" in flags.FLAGS and flags.FLAGS["workdir"].value
             _fail(f"{error}" + ("" if named else f", with --workdir={error.folder.parent}"), code=128 + error.signal)
-        except KeyboardInterrupt:
-            _fail("interrupted; nothing was written", code=130)
+        except KeyboardInterrupt as error:
+            notes = getattr(error, "__notes__", ["what is not written yet is lost"])
+            _fail("; ".join(["interrupted", *notes]), code=130)
         except OSError as error:
+            try:
+                print(end="", flush=True)
+            except OSError:  # the reader of stdout, such as `head`, has ended, or its disk is full
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if not isinstance(error, BrokenPipeError):
-                _fail(" ".join(str(error).split()), code=1)
-            # The reader of stdout, such as `head`, has ended.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                _fail(_said(error), code=1)
 
     app.run(guarded, flags_parser=lambda argv: _parse(argv, method_flag, quick or {}))
 
@@ -147,6 +155,11 @@ def _help() -> str:
     return "\n".join(lines)
 
 
+def _said(error: Exception) -> str:
+    """What an error and its notes say, on one line."""
+    return "; ".join(" ".join(text.split()) for text in (str(error), *getattr(error, "__notes__", ())))
+
+
 def _fail(message: str, code: int = 2) -> None:
-    print(f"{os.path.basename(sys.argv[0])}: {message}", file=sys.stderr)
+    print(printable(f"{os.path.basename(sys.argv[0])}: {message}"), file=sys.stderr)
     sys.exit(code)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import shlex
 import sys
 import time
+import warnings
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +19,10 @@ import numpy as np
 from absl import flags
 
 from jgen1d.cli.flags import OUTPUT_FLAGS, RUN_FLAGS, data_notes, flag_values
-from jgen1d.core import Config
+from jgen1d.core import Config, files
+from jgen1d.core.names import file_name, printable
 from jgen1d.engine.checkpoint import Checkpoints, saved_identity
-from jgen1d.report import workdir as files
+from jgen1d.report import workdir as results
 from jgen1d.report.table import Table
 from jgen1d.sweeps import Sweep
 from jgen1d.targets import Target
@@ -41,12 +45,12 @@ def choose_workdir(script: str) -> Path | None:
         return None
     folder = Path(path or f"runs/{script}-{time.strftime('%Y%m%d-%H%M%S')}")
     try:
-        resumes = saved_identity(_progress(folder)) is not None
+        resumes = overwrite or saved_identity(_progress(folder)) is not None
         if jax.process_count() > 1 and folder.is_dir():  # other processes may have started first
             resumes |= all(entry.name.startswith("progress-") for entry in folder.iterdir())
-        files.check(folder, overwrite or resumes or jax.process_index() > 0)
+        results.check(folder, resumes or jax.process_index() > 0)
     except ValueError as error:
-        raise ValueError(f"--{error}") from None
+        raise ValueError(f"{error} (--workdir, --overwrite)") from None
     return folder
 
 
@@ -63,7 +67,7 @@ def checkpoints(
     if workdir is None:
         return contextlib.nullcontext()
     asked = {name: value for name, value in flag_values().items() if name not in (*RUN_FLAGS, *OUTPUT_FLAGS)}
-    environment = {name: value for name, value in files.environment().items() if name != "commit"}
+    environment = {name: value for name, value in results.environment().items() if name != "commit"}
     leaves = {
         target.name: b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(target)) for target in targets
     }
@@ -82,51 +86,117 @@ def answer(
     workdir: Path | None,
     table: Table,
     conclusions: Sequence[str],
-    figures: Mapping[str, Figure],
+    figures: Mapping[str, Callable[[], Figure]],
     *,
+    animations: Mapping[str, Callable[[], bytes]] | None = None,
     sweep: Sweep | None = None,
     presets: Sequence[str] | None = None,
+    checkpoints: Checkpoints | None = None,
     **more: Any,
 ) -> None:
-    """Prints a script's results as --format says, and writes them with the figures to the workdir.
+    """Writes a script's results to the workdir, prints them as --format says, and then draws the pictures.
 
     The workdir receives `config.json`, `summary.json` (what --format=json prints) and `NAME.png` for each figure, and
-    of a sweep also `runs.csv` and `curves.npz`.
+    of a sweep also `runs.csv` and `curves.npz`. A picture that fails is a line on stderr, and the others are drawn.
 
     Args:
       workdir: None for nowhere.
       table: the rows.
       conclusions: sentences computed from the rows.
-      figures: name -> figure.
+      figures: name -> what draws the figure.
+      animations: name -> what makes the content of a GIF.
       sweep: the runs, if the table is that of one sweep.
       presets: a name for each config of the sweep.
+      checkpoints: the run's progress, which is removed once all is written.
       **more: what else the JSON holds, by name.
+
+    Raises:
+      OSError: in one line, if results cannot be written or printed; the others are.
     """
     if sweep is not None:
         more |= {"thresholds": sweep.thresholds._asdict(), "seconds": sweep.seconds}
-        if "explain" in flags.FLAGS and flags.FLAGS["explain"].value:
-            print(sweep.explain(), file=sys.stderr)
+    unwritten: Exception | None = None
+    unprinted: OSError | None = None
+    missing: list[str] = []
+    try:
+        if workdir is not None:
+            if sweep is not None:
+                contents = results.contents(sweep, presets, flag_values(), data_notes())
+            else:
+                provenance = {"flags": flag_values(), "data": data_notes(), **results.environment()}
+                contents = {"config.json": results.as_json(provenance)}
+            contents["summary.json"] = results.as_json({"rows": table.rows, "conclusions": conclusions, **more})
+            results.write(workdir, contents)
+    except Exception as error:  # not even a bug must cost the table
+        unwritten = error
+    try:
+        _print(table, conclusions, sweep, more)
+    except BrokenPipeError as error:  # whoever reads stdout, such as `head`, has ended
+        unprinted = error
+    except OSError as error:
+        unprinted = OSError(f"cannot print the results: {files.one_line(error)}")
+    again = ""
+    if workdir is not None:
+        again = f"the same command with --workdir={shlex.quote(str(workdir))} --overwrite"
+    if unwritten:
+        if not (checkpoints and checkpoints.keep()):
+            unwritten.add_note(f"{again} runs it again")
+        raise unwritten
+    if workdir is not None:
+        try:
+            missing = _draw(workdir, figures, animations or {})
+        except KeyboardInterrupt as error:
+            error.add_note(f"the results are written to {str(workdir)!r}, but not all pictures")
+            raise
+        if checkpoints and missing and checkpoints.keep():
+            again = "the same command"
+        rest = f"; {again} draws what is missing" if missing else ""
+        print(printable(f"written to {workdir}{rest}"), file=sys.stderr)
+    if checkpoints and not missing:
+        checkpoints.clear()
+    if unprinted:
+        raise unprinted
+
+
+def _print(table: Table, conclusions: Sequence[str], sweep: Sweep | None, more: Mapping[str, Any]) -> None:
+    if sweep and "explain" in flags.FLAGS and flags.FLAGS["explain"].value:
+        print(sweep.explain(), file=sys.stderr)
     form = flags.FLAGS["format"].value
     if form == "json":
-        print(table.to_json(conclusions=conclusions, **more))
+        text = table.to_json(conclusions=conclusions, **more)
     elif form == "csv":
-        print(table.to_csv(), end="")
+        text = table.to_csv().rstrip("\n")
     else:
-        print(table, "", *([sweep.thresholds, ""] if sweep else []), *conclusions, sep="\n")
-    if workdir is None:
-        return
-    workdir.mkdir(parents=True, exist_ok=True)
-    if sweep is None:
-        files.write_json(workdir / "config.json", {"flags": flag_values(), "data": data_notes(), **files.environment()})
-    else:
-        files.save(workdir, sweep, presets, flag_values(), data_notes())
-    files.write_json(workdir / "summary.json", {"rows": table.rows, "conclusions": conclusions, **more})
-    if figures:
-        from jgen1d.plots.style import save  # imported here because scripts without pictures do not need matplotlib
+        text = "\n".join([f"{table}\n", *([f"{sweep.thresholds}\n"] if sweep else []), *map(printable, conclusions)])
+    print(text, flush=True)
 
-        for name, figure in figures.items():
-            save(figure, workdir / f"{name}.png")
-    print(f"written to {workdir}", file=sys.stderr)
+
+def _draw(
+    workdir: Path, figures: Mapping[str, Callable[[], Figure]], animations: Mapping[str, Callable[[], bytes]]
+) -> list[str]:
+    """Draws the pictures; returns the names of those that failed, each of which is a line on stderr."""
+
+    def png(draw: Callable[[], Figure]) -> bytes:
+        from jgen1d.plots.style import as_png  # imported here because scripts without pictures do not need matplotlib
+
+        return as_png(draw())
+
+    pictures: dict[str, Callable[[], bytes]]
+    pictures = {f"{file_name(name)}.png": functools.partial(png, draw) for name, draw in figures.items()}
+    pictures |= {f"{file_name(name)}.gif": make for name, make in animations.items()}
+    missing = []
+    for name, make in pictures.items():
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a page for each letter that the font lacks, for instance
+                content = make()
+            workdir.mkdir(parents=True, exist_ok=True)
+            files.write(workdir / name, content)
+        except Exception as error:  # whatever it is, the results and the other pictures must not be lost with it
+            kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
+            print(printable(f"picture {name} is missing: {kind}{files.one_line(error)}", 500), file=sys.stderr)
+            missing.append(name)
+    return missing
 
 
 def _progress(workdir: Path) -> Path:

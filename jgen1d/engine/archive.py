@@ -6,14 +6,17 @@ import dataclasses
 import functools
 import hashlib
 import io
+import itertools
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from absl import logging
+
+from jgen1d.core import files
 
 _SUMS = "SHA256SUMS"
 
@@ -37,7 +40,7 @@ def write(path: Path, content: np.ndarray) -> None:
             orbax.save(path.absolute(), content.tobytes())
     finally:
         logger.disabled = was
-    (path / _SUMS).write_text(_sums(path))
+    (path / _SUMS).write_text(_sums(dict(_files(path))))
 
 
 def unpack(content: np.ndarray) -> dict[str, np.ndarray]:
@@ -78,23 +81,48 @@ def _checkpointer() -> Any:
     return ocp.Checkpointer(Handler(), multiprocessing_options=alone)
 
 
-def _sums(path: Path) -> str:
-    """What `sha256sum` prints of a checkpoint's files."""
-    files = sorted(file for file in path.rglob("*") if file.is_file() and file.name != _SUMS)
-    return "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(path)}\n" for file in files)
+def _files(path: Path) -> Iterator[tuple[str, Path]]:
+    """The regular files below a folder by their names, without the sums; no link to a folder is followed."""
+    for entry in os.scandir(path):
+        if entry.is_dir(follow_symlinks=False):
+            yield from ((f"{entry.name}/{name}", file) for name, file in _files(Path(entry.path)))
+        elif entry.is_file() and entry.name != _SUMS:
+            yield entry.name, Path(entry.path)
 
 
-def is_intact(path: Path) -> bool:
+def _sums(named: Mapping[str, Path]) -> str:
+    """What `sha256sum` prints of files."""
+    lines = []
+    for name, file in sorted(named.items()):
+        with open(file, "rb") as opened:
+            lines.append(f"{hashlib.file_digest(opened, 'sha256').hexdigest()}  {name}\n")
+    return "".join(lines)
+
+
+def _is_intact(path: Path) -> bool:
     """Whether a folder's files are as `write` left them."""
     try:
-        return (path / _SUMS).read_bytes() == _sums(path).encode()
-    except OSError:
+        sums = files.read(path / _SUMS, files.MAX_TEXT).decode()
+        num_files = sums.count("\n")
+        found = dict(itertools.islice(_files(path), num_files + 1))  # however many were put there
+        return len(found) == num_files and sorted(_sums(found).split("\n")) == sorted(sums.split("\n"))
+    except (OSError, ValueError, RecursionError):
         return False
+
+
+def read_intact(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays in a folder, or None where its files are not as `write` left them."""
+    if not _is_intact(path):
+        return None
+    try:
+        return read(path)
+    except MemoryError:
+        raise
+    except Exception:  # the sums are right, yet it is nothing that `write` writes: readers raise what they like
+        return None
 
 
 def reason(error: Exception) -> str:
     """In one line; tensorstore's messages hold the number of the system's error."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
     code = re.search(r"os_error_code='(\d+)'", str(error))
-    return os.strerror(int(code[1])) if code else " ".join(str(error).split())
+    return os.strerror(int(code[1])) if code else files.one_line(error)

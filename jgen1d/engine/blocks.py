@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -41,7 +42,7 @@ def run_blocks(
     mine = range(jax.process_index(), len(blocks), jax.process_count())
     digest = {"digest": np.array(_digest(spec, blocks, len(devices)))}
     saved = (checkpoints.restore() if checkpoints else None) or digest
-    if saved["digest"] != digest["digest"]:
+    if not np.array_equal(saved.get("digest", 0), digest["digest"]):
         raise ValueError("checkpoints: they are of another sweep, or of the same one on other devices")
     done, midway = from_arrays(saved)
     with progress_bar(progress, sum(len(blocks[index][1]) for index in mine), spec.num_steps) as report:
@@ -64,16 +65,18 @@ def run_blocks(
             keys = jnp.stack([jax.random.key(lane.seed) for lane in lanes])
             done[index] = run_block(spec, group, lanes, keys, devices, start, advanced, at_point)
             report(0, len(lanes))
+    mine_done = functools.partial(to_arrays, dict(done), {})
+    if checkpoints:
+        checkpoints.hold(lambda: digest | mine_done())
     if jax.process_count() > 1:
-        mine_done = to_arrays(done, {})
 
         def waiting() -> None:
             if checkpoints and checkpoints.due():
-                checkpoints.save(digest | mine_done)
+                checkpoints.save(digest | mine_done())
 
         done = {
             index: outcome
-            for arrays in exchange(mine_done, waiting)
+            for arrays in exchange(mine_done(), waiting)
             for index, outcome in from_arrays(arrays)[0].items()
         }
     return [done[index] for index in range(len(blocks))]

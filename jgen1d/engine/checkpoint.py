@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import json
 import os
-import shutil
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from jgen1d.core import files
+from jgen1d.core.names import printable
 from jgen1d.engine import archive
 from jgen1d.engine.identity import difference, saved_identity
 
 _NAME = "checkpoint-" + "[0-9]" * 6
+_LAST = 999_999
 _ECHO = 0.25  # seconds; what follows sooner is no second wish: coreutils' `timeout` sends each signal twice
 
 
@@ -63,7 +66,10 @@ class Checkpoints:
         self.folder = Path(folder)
         self._overwrite = overwrite
         self._mine = False
+        self._lock: IO[str] | None = None
         self._made: list[Path] = []
+        self._held: Callable[[], Mapping[str, np.ndarray]] | None = None
+        self._is_kept = False
         self._identity = json.loads(json.dumps(identity))
         self._seconds = 60 * minutes
         self._saved_at = time.monotonic()
@@ -74,7 +80,7 @@ class Checkpoints:
         self._made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         with contextlib.ExitStack() as undo:
             try:
-                undo.enter_context(_lock(self.folder))
+                self._lock = undo.enter_context(_lock(self.folder))
                 self._claim()
                 self._remove_unfinished()
             except OSError as error:
@@ -89,21 +95,28 @@ class Checkpoints:
         self._mine = True
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        del kind, traceback
+        is_done = self._held is not None and self._mine
+        if error is not None and is_done and not isinstance(error, Interrupted) and self.keep():
+            error.add_note(f"the progress is saved in {str(self.folder)!r}: the same command goes on from there")
         if self._mine and not any(self.folder.glob(_NAME + "*")):  # whatever comes next may be another computation
             self.clear()
         self._undo.close()
 
     def restore(self) -> dict[str, np.ndarray] | None:
         """The newest arrays that are as they were saved, or None; damaged ones are named on stderr and set aside."""
-        while found := self._found():
-            newest = found[-1]
-            if archive.is_intact(newest):
-                return archive.read(newest)
-            aside = newest.rename(newest.with_suffix(".damaged"))
-            rest = "the one before it is used" if len(found) > 1 else "there is no other, so this starts afresh"
-            print(f"checkpoint {str(newest)!r} is damaged: renamed to {aside.name!r}; {rest}", file=sys.stderr)
-        return None
+        damaged = []
+        for path in reversed(self._found()):
+            if (arrays := archive.read_intact(path)) is not None:
+                break
+            damaged.append(path)
+        else:
+            arrays = None
+        if damaged:
+            rest = "there is no other, so this starts afresh" if arrays is None else "the one before it is used"
+            print(f"{self._set_aside(damaged)}; {rest}", file=sys.stderr)
+        return arrays
 
     def due(self) -> bool:
         """Whether to save now: the minutes have passed since the last time, or a signal has come."""
@@ -117,22 +130,25 @@ class Checkpoints:
           OSError: in one line, if they cannot be written; what was saved before is intact.
           TypeError: for arrays of anything but numbers and booleans.
         """
-        content = archive.pack(arrays)
-        numbers = [int(path.name.partition("-")[2][:6]) for path in self.folder.glob(_NAME + "*")]
-        path = self.folder / f"checkpoint-{1 + max(numbers, default=0):06d}"
-        try:
-            archive.write(path.with_suffix(".saving"), content)
-            path.with_suffix(".saving").rename(path)
-        except (OSError, RuntimeError, ValueError) as error:  # a full disk is a ValueError of tensorstore's
-            reason = f"{archive.reason(error)}; what was saved before is intact"
-            raise OSError(f"cannot save in {str(self.folder)!r}: {reason}") from error
-        finally:
-            self._remove_unfinished()
-        for old in self._found()[:-2]:
-            shutil.rmtree(old, ignore_errors=True)
+        self._write(arrays)
         self._saved_at = time.monotonic()
         if self._signal:
             raise Interrupted(self._signal[0], self.folder)
+
+    def hold(self, make: Callable[[], Mapping[str, np.ndarray]]) -> None:
+        """Says that the computation is done, so that only its answer is left.
+
+        Whatever then ends the block with an error, the arrays that `make` returns are saved first.
+        """
+        self._held, self._is_kept = make, False
+
+    def keep(self) -> bool:
+        """Saves what is held, if something is; whether there is progress to go on from. Says nothing of failures."""
+        if self._held is not None and not self._is_kept:
+            with contextlib.suppress(OSError):
+                self._write(self._held())
+                self._is_kept = True
+        return bool(self._found())
 
     def clear(self) -> None:
         """Removes all that is kept here, and the folder where then empty: the computation is done."""
@@ -143,33 +159,86 @@ class Checkpoints:
             for path in self._made or [self.folder]:
                 path.rmdir()
 
+    def _write(self, arrays: Mapping[str, np.ndarray]) -> None:
+        content = archive.pack(arrays)
+        try:
+            self._enter_again()
+            path = self.folder / self._next_name()
+            archive.write(path.with_suffix(".saving"), content)
+            path.with_suffix(".saving").rename(path)
+        except (OSError, RuntimeError, ValueError) as error:  # a full disk is a ValueError of tensorstore's
+            before = "what was saved before is intact" if self._found() else "nothing was saved before"
+            raise OSError(f"cannot save in {str(self.folder)!r}: {archive.reason(error)}; {before}") from error
+        finally:
+            self._remove_unfinished()
+        for old in self._found()[:-2]:
+            files.remove(old)
+
+    def _enter_again(self) -> None:
+        """Makes the folder anew where it was removed meanwhile."""
+        if self._lock is None:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(self._lock.fileno()), (self.folder / "lock").stat()):
+                return
+        self._lock = self._undo.enter_context(_lock(self.folder))
+        self._claim()
+
+    def _next_name(self) -> str:
+        """The name that is newer than all; where others leave no room for it, they move down, in their order."""
+        found = self._found()
+        if found and _number(found[-1]) == _LAST:
+            for number, path in enumerate(found):
+                if number != _number(path):
+                    path.rename(self.folder / f"checkpoint-{number:06d}")
+        numbers = [number for path in self.folder.glob(_NAME + "*") if (number := _number(path)) < _LAST]
+        return f"checkpoint-{1 + max(numbers, default=0):06d}"
+
+    def _set_aside(self, damaged: Sequence[Path]) -> str:
+        """Renames what is damaged, and says so."""
+        what, how = f"checkpoint {str(damaged[0])!r} is damaged", ""
+        try:
+            for path in damaged:
+                names = (f"{path.name}.damaged{f'-{k}' if k else ''}" for k in itertools.count())
+                aside = path.with_name(next(name for name in names if not os.path.lexists(path.with_name(name))))
+                path.rename(aside)
+                how = f"renamed to {aside.name!r}"
+        except OSError as error:
+            how = f"it cannot be renamed ({files.one_line(error)})"
+        if len(damaged) > 1:
+            what = f"{len(damaged)} checkpoints in {str(self.folder)!r} are damaged, the newest {damaged[0].name!r}"
+            how = how if how.startswith("it") else "renamed to '*.damaged'"
+        return f"{what}: {how}"
+
     def _remove(self) -> None:
-        for path in sorted(self.folder.glob(_NAME + "*")):
-            shutil.rmtree(path, ignore_errors=True)
-        (self.folder / "identity.json").unlink(missing_ok=True)
+        for path in [*self.folder.glob(_NAME + "*"), self.folder / "identity.json"]:
+            files.remove(path)
 
     def _found(self) -> list[Path]:
         return sorted(self.folder.glob(_NAME))
 
     def _claim(self) -> None:
         """Writes the identity into a fresh folder; raises ValueError in one of another identity."""
-        there = saved_identity(self.folder)
-        if self._overwrite and there is not None and difference(there, self._identity):
+        try:
+            there = saved_identity(self.folder)
+            is_other = bool(self._found() if there is None else difference(there, self._identity))
+        except ValueError:
+            if not self._overwrite:
+                raise
+            is_other = True
+        if self._overwrite and is_other:
             self._remove()
-            there = None
-        where = f"workdir {str(self.folder)!r} holds the progress of another run"
-        if there is None and self._found():
-            raise ValueError(f"{where}: its identity.json is missing; choose another workdir, or remove that one")
-        if there is None:
-            unfinished = self.folder / "identity.json.saving"
-            unfinished.write_text(json.dumps(self._identity, indent=2) + "\n")
-            unfinished.rename(self.folder / "identity.json")
-        elif changed := difference(there, self._identity):
+            there, is_other = None, False
+        if is_other:
+            changed = difference(there, self._identity) if there is not None else "its identity.json is missing"
+            where = f"workdir {str(self.folder)!r} holds the progress of another run"
             raise ValueError(f"{where}: {changed}; choose another workdir, or remove that one")
+        if there is None:
+            files.write(self.folder / "identity.json", (json.dumps(self._identity, indent=2) + "\n").encode())
 
     def _remove_unfinished(self) -> None:
         for path in self.folder.glob(_NAME + ".saving*"):  # orbax appends a suffix of its own while it writes
-            shutil.rmtree(path, ignore_errors=True)
+            files.remove(path)
 
     def _on_signal(self, previous: Any, number: int, _: object) -> None:
         if self._signal is None:
@@ -182,6 +251,10 @@ class Checkpoints:
         elif time.monotonic() - self._signal[1] > _ECHO:
             signal.signal(number, previous)
             signal.raise_signal(number)
+
+
+def _number(path: Path) -> int:
+    return int(path.name.removeprefix("checkpoint-")[:6])
 
 
 def _lock(folder: Path) -> IO[str]:
@@ -197,7 +270,9 @@ def _lock(folder: Path) -> IO[str]:
         with contextlib.ExitStack() as stack:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                file = stack.enter_context(open(path, "a+"))
+                if os.path.lexists(path):
+                    files.check_regular(path)
+                file = stack.enter_context(open(path, "a+", errors="replace"))
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                     file.truncate(0)
@@ -207,7 +282,7 @@ def _lock(folder: Path) -> IO[str]:
                     return file
             except BlockingIOError:
                 file.seek(0)
-                holder = file.read().strip() or "another process"
+                holder = printable(file.read(200).strip(), 100) or "another process"
                 raise ValueError(f"workdir {str(folder)!r} is in use by {holder}") from None
             except (FileExistsError, FileNotFoundError):  # the `clear` of another may have come between any two lines
                 if not tries_left:

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from jgen1d.core.files import one_line, read_json
+from jgen1d.core.names import printable, shorten
+
 _ABSENT = object()
 
 
@@ -19,7 +22,7 @@ def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     old, new = (dict(_flatten(json.loads(json.dumps(identity)))) for identity in (there, here))
     pairs = {name: (old.get(name, _ABSENT), new.get(name, _ABSENT)) for name in old | new}
     parts = [
-        f"{name} is {_shorten(a)} there and {_shorten(b)} here"
+        f"{printable(name, 80)} is {_shown(a)} there and {_shown(b)} here"
         for name, (a, b) in pairs.items()
         if a != b and repr(a) != repr(b)  # NaN is not equal to itself
     ]
@@ -37,20 +40,18 @@ def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _shorten(value: Any) -> str:
-    text = "absent" if value is _ABSENT else repr(value)
-    return text if len(text) <= 60 else f"{text[:28]} ... {text[-27:]}"
+def _shown(value: Any) -> str:
+    return "absent" if value is _ABSENT else shorten(repr(value))
 
 
 def saved_identity(folder: str | Path) -> dict[str, Any] | None:
     """What a folder's checkpoints are of; None if there are none. Raises ValueError if that cannot be told."""
     path = Path(folder) / "identity.json"
     try:
-        identity = json.loads(path.read_bytes())
+        return read_json(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError:
-        identity = None
-    if not isinstance(identity, dict):
-        raise ValueError(f"{str(path)!r} is damaged: choose another workdir, or remove that one")
-    return identity
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{str(path)!r} is damaged ({one_line(error)}): choose another workdir, or remove that one"
+        ) from None

@@ -26,6 +26,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from jgen1d.core.files import parse_json
 from jgen1d.playground import frames, phenomena, settings
 from jgen1d.playground.trainer import Trainer
 
@@ -72,7 +73,7 @@ class Guard:
         if not self._is_own(scope, headers):
             await self._refuse(scope, receive, send)
             return
-        fresh = self._token and hmac.compare_digest(_query_token(scope), self._token)
+        fresh = self._token and _are_equal(_query_token(scope), self._token)
 
         async def with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
@@ -96,7 +97,7 @@ class Guard:
         if self._token is None:
             return True
         cookies = dict(part.strip().partition("=")[::2] for part in headers.get("cookie", "").split(";"))
-        return any(hmac.compare_digest(given, self._token) for given in (_query_token(scope), cookies.get("token", "")))
+        return any(_are_equal(given, self._token) for given in (_query_token(scope), cookies.get("token", "")))
 
     @staticmethod
     async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,6 +106,16 @@ class Guard:
             await WebSocket(scope, receive, send).send_denial_response(response)
         else:
             await response(scope, receive, send)
+
+
+def _are_equal(a: str, b: str) -> bool:
+    """Whether two texts are equal, told in a time that does not depend on where they differ."""
+    return hmac.compare_digest(_as_bytes(a), _as_bytes(b))
+
+
+def _as_bytes(text: str) -> bytes:
+    """In UTF-8, also what JSON's escapes can say and UTF-8 cannot."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _query_token(scope: Scope) -> str:
@@ -138,15 +149,19 @@ class Session:
         """Serves the page until it goes, and its trainer has ended: a program that is being compiled ends first."""
         sending = asyncio.create_task(self._send_all())
         receiving = asyncio.create_task(self._receive_all())
+        code, reason = 1000, ""
         try:
-            await asyncio.wait({sending, receiving}, return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait({sending, receiving}, return_when=asyncio.FIRST_COMPLETED)
+            for error in filter(None, (task.exception() for task in ended)):
+                if not isinstance(error, WebSocketDisconnect | TimeoutError):  # the page has gone, or takes nothing
+                    code, reason = 1011, f"an error in the server: {type(error).__name__}"
         finally:
             self._trainer.close()
             for task in (sending, receiving):
                 task.cancel()
             await asyncio.gather(sending, receiving, return_exceptions=True)
             with contextlib.suppress(Exception):
-                await self._socket.close()
+                await self._socket.close(code, reason)
             while self._trainer.is_alive:
                 await asyncio.sleep(0.05)
 
@@ -167,23 +182,25 @@ class Session:
     async def _receive_all(self) -> None:
         allowance, last = float(BURST), time.monotonic()
         while True:
-            text = await self._socket.receive_text()
+            message = await self._socket.receive()
+            if message["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(message.get("code", 1000))
             now = time.monotonic()
             allowance, last = min(BURST, allowance + MESSAGES_PER_SECOND * (now - last)), now
             if allowance < 1:  # what comes too fast waits in the socket, where TCP holds the page back
                 await asyncio.sleep((1 - allowance) / MESSAGES_PER_SECOND)
                 allowance, last = 1, time.monotonic()
             allowance -= 1
-            self._take(text)
+            self._take(message.get("text") or "")  # a binary message has none
 
     def _take(self, text: str) -> None:
         try:
-            command = json.loads(text)
+            command = parse_json(text)
         except ValueError:
             command = None
         if not isinstance(command, dict) or not isinstance(command.get("type"), str):
             self._put({"type": "error", "field": "", "message": "a message is a JSON object with a type"})
-        elif command["type"] == "upload" and len(str(command.get("text")).encode()) > MAX_UPLOAD:
+        elif command["type"] == "upload" and len(_as_bytes(str(command.get("text")))) > MAX_UPLOAD:
             self._put({"type": "error", "field": "data", "message": f"a file has at most {MAX_UPLOAD:,} bytes here"})
         elif not self._trainer.ask(command):
             self._put({"type": "error", "field": "", "message": "too many commands at once"})

@@ -164,19 +164,20 @@ def read_upload(message: Mapping[str, Any]) -> tuple[str, Upload]:
     name, column, text = (message.get(key) for key in ("name", "column", "text"))
     if not isinstance(name, str) or not isinstance(text, str) or not isinstance(column, str | None):
         raise FieldError("data", "an upload has a name, a text and perhaps a column")
+    content = text.encode("utf-8", "surrogatepass")  # a JSON text may hold what is no UTF-8, which `read` refuses
     name = re.sub(r"[^\w.-]", "_", pathlib.PurePath(name).name)[-60:]
     if not name.lower().endswith(".csv"):
         raise FieldError("data", "upload a .csv file")
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, name)
-        path.write_text(text)
+        path.write_bytes(content)
         try:
             found = data.read_with_notes(path, column or None)
             # An atom that no model learns is there to be seen.
             target, _ = data.as_target(found, dequantize=data.examine(found.values).is_coarse)
         except ValueError as error:
             raise FieldError("data", str(error).replace(f"{folder}/", "")) from None
-    return f"{zlib.crc32(text.encode()):08x}-{target.name}", Upload(name, column or None, found.values, target)
+    return f"{zlib.crc32(content):08x}-{target.name}", Upload(name, column or None, found.values, target)
 
 
 def _integer(settings: Mapping[str, Any], name: str, low: int, high: int) -> int:

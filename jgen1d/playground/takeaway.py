@@ -14,10 +14,13 @@ def as_command(experiment: Experiment, uploads: Mapping[str, Upload]) -> str | N
     asked = experiment.settings
     if asked["dataset_size"] or asked["target"] == "drawn":
         return None
+    column = uploads[asked["data"]].column if asked["target"] == "data" else None
+    if column is not None and not column.isprintable():  # a terminal would obey it
+        return None
     flags = {"method": asked["method"], "preset": asked["preset"], **asked["fields"]}
     if asked["target"] == "data":
         upload = uploads[asked["data"]]
-        flags |= {"data": upload.file} | ({} if upload.column is None else {"column": upload.column})
+        flags |= {"data": upload.file} | ({} if column is None else {"column": column})
     else:
         flags["targets"] = asked["target"]
     flags |= {"num_seeds": asked["lanes"], "seed": asked["seed"], "num_steps": asked["num_steps"]}

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from jgen1d.core.names import in_picture
 from jgen1d.plots.style import (
     BLUE,
     CURVE_STYLES,
@@ -92,7 +93,7 @@ def run(
             label, color = CURVE_STYLES.get(name, (name, PALETTE[k % len(PALETTE)]))
             lines = finite_or_nan(history[name]).reshape(np.size(steps), -1).T
             goals = np.resize(np.array(exact[name], float), len(lines))  # None becomes NaN
-            series += [("_" if i else label, color, lines[i : i + 1], goals[i]) for i in range(len(lines))]
+            series += [("" if i else label, color, lines[i : i + 1], goals[i]) for i in range(len(lines))]
         over_steps(ax, heading, unit, steps, series, series)
     for ax, (heading, xlabel, ylabel, color, drawn) in zip(others[len(groups) :], networks, strict=True):
         for key, star, line, look in (("learnt", "", "-", color), ("optimal", "*", "--", REAL)):
@@ -140,7 +141,7 @@ def _samples(
             if len(cloud):
                 ax.plot(*cloud.T[:2], "o", color=color, markersize=2.5, markeredgewidth=0, alpha=0.5, label=label)
         ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
-        return finish(ax, "Samples" + note, f"first coordinate ({unit})", f"second coordinate ({unit})")
+        return finish(ax, "Samples", f"first coordinate ({unit})", f"second coordinate ({unit})", note)
     edges = np.linspace(low[0], high[0], 61)
     bars, base = np.zeros(60), np.zeros(60)
     for some, color, label in classes:  # stacked: together they make the density of all samples
@@ -158,7 +159,7 @@ def _samples(
     ax.set_ylim(0, 4 * tallest if 0 < 4 * tallest < bars.max() else None)
     if 0 < 4 * tallest < bars.max():
         note += f"\nbars reach {bars.max():.2g}, beyond this axis"
-    finish(ax, "Samples" + note, f"x ({unit})", "density" if unit != "data units" else "density (1 / data unit)")
+    finish(ax, "Samples", f"x ({unit})", "density" if unit != "data units" else "density (1 / data unit)", note)
 
 
 class Comparison(NamedTuple):
@@ -201,11 +202,11 @@ def comparisons(*, panels: Mapping[str, Mapping[str, Comparison]], title: str) -
             ax.fill_between(shown.x, exact, color=REAL, alpha=0.25, linewidth=0)
             ax.plot(shown.x, learnt, color=BLUE, linewidth=1.1)
             ax.set_ylim(0, 1.6 * np.nanmax(exact))
-        ax.text(0.97, 0.95, shown.note, transform=ax.transAxes, ha="right", va="top", fontsize=8)
+        ax.text(0.97, 0.95, in_picture(shown.note, 20), transform=ax.transAxes, ha="right", va="top", fontsize=8)
         ax.set(xticks=[], yticks=[])
         ax.spines[["top", "right", "left"]].set_visible(False)
         if number < len(columns):
-            ax.set_title(column.replace("_", "\n"), fontsize=9)
+            ax.set_title(in_picture(column, 40).replace("_", "\n"), fontsize=9)
         if number % len(columns) == 0:
-            ax.set_ylabel(row, fontsize=9)
+            ax.set_ylabel(in_picture(row, 30), fontsize=9)
     return figure

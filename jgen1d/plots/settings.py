@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 from numpy.typing import ArrayLike
 
+from jgen1d.core.names import in_picture
 from jgen1d.plots.style import BLUE, PALETTE, REAL, Curves, Panels, axes_for, finish, finite_or_nan
 
 
@@ -26,7 +27,7 @@ def rates(*, panels: Mapping[str, Mapping[str, Mapping[str, float]]], xlabel: st
         ax.errorbar(share, places, xerr=[share - low, high - share], fmt="o", color=BLUE, capsize=2.5, markersize=5)
         ax.grid(axis="x", linewidth=0.4, alpha=0.5)
         ax.set(xlim=(-0.03, 1.03), ylim=(len(labels) - 0.5, -0.5), yticks=range(len(labels)))
-        ax.set_yticklabels([] if number else labels)
+        ax.set_yticklabels([] if number else list(map(in_picture, labels)))
         ax.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
         finish(ax, heading, xlabel, "")
     return figure
@@ -58,9 +59,9 @@ def heat_maps(
             ax.text(column, row, text, ha="center", va="center", fontsize=8, color=ink)
         for axis, labels in ((ax.xaxis, columns), (ax.yaxis, rows)):
             shown = range(0, len(labels), -(-len(labels) // 8))
-            axis.set_ticks(list(shown), [labels[i] for i in shown])
+            axis.set_ticks(list(shown), [in_picture(labels[i], 20) for i in shown])
         finish(ax, heading, xlabel, "" if number else ylabel)
-    figure.colorbar(image, ax=axes, label=unit, shrink=0.8)
+    figure.colorbar(image, ax=axes, label=in_picture(unit), shrink=0.8)
     return figure
 
 
@@ -125,7 +126,7 @@ def lines(*, x: ArrayLike, curves: Curves, xlabel: str, ylabel: str, title: str)
     """
     figure, (ax,) = axes_for(title, 1, 1, (5.5, 3.6), {})
     for number, (label, values) in enumerate(curves.items()):
-        ax.plot(x, finite_or_nan(values), color=PALETTE[number % len(PALETTE)], label=label)
+        ax.plot(x, finite_or_nan(values), color=PALETTE[number % len(PALETTE)], label=in_picture(label))
     finish(ax, "", xlabel, ylabel)
     return figure
 

@@ -5,8 +5,10 @@ panel has several, each in its own colour). Values that are not finite or far ou
 says how many. Nothing in `plots` trains, shows a window, or touches pyplot's global state.
 """
 
+import io
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,12 +17,15 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
+from jgen1d.core import files
+from jgen1d.core.names import in_picture
+
 # Okabe and Ito's colour-blind safe palette (2008), without the yellow and the black.
 BLUE, RED, GREEN, PINK, ORANGE, SKY = PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 REAL = "#333333"
 VERDICT_COLORS = {"indistinguishable": BLUE, "converged": GREEN, "false_equilibrium": ORANGE, "mode_collapse": PINK}
 VERDICT_COLORS |= {"oscillating": SKY, "not_converged": "#BBBBBB", "diverged": "#444444"}
-# Name of a curve -> its label in the legend ("_" for none) and its colour.
+# Name of a curve -> its label in the legend (empty for none) and its colour.
 CURVE_STYLES = {
     "loss_g": ("generator", BLUE),
     "loss_d": ("discriminator", RED),
@@ -28,7 +33,7 @@ CURVE_STYLES = {
     "d_fake": ("generated x", BLUE),
     "mean": ("mean", BLUE),
     "std": ("std", GREEN),
-    "w1_over_std": ("_", BLUE),
+    "w1_over_std": ("", BLUE),
 }
 _CONSTANTS = {"½": 0.5, "log 2": np.log(2), "2·log 2": np.log(4), "−log 2": -np.log(2), "−2·log 2": -np.log(4)}
 Curves = Mapping[str, ArrayLike]
@@ -43,8 +48,15 @@ Series = tuple[str, str, Floats, float | None]
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Writes the figure to `path` as PNG with 130 dots per inch."""
-    figure.savefig(path, format="png", dpi=130)
+    """Writes the figure to `path` as PNG, whole or not at all."""
+    files.write(Path(path), as_png(figure))
+
+
+def as_png(figure: Figure) -> bytes:
+    """The figure as PNG with 130 dots per inch."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=130)
+    return png.getvalue()
 
 
 def finite_or_nan(values: ArrayLike | None) -> Floats:
@@ -71,19 +83,22 @@ def axes_for(title: str, count: int, columns: int, size: tuple[float, float], ke
     columns = columns or (count if count <= 3 else min((3, 4, 5), key=lambda candidate: -count % candidate))
     rows = -(-count // columns)
     figure = Figure(figsize=(max(5.0, size[0] * columns), size[1] * rows + 0.6), layout="constrained")
-    figure.suptitle(title, fontsize=12, wrap=True)
+    figure.suptitle(in_picture(title, 300), fontsize=12, wrap=True)
     grid = figure.add_gridspec(rows, columns)
     cells = [grid[i // columns, i % columns] for i in range(rows * columns)]
     if keys:
         handles = [Line2D([], [], color=color, marker=mark[0], linestyle=mark[1:]) for mark, color in keys.values()]
-        fit = int(figure.get_figwidth() / (0.4 + 0.065 * max(map(len, keys))))  # a letter is about 0.065 inch wide
-        figure.legend(handles, list(keys), loc="outside lower center", ncols=max(1, fit), frameon=False, fontsize=8)
+        names = [in_picture(name) for name in keys]
+        fit = int(figure.get_figwidth() / (0.4 + 0.065 * max(map(len, names))))  # a letter is about 0.065 inch wide
+        figure.legend(handles, names, loc="outside lower center", ncols=max(1, fit), frameon=False, fontsize=8)
     elif rows == 2 and len(cells) == count + 1:
         cells = [grid[:, 0], *(cell for i, cell in enumerate(cells) if i % columns)]
     return figure, [figure.add_subplot(cell) for cell in cells[:count]]
 
 
-def over_steps(ax: Axes, title: str, unit: str, steps: ArrayLike, series: list[Series], pool: list[Series]) -> None:
+def over_steps(
+    ax: Axes, title: str, unit: str, steps: ArrayLike, series: list[Series], pool: list[Series], note: str = ""
+) -> None:
     """Draws curves over training steps, with their exact values dashed and named at the right.
 
     Args:
@@ -93,6 +108,7 @@ def over_steps(ax: Axes, title: str, unit: str, steps: ArrayLike, series: list[S
       steps: i[E].
       series: the curves to draw.
       pool: the curves of all panels that share the y-axis.
+      note: lines below the title, as `lost_note` writes them.
     """
     x, log, exact, beyond = np.asarray(steps, float), unit == "W1/σ", dict[float, str](), 0.0
     goals, drawn = np.array([one[3] for one in pool], float), np.concatenate([one[2].ravel() for one in pool])
@@ -107,7 +123,8 @@ def over_steps(ax: Axes, title: str, unit: str, steps: ArrayLike, series: list[S
     low, high = (10 ** (low - pad), 10 ** (high + pad)) if log else (low - pad, high + pad)
     for label, color, curves, goal in series:
         ax.fill_between(x, curves[0], curves[-1], color=color, alpha=0.25, linewidth=0 if x.size > 1 else 4)
-        ax.plot(x, curves[len(curves) // 2], ".-", color=color, markersize=2.5 if x.size > 1 else 8, label=label)
+        size = 2.5 if x.size > 1 else 8
+        ax.plot(x, curves[len(curves) // 2], ".-", color=color, markersize=size, label=in_picture(label))
         if goal is not None and np.isfinite(goal):
             exact[round(goal, 6)] = REAL if exact.get(round(goal, 6), color) != color else color
         beyond = max([beyond, *curves[(curves < low) | (curves > high)]], key=abs)
@@ -121,15 +138,24 @@ def over_steps(ax: Axes, title: str, unit: str, steps: ArrayLike, series: list[S
         text = next((text for text, c in _CONSTANTS.items() if abs(c - value) < 1e-5), f"{value:.3g}".replace("-", "−"))
         ax.axhline(value, color=color, linestyle="--", linewidth=1.3)
         ax.text(1.01, value, text, transform=ax.get_yaxis_transform(), va="center", fontsize=8, color=color)
-    finish(ax, title + (f"\nreaches {beyond:.2g}, beyond this axis" if beyond else ""), "training step", unit)
+    note += f"\nreaches {beyond:.2g}, beyond this axis" if beyond else ""
+    finish(ax, title, "training step", unit, note)
 
 
-def finish(ax: Axes, title: str, xlabel: str, ylabel: str) -> None:
-    """Sets the title and the labels of axes, and puts a legend above them if something has a label."""
+def finish(ax: Axes, title: str, xlabel: str, ylabel: str, note: str = "") -> None:
+    """Sets the title and the labels of axes, and puts a legend above them if something has a label.
+
+    Args:
+      ax: the axes.
+      title: above them.
+      xlabel: of the x-axis.
+      ylabel: of the y-axis.
+      note: lines below the title, each after a line break.
+    """
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(which="both", labelsize=8)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.set(xlabel=in_picture(xlabel, 100), ylabel=in_picture(ylabel))
     if named := ax.get_legend_handles_labels()[1]:
         look = {"frameon": False, "fontsize": 8, "borderaxespad": 0, "handlelength": 1.3, "columnspacing": 1.2}
         ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=4, **look)
-    ax.set_title(title, loc="left", fontsize=11, pad=6 + 14 * -(-len(named) // 4))
+    ax.set_title(in_picture(title) + note, loc="left", fontsize=11, pad=6 + 14 * -(-len(named) // 4))

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike
 
+from jgen1d.core.names import in_picture
 from jgen1d.plots.style import (
     BLUE,
     CURVE_STYLES,
@@ -60,7 +61,7 @@ def verdict_shares(
     best = shares[0] + shares[1]
     error = np.abs(best - np.array(learned, float))
     ax.errorbar(best, rows + 0.41, xerr=error, fmt="|", color=REAL, capsize=2.5)
-    names = [f"{label}\nn = {total:,}" for label, total in zip(labels, table.sum(axis=0), strict=True)]
+    names = [f"{in_picture(label)}\nn = {total:,}" for label, total in zip(labels, table.sum(axis=0), strict=True)]
     ax.set(xlim=(-0.01, 1.01), ylim=(len(labels) - 0.4, -0.5), yticks=rows, yticklabels=names)
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     finish(ax, "", "share of runs (ranges: 95 % interval; whisker: of the share that learned the distribution)", "")
@@ -120,7 +121,7 @@ def mode_mass(*, panels: Mapping[str, Sequence[ArrayLike]], covered: float = 0.2
         names = [", ".join(f"{c:.3g}" for c in place).replace("-", "−") for place in places]
         ax.set_xticks(modes, names, rotation=90 if sum(map(len, names)) > 36 else 0)
         ax.set(xlim=(-0.6, goal.size - 0.4), ylim=(-0.04 * ax.get_ylim()[1], None))
-        finish(ax, label + lost_note(seeds, "runs"), "centre of the mode (data units)", "share of the samples")
+        finish(ax, label, "centre of the mode (data units)", "share of the samples", lost_note(seeds, "runs"))
     return figure
 
 
@@ -133,8 +134,8 @@ def _bands(title: str, unit: str, steps: ArrayLike, panels: Panels, exact: Mappi
         for name, runs in zip(named, seeds[panel], strict=True):
             finite = [column[np.isfinite(column)] for column in runs.T]
             band = np.array([np.percentile(some, (5, 50, 95)) if some.size else (np.nan,) * 3 for some in finite]).T
-            series[panel].append(("_", looks[name][1], band, exact.get(panel, {}).get(name)))
-    floors: list[Series] = [("_", REAL, np.empty((0, 0)), value) for value in floor.values()]
+            series[panel].append(("", looks[name][1], band, exact.get(panel, {}).get(name)))
+    floors: list[Series] = [("", REAL, np.empty((0, 0)), value) for value in floor.values()]
     pool = sum(series.values(), floors)
     keys = {f"{text}: median, 5–95 %": (" -", color) for text, color in looks.values()}
     keys |= {"threshold" if unit == "W1/σ" else "optimum": (" --", REAL)}
@@ -144,5 +145,5 @@ def _bands(title: str, unit: str, steps: ArrayLike, panels: Panels, exact: Mappi
         if (height := floor.get(panel)) is not None:
             ax.axhline(height, color=REAL, linestyle=":", linewidth=1.3)
         lost = lost_note((np.hstack if unit == "loss" else np.vstack)(seeds[panel]), "runs")
-        over_steps(ax, panel + lost, unit, steps, series[panel], pool)
+        over_steps(ax, panel, unit, steps, series[panel], pool, lost)
     return figure

@@ -1,6 +1,6 @@
 """How do points travel between data and noise?"""
 
-import os
+import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -51,21 +51,13 @@ def trajectories(
     return figure
 
 
-def animate(
-    *,
-    learnt: Paths,
-    density: tuple[ArrayLike, ArrayLike] | None,
-    title: str,
-    path: str | os.PathLike[str],
-    num_frames: int = 50,
-) -> None:
-    """Writes a GIF of points that travel from noise to data.
+def animate(*, learnt: Paths, density: tuple[ArrayLike, ArrayLike] | None, title: str, num_frames: int = 50) -> bytes:
+    """A GIF of points that travel from noise to data.
 
     Args:
       learnt: method -> (progress f[m] from noise to data, learnt paths f[m, lines], exact paths f[m, lines]).
       density: (x f[m], density f[m]) of the data, drawn where the points arrive; None to leave it out.
       title: of the picture.
-      path: of the file.
       num_frames: frames of the animation, at least 2; ten more hold the last picture for half a second.
     """
     figure, axes = axes_for(title, len(learnt), len(learnt), (4.6, 3.6), {})
@@ -100,4 +92,6 @@ def animate(
                 ax.draw_artist(artist)
         frames.append(Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy()))
     hold = [frames[-1]] * 10
-    frames[0].save(path, format="GIF", save_all=True, append_images=frames[1:] + hold, duration=50, loop=0)
+    gif = io.BytesIO()
+    frames[0].save(gif, format="GIF", save_all=True, append_images=frames[1:] + hold, duration=50, loop=0)
+    return gif.getvalue()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import special
 
+from jgen1d.core.names import distinct, file_name, shorten
 from jgen1d.engine import evaluate
 from jgen1d.engine.evaluate import NUM_CURVE_SAMPLES
 from jgen1d.evaluation import metrics, players
@@ -27,8 +29,8 @@ MAX_RUN_FIGURES = 12
 """Single runs that `of_sweep` draws, one per (target, config)."""
 
 
-def of_sweep(sweep: Sweep, presets: Sequence[str]) -> dict[str, Figure]:
-    """The pictures of a sweep by the names of their files.
+def of_sweep(sweep: Sweep, presets: Sequence[str]) -> dict[str, Callable[[], Figure]]:
+    """What draws the pictures of a sweep, by the names of their files.
 
     `verdicts`; `distance`; `losses` if some have an optimum; `modes` if a target has several; and for up to
     `MAX_RUN_FIGURES` rows of the table one `run_*`, of the seed whose W1 is the median.
@@ -38,15 +40,18 @@ def of_sweep(sweep: Sweep, presets: Sequence[str]) -> dict[str, Figure]:
       presets: a name for each config.
     """
     rows = sweep.table(presets).rows
-    labels = [f"{row['target']}, {label(row)}" for row in rows]
+    labels = distinct(f"{row['target']}, {label(row)}" for row in rows)
     places = dict(zip(labels, np.ndindex(sweep.verdict.shape[:2]), strict=True))
-    figures = {"verdicts": _verdicts(rows, labels), "distance": _distances(sweep, rows)}
+    figures: dict[str, Callable[[], Figure]] = {
+        "verdicts": partial(_verdicts, rows, labels), "distance": partial(_distances, sweep, rows)
+    }  # fmt: skip
     if (loss_optimum := sweep.method.loss_optimum) is not None:
         optimum = {name: loss_optimum(sweep.configs[c]) for name, (_, c) in places.items()}
         if names := sorted({loss for losses in optimum.values() for loss in losses}):
             losses = {name: {loss: sweep.history[loss][place] for loss in names} for name, place in places.items()}
             title = f"Losses over {len(sweep.seeds)} seeds"
-            figures["losses"] = sweep_plots.loss_bands(steps=sweep.steps, losses=losses, optimum=optimum, title=title)
+            draw = partial(sweep_plots.loss_bands, steps=sweep.steps, losses=losses, optimum=optimum)
+            figures["losses"] = partial(draw, title=title)
     panels = {}
     for name, (t, c) in places.items():
         modes = sweep.targets[t].modes
@@ -55,13 +60,16 @@ def of_sweep(sweep: Sweep, presets: Sequence[str]) -> dict[str, Figure]:
             mass = sweep.metrics["mode_mass"][t, c][:, : len(modes.scales)]
             panels[name] = (mass, expected, np.asarray(modes.centers))
     if panels:
-        figures["modes"] = sweep_plots.mode_mass(
-            panels=panels, title=f"Mass of each mode over {len(sweep.seeds)} seeds"
-        )
-    for name, (t, c) in list(places.items())[:MAX_RUN_FIGURES]:
-        file = "run_" + "_".join(name.replace(",", "").replace("/", "-").split())
-        figures[file] = of_run(sweep.result(t, c, median_index(sweep.metrics["w1"][t, c])), name)
+        title = f"Mass of each mode over {len(sweep.seeds)} seeds"
+        figures["modes"] = partial(sweep_plots.mode_mass, panels=panels, title=title)
+    names = distinct(file_name(f"run_{row['target']}_{label(row)}") for row in rows[:MAX_RUN_FIGURES])
+    for file, (name, place) in zip(names, places.items(), strict=False):
+        figures[file] = partial(_of_median_run, sweep, place, name)
     return figures
+
+
+def _of_median_run(sweep: Sweep, place: tuple[int, int], name: str) -> Figure:
+    return of_run(sweep.result(*place, median_index(sweep.metrics["w1"][place])), name)
 
 
 def _verdicts(rows: Sequence[dict[str, Any]], labels: Sequence[str]) -> Figure:
@@ -76,13 +84,13 @@ def _verdicts(rows: Sequence[dict[str, Any]], labels: Sequence[str]) -> Figure:
 def _distances(sweep: Sweep, rows: Sequence[dict[str, Any]]) -> Figure:
     curves: dict[str, dict[str, np.ndarray]] = {}
     floor: dict[str, float] = {}
-    for row, (t, c) in zip(rows, np.ndindex(sweep.verdict.shape[:2]), strict=True):
-        target = sweep.targets[t]
-        curves.setdefault(row["target"], {})[label(row)] = sweep.history["w1_over_std"][t, c]
-        if row["target"] not in floor:
-            standardized = target.standardized()
-            reference = jax.jit(metrics.reference, static_argnums=1)(standardized, NUM_CURVE_SAMPLES)
-            floor[row["target"]] = float(reference.floor) / float(np.mean(standardized.std))
+    panels = distinct(target.name for target in sweep.targets)
+    labels = distinct(label(row) for row in rows[: len(sweep.configs)])
+    for t, c in np.ndindex(sweep.verdict.shape[:2]):
+        curves.setdefault(panels[t], {})[labels[c]] = sweep.history["w1_over_std"][t, c]
+    for panel, target in zip(panels, (target.standardized() for target in sweep.targets), strict=True):
+        reference = jax.jit(metrics.reference, static_argnums=1)(target, NUM_CURVE_SAMPLES)
+        floor[panel] = float(reference.floor) / float(np.mean(target.std))
     title = f"Distance over {len(sweep.seeds)} seeds, from {NUM_CURVE_SAMPLES:,} samples each"
     threshold = sweep.thresholds.w1_over_std
     return sweep_plots.distance_bands(steps=sweep.steps, curves=curves, floor=floor, threshold=threshold, title=title)
@@ -112,12 +120,23 @@ def of_run(result: Result, name: str, num_samples: int = 10_000) -> Figure:
     curves = _players(result, axis) if target.dim == 1 and labels is None else {}
     optimum = result.method.loss_optimum(result.config) if result.method.loss_optimum else {}
     return run_plots.run(
-        title=f"{name}: {result.verdict}, W1/σ {result.metrics['w1_over_std']:.3f}, "
+        title=f"{shorten(name, 120)}: {result.verdict}, W1/σ {result.metrics['w1_over_std']:.3f}, "
         f"{100 * result.metrics['tv']:.1f} % misplaced (TV)", steps=result.steps, gap=gap,
         history=result.history, optimum=optimum, samples=axis(samples), labels=labels, density=density, data=data,
         target_mean=axis(np.asarray(target.mean)), target_std=axis.scale * np.asarray(target.std), unit=axis.unit,
         threshold=result.thresholds.w1_over_std, **curves,
     )  # fmt: skip
+
+
+def comparisons(models: Mapping[str, Mapping[str, Result]], title: str) -> Figure:
+    """What models learnt beside their targets.
+
+    Args:
+      models: target -> model -> its run; every target has the same models.
+      title: of the picture.
+    """
+    panels = {row: {name: comparison(run) for name, run in runs.items()} for row, runs in models.items()}
+    return run_plots.comparisons(panels=panels, title=title)
 
 
 def comparison(result: Result, num_samples: int = 10_000, num_points: int = 400) -> run_plots.Comparison:

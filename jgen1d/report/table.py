@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from jgen1d.core import format_value
+from jgen1d.core.names import printable
 from jgen1d.evaluation.metrics import METRICS
 from jgen1d.evaluation.verdict import LEARNED, VERDICTS, learned, loss_gap
 from jgen1d.report.stats import rate, spread
@@ -143,7 +144,7 @@ class Table:
                         yield verdict, [cell(rate) for rate in rates]
             elif name not in METRICS or any(value is not None for value in values):
                 text = self.formats.get(name, _label if name in named else cell)
-                yield TITLES.get(name, name), [text(value) for value in values]
+                yield TITLES.get(name, printable(name, 60)), [text(value) for value in values]
 
     def to_json(self, **more: Any) -> str:
         """One JSON object, `{"rows": [...], **more}`, without NaN."""
@@ -151,12 +152,17 @@ class Table:
 
     def to_csv(self) -> str:
         """The rows as CSV, with nested names joined by dots; None is an empty cell."""
-        flat = [dict(_flatten(row, labels(row))) for row in self.rows]
-        out = io.StringIO()
-        writer = csv.DictWriter(out, list(dict.fromkeys(name for row in flat for name in row)), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(flat)
-        return out.getvalue()
+        return as_csv([dict(_flatten(row, labels(row))) for row in self.rows])
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Flat rows as CSV, each on one line: of texts, what cannot be printed is escaped."""
+    shown = [{printable(name): printable(v) if isinstance(v, str) else v for name, v in row.items()} for row in rows]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(dict.fromkeys(name for row in shown for name in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(shown)
+    return out.getvalue()
 
 
 def tabulate(sweep: Sweep, presets: Sequence[str] | None = None) -> Table:
@@ -232,7 +238,7 @@ def cell(value: Any) -> str:
     if value is None:
         return "–"
     if not isinstance(value, Mapping):
-        return f"{value:.3g}" if isinstance(value, float) else str(value)
+        return f"{value:.3g}" if isinstance(value, float) else _label(value)
     if "standard_deviation" in value:
         return "{mean:.3g} ± {standard_deviation:.2g}".format(**value)
     if "mean" in value:
@@ -259,7 +265,7 @@ def finite(value: Any) -> Any:
 
 
 def _label(value: Any) -> str:
-    return cell(value) if value is None else str(value)
+    return cell(value) if value is None else printable(str(value), 60)
 
 
 def _flatten(row: Mapping[str, Any], always: Sequence[str], prefix: str = "") -> Iterator[tuple[str, Any]]:

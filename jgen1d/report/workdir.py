@@ -10,18 +10,17 @@ import math
 import os
 import platform
 import subprocess
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jgen1d.core import format_value, qualified_name
-from jgen1d.report.table import finite, swept_fields, tabulate
+from jgen1d.core import files, format_value, qualified_name
+from jgen1d.evaluation.metrics import METRICS
+from jgen1d.report.table import as_csv, finite, swept_fields, tabulate
 
 if TYPE_CHECKING:
     from jgen1d.sweeps import Sweep
@@ -46,10 +45,10 @@ class Saved(NamedTuple):
 def check(workdir: str | Path, overwrite: bool = False) -> None:
     """Raises ValueError unless `workdir` can be written without losing what it holds."""
     path = Path(workdir)
-    if path.exists() and not path.is_dir():
+    if os.path.lexists(path) and not path.is_dir():
         raise ValueError(f"workdir {str(path)!r} is a file, not a folder")
     if not overwrite and path.is_dir() and any(path.iterdir()):
-        raise ValueError(f"workdir {str(path)!r} is not empty: choose another, or add --overwrite")
+        raise ValueError(f"workdir {str(path)!r} is not empty: choose another, or overwrite it")
     parent = next(p for p in [path, *path.absolute().parents] if p.exists())
     if not parent.is_dir():
         raise ValueError(f"workdir {str(path)!r} cannot be made: {str(parent)!r} is a file")
@@ -72,42 +71,70 @@ def save(
       presets: a name for each config.
       flags: the flags of the run, kept in `config.json` beside versions, devices and commit.
       notes: of `data.read_with_notes`, kept there, too.
+
+    Raises:
+      OSError: in one line, if some of the files cannot be written; it says which are.
     """
-    path = Path(workdir)
-    path.mkdir(parents=True, exist_ok=True)
+    write(Path(workdir), contents(sweep, presets, flags, notes))
+
+
+def contents(
+    sweep: Sweep, presets: Sequence[str] | None = None, flags: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
+) -> dict[str, bytes]:  # fmt: skip
+    """What `save` writes, by the names of the files."""
     configs = [_described(config) for config in sweep.configs]
     provenance = {
-        "flags": dict(flags or {}),
-        "data": list(notes),
-        "presets": presets,
-        "configs": configs,
-        **environment(),
-    }
-    write_json(path / "config.json", provenance)
+        "flags": dict(flags or {}), "data": list(notes), "presets": presets, "configs": configs, **environment()
+    }  # fmt: skip
     rows = tabulate(sweep, presets).rows
     summary = {"rows": rows, "thresholds": sweep.thresholds._asdict(), "seconds": sweep.seconds}
-    write_json(path / "summary.json", summary)
-    runs = list(_runs(sweep, presets))
-    with open(path / "runs.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(name for run in runs for name in run)), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(runs)
-    curves: dict[str, Any] = {name: values.astype(np.float32) for name, values in sweep.history.items()}
-    np.savez_compressed(path / "curves.npz", steps=sweep.steps, **curves)
+    curves: dict[str, Any] = {
+        name: values if name in METRICS and METRICS[name].unit else values.astype(np.float32)
+        for name, values in sweep.history.items()
+    }
+    npz = io.BytesIO()
+    np.savez_compressed(npz, steps=sweep.steps, **curves)
+    return {
+        "config.json": as_json(provenance),
+        "summary.json": as_json(summary),
+        "runs.csv": as_csv(list(_runs(sweep, presets))).encode(),
+        "curves.npz": npz.getvalue(),
+    }
+
+
+def write(workdir: Path, contents: Mapping[str, bytes]) -> None:
+    """Writes files into a folder, created if it is missing: each whole or not at all, and all that can be.
+
+    Raises:
+      OSError: in one line, if some cannot be written; it says which are.
+    """
+    written: list[str] = []
+    failed: dict[str, OSError] = {}
+    for name, content in contents.items():
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+            files.write(workdir / name, content)
+            written.append(name)
+        except OSError as error:
+            failed[name] = error
+    if failed:
+        reason = files.one_line(next(iter(failed.values())))
+        rest = ", ".join(written) or "nothing"
+        raise OSError(f"cannot write {', '.join(failed)} in {str(workdir)!r}: {reason}; written: {rest}")
 
 
 def load(workdir: str | Path) -> Saved:
     """Reads what `save` wrote. Raises ValueError, with the file's name, if a file is missing or damaged."""
-    readers = {"config.json": _read_json, "summary.json": _read_json, "runs.csv": _read_runs, "curves.npz": _read_npz}
+    readers: dict[str, Callable[[Path], Any]] = {"config.json": files.read_json, "summary.json": files.read_json}
+    readers |= {"runs.csv": _read_runs, "curves.npz": _read_npz}
     content: dict[str, Any] = {}
     for name, read in readers.items():
         path = Path(workdir) / name
         try:
-            with open(path, "rb") as file:
-                content[name] = read(file)
-        except (OSError, EOFError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise ValueError(f"{str(path)!r} is missing or damaged: {reason}") from error
+            content[name] = read(path)
+        except Exception as error:  # what readers raise at damage is a list without an end
+            raise ValueError(f"{str(path)!r} is missing or damaged: {files.one_line(error)}") from error
     return Saved(*content.values())
 
 
@@ -134,9 +161,9 @@ def _version(package: str) -> str | None:
         return None
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes nested dicts, lists and numbers as JSON, without NaN."""
-    path.write_text(json.dumps(finite(value), indent=2, allow_nan=False) + "\n")
+def as_json(value: Any) -> bytes:
+    """Nested dicts, lists and numbers as JSON, without NaN."""
+    return (json.dumps(finite(value), indent=2, allow_nan=False) + "\n").encode()
 
 
 def _described(config: Any) -> dict[str, Any]:
@@ -165,19 +192,16 @@ def _runs(sweep: Sweep, presets: Sequence[str] | None) -> Iterator[dict[str, Any
         yield {name: "" if isinstance(v, float) and not math.isfinite(v) else v for name, v in row.items()}
 
 
-def _read_json(file: IO[bytes]) -> dict[str, Any]:
-    return json.loads(file.read())
-
-
-def _read_runs(file: IO[bytes]) -> list[dict[str, Any]]:
-    rows = list(csv.DictReader(io.StringIO(file.read().decode(), newline="")))
+def _read_runs(path: Path) -> list[dict[str, Any]]:
+    rows = list(csv.DictReader(io.StringIO(files.read(path).decode(), newline="")))
     if not rows or any(None in row or None in row.values() for row in rows):
         raise ValueError("it has no rows, or rows of different lengths")
     return [{name: _number(text) for name, text in row.items()} for row in rows]
 
 
-def _read_npz(file: IO[bytes]) -> dict[str, np.ndarray]:
-    with np.load(file, allow_pickle=False) as arrays:
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    files.check_regular(path)
+    with np.load(path, allow_pickle=False) as arrays:
         return dict(arrays)
 
 
