@@ -12,6 +12,9 @@ For each n the table gives the share of --num_draws draws that rank the recipes 
 95 % interval. The workdir receives `how_many_seeds.png`, `config.json` and `summary.json`.
 
 The field reports 1 to 10 seeds, and often the best of them.
+
+Expect, with the defaults (36 minutes on 2 cores beside other work): one seed ranks the two recipes, whose median
+W1/floor are 4.7 and 5.4, wrongly in 34 to 42 % of draws, 3 seeds in 19 to 29 %, 10 in 7 to 14 %, and 30 in at most 3 %.
 """
 
 from collections.abc import Callable

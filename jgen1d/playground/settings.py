@@ -164,7 +164,10 @@ def read_upload(message: Mapping[str, Any]) -> tuple[str, Upload]:
     name, column, text = (message.get(key) for key in ("name", "column", "text"))
     if not isinstance(name, str) or not isinstance(text, str) or not isinstance(column, str | None):
         raise FieldError("data", "an upload has a name, a text and perhaps a column")
-    content = text.encode("utf-8", "surrogatepass")  # a JSON text may hold what is no UTF-8, which `read` refuses
+    try:
+        content = text.encode()
+    except UnicodeEncodeError:  # a JSON text may hold half of a character
+        raise FieldError("data", "the text must be UTF-8") from None
     name = re.sub(r"[^\w.-]", "_", pathlib.PurePath(name).name)[-60:]
     if not name.lower().endswith(".csv"):
         raise FieldError("data", "upload a .csv file")
