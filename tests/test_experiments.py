@@ -211,7 +211,8 @@ def test_what_was_taken_from_a_file_is_said_and_kept(tmp_path):
     assert done.stderr.splitlines()[:3] == [f"{path}: {note}" for note in notes]
     assert json.loads(done.stdout)["rows"][0]["target"] == "Dauer"
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert (config["data"], config["flags"]["missing"]) == (notes, "drop")
+    assert (config["data"][:3], config["flags"]["missing"]) == (notes, "drop")
+    assert any("3 rows are few" in note for note in config["data"][3:])
 
 
 WRONG = {
