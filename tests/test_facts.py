@@ -71,7 +71,7 @@ def test_the_share_out_of_range_that_is_said_is_what_perfect_samplers_score():
         outside.append(np.mean((more < rows.min()) | (more > rows.max())))
     expected, error = 2 / 41, np.std(outside) / math.sqrt(2_000)
     assert abs(np.mean(outside) - expected) < 4 * error
-    assert any("4.9 % would lie outside" in note for note in made(NORMAL[:40])[1])
+    assert any("4.9 % would lie outside of the data" in note for note in made(NORMAL[:40])[1])
 
 
 def test_an_atom_is_refused_with_what_to_do():
@@ -82,6 +82,8 @@ def test_an_atom_is_refused_with_what_to_do():
     target, notes = made(zeros, atom=0.0)
     assert target.discrete.share == 0.6
     assert any("60 % of 500 values are 0: samples are, too" in note for note in notes)
+    with pytest.raises(ValueError, match="atom=5: no value is 5"):
+        made(zeros, atom=5.0)
     with pytest.raises(ValueError, match="atom=0: besides it, at least 2 different values are needed"):
         made([0.0, 0.0, 3.0], atom=0.0)
     with pytest.raises(ValueError, match="dequantize=True: the values have no common step"):

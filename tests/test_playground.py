@@ -636,3 +636,13 @@ def test_an_address_that_cannot_be_had_is_told_with_the_flag_to_change():
             server.serve("127.0.0.1", port, 1)
     with pytest.raises(ValueError, match=r"^--host=0.0.0.300 --port=0: .*; choose another --host$"):
         server.serve("0.0.0.300", 0, 1)
+
+
+def test_a_column_far_away_is_shown_in_training_units():
+    """Five digits, as messages have, cannot tell its values apart."""
+    far, near = (f"x\n{base}1\n{base}2\n{base}4\n" for base in ("170000000", "1"))
+    for text, suffix in ((far, ", standardized"), (near, "")):
+        name, upload = settings.read_upload({"name": "a.csv", "column": "x", "text": text})
+        found = settings.resolve(SETTINGS | {"target": "data", "data": name}, {name: upload})
+        assert found.truth.name == f"x{suffix}"
+        assert (abs(found.truth.mean[0]) < 1e-9) == bool(suffix)

@@ -16,6 +16,7 @@ from absl import flags
 
 from jgen1d import data, targets
 from jgen1d.core import Config, Method, parse, replace, unknown, validate, with_shape
+from jgen1d.data.columns import errors_that_name
 from jgen1d.engine.block import MATMUL_PRECISIONS
 from jgen1d.methods import METHODS
 from jgen1d.targets import Target
@@ -256,7 +257,8 @@ def _read_once(path: str, column: str | None, *how: Any) -> tuple[Target, tuple[
     shape["support"] = _support(shape["support"])
     try:
         found = data.read_with_notes(path, column, **values)
-        target, notes = data.as_target(found, **shape)
+        with errors_that_name(path):
+            target, notes = data.as_target(found, **shape)
         return target, (*found.notes, *notes)
     except ValueError as error:
         # The library's messages name arguments.

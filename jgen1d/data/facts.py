@@ -93,6 +93,8 @@ def make_target(
         says what to do with that.
     """
     rest = values if atom is None else values[values != atom]
+    if atom is not None and len(rest) == len(values):
+        raise ValueError(f"atom={atom:g}: no value is {atom:g}")
     if atom is not None and (len(rest) < 2 or np.ptp(rest) == 0):
         raise ValueError(f"atom={atom:g}: besides it, at least 2 different values are needed")
     facts = examine(rest)
@@ -138,14 +140,16 @@ def _notes(target: targets.Target, facts: Facts, spread: bool, num_rows: int) ->
             f"{chart.b:.3g}, by median and quartiles, and logarithmic where |z| > 4; distances are in these units"
         )
     if chart.kind in ("positive", "interval"):
-        image = f"log(x − {chart.a:g})" if chart.kind == "positive" else f"log((x − {chart.a:g})/({chart.b:g} − x))"
-        notes.append(f"training units are those of {image}, and so are distances")
+        above = f"x − {chart.a:g}" if chart.a else "x"
+        image = f"log({above})" if chart.kind == "positive" else f"log(({above})/({chart.b:g} − x))"
+        notes.append(f"the model learns {image}, and distances are in its units")
     if facts.num_rows < FEW_ROWS:
         notes.append(
-            f"{facts.num_rows} rows are few: the figures compare with these rows, and say little of what they are from"
+            f"{facts.num_rows} rows are few: the figures compare samples with these rows, and say little about where "
+            f"the rows come from"
         )
     outside = 2 / (facts.num_rows + 1)
     notes.append(
-        f"of further draws from what the rows are from, {100 * outside:.2g} % would lie outside of their range"
+        f"of new draws from where the rows come from, {100 * outside:.2g} % would lie outside of the data's range"
     )
     return notes

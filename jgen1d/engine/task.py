@@ -108,7 +108,7 @@ def _require_resolution(task: Task) -> None:
     if not low <= scale <= high or size > high or np.spacing(np.float32(size)) > FINEST * scale:
         raise ValueError(
             f"target {target.name!r}: this config trains on data units, and float32 does not hold values {scale:.2g} "
-            f"apart at {size:.2g}: set standardize=True"
+            f"apart at {size:.2g}: set standardize=True, or choose another config"
         )
 
 
