@@ -87,13 +87,14 @@ def divergence(field: Callable[[jax.Array], jax.Array], x: jax.Array) -> tuple[j
       The field, f32[n, dim], and its divergence, f32[n].
     """
     value, derivative_along = jax.linearize(field, x)
-    axes = jnp.eye(x.shape[1], dtype=x.dtype)
-    parts = [derivative_along(jnp.broadcast_to(axis[None], x.shape))[:, i] for i, axis in enumerate(axes)]
+    parts = [derivative_along(jnp.zeros_like(x).at[:, i].set(1))[:, i] for i in range(x.shape[1])]
     return value, sum(parts[1:], parts[0])
 
 
 def log_prob_by_flow(field: Field, x: jax.Array, times: jax.Array, integrator: str = "heun") -> jax.Array:
     """The log density of the distribution that a flow makes of N(0, I), by the instantaneous change of variables.
+
+    It is −∞ at infinite points, from where no step leads back.
 
     Args:
       field: the flow's velocity.
@@ -111,5 +112,8 @@ def log_prob_by_flow(field: Field, x: jax.Array, times: jax.Array, integrator: s
     def with_divergence(y: tuple[jax.Array, jax.Array], t: jax.Array) -> tuple[jax.Array, jax.Array]:
         return divergence(lambda x: field(x, t), y[0])
 
-    (noise, volume), _ = solve(with_divergence, (x, jnp.zeros(len(x), x.dtype)), times, integrator)
-    return standard_normal_log_prob(noise) + volume
+    is_infinite = jnp.isinf(x)
+    start = jnp.where(is_infinite, 0, x), jnp.zeros_like(x[:, 0])
+    (noise, volume), _ = solve(with_divergence, start, times, integrator)
+    found = standard_normal_log_prob(noise) + volume
+    return jnp.where(jnp.any(is_infinite, axis=1) & ~jnp.isnan(found), -jnp.inf, found)

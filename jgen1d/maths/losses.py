@@ -172,7 +172,7 @@ def value_and_input_gradients(apply: Callable[[jax.Array], jax.Array], x: jax.Ar
     chex.assert_rank(x, 2, custom_message="value_and_input_gradients: x [n, dim]")
     values, derivative_along = jax.linearize(apply, x)
     chex.assert_shape(values, (len(x), 1), custom_message="value_and_input_gradients: apply(x) [n, 1]")
-    axes = [jnp.broadcast_to(row[None], x.shape) for row in jnp.eye(x.shape[1], dtype=x.dtype)]
+    axes = [jnp.zeros_like(x).at[:, i].set(1) for i in range(x.shape[1])]
     return values, jnp.concatenate([derivative_along(axis) for axis in axes], axis=1)
 
 
