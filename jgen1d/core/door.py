@@ -7,8 +7,9 @@ trace in the compiled program:
   `jax_enable_x64`. A number of samples is an integer of at least 1. Anything else is one line.
 - `init` returns no array twice, as parameters and as their average, so that the caller may donate the state to a step;
   `step` returns the dtypes of the state that it got.
-- Within a caller's `jax.shard_map` a run belongs to its device: whatever goes in varies over the axes that any of it
-  varies over. Else zeros in a state could not be a loop's carry, and JAX would sum their gradients over the devices.
+- Within a caller's `jax.shard_map` a run belongs to its device: what goes in, and a state that comes out, varies over
+  all axes that any of it varies over. Else zeros in a state could not be a loop's carry, and JAX would sum their
+  gradients over the devices.
 """
 
 from __future__ import annotations
@@ -43,10 +44,8 @@ def step(function: F) -> F:
     def settled(key: Any, state: Any, batch: Any, config: Any, *labels: Any, **keywords: Any) -> Any:
         batch = as_rows(batch, config.dim, f"{name}: batch")
         inputs, labels, keywords = vary(((key, state, batch, config), labels, keywords))
-        after, info = function(*inputs, *labels, **keywords)
-        return jax.tree.map(
-            lambda new, old: new if new.dtype == old.dtype else new.astype(old.dtype), after, state
-        ), info
+        _, after, info = vary((inputs, *function(*inputs, *labels, **keywords)))
+        return jax.tree.map(_as_before, after, state), info
 
     return cast(F, settled)
 
@@ -78,7 +77,7 @@ def log_prob(function: F) -> F:
 
 
 def as_rows(rows: Any, dim: int, name: str) -> jax.Array:
-    """Real numbers [n, dim], n at least 1, in JAX's default float.
+    """Real numbers [n, dim], n at least 1, in JAX's default float; lists of numbers and integers become such.
 
     Raises:
       ValueError: for anything else, in one line that starts with `name`.
@@ -88,13 +87,18 @@ def as_rows(rows: Any, dim: int, name: str) -> jax.Array:
             rows = jnp.asarray(rows)
         except (TypeError, ValueError, OverflowError):
             raise ValueError(f"{name} must be real numbers [n, {dim}], not {type(rows).__name__}") from None
+    check_rows(rows, dim, name, f"[n, {dim}]")
+    return jnp.asarray(rows, float)
+
+
+def check_rows(rows: jax.Array | np.ndarray, dim: int, name: str, expected: str) -> None:
+    """Raises ValueError, in one line that starts with `name`, unless these are real numbers [n, dim], n at least 1."""
     if not (jnp.issubdtype(rows.dtype, jnp.floating) or jnp.issubdtype(rows.dtype, jnp.integer)):
         raise ValueError(f"{name} must be real numbers, not {rows.dtype}")
     if rows.ndim != 2 or rows.shape[1] != dim:
-        raise ValueError(f"{name} must have shape [n, {dim}], not {list(rows.shape)}")
+        raise ValueError(f"{name} must have shape {expected}, not {list(rows.shape)}")
     if not len(rows):
         raise ValueError(f"{name} must have at least one row: its shape is {list(rows.shape)}")
-    return jnp.asarray(rows, float)
 
 
 def as_count(count: Any, name: str) -> int:
@@ -141,7 +145,11 @@ def _axes(leaf: Any) -> frozenset[str]:
 
 def _widen(leaf: Any, axes: frozenset[str]) -> Any:
     missing = tuple(sorted(axes - _axes(leaf)))
-    return jax.lax.pcast(leaf, missing, to="varying") if missing and isinstance(leaf, jax.Array) else leaf
+    if not missing or not isinstance(leaf, jax.Array):
+        return leaf
+    wide = jax.lax.pcast(leaf, missing, to="varying")
+    # JAX's check of key reuse takes what is cast for used.
+    return jax.random.clone(wide) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else wide
 
 
 def _name(function: Callable) -> str:

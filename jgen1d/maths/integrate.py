@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jgen1d.core.door import vary
 from jgen1d.maths.densities import standard_normal_log_prob
 
 Field = Callable[[jax.Array, jax.Array], jax.Array]
@@ -87,7 +88,8 @@ def divergence(field: Callable[[jax.Array], jax.Array], x: jax.Array) -> tuple[j
       The field, f32[n, dim], and its divergence, f32[n].
     """
     value, derivative_along = jax.linearize(field, x)
-    parts = [derivative_along(jnp.zeros_like(x).at[:, i].set(1))[:, i] for i in range(x.shape[1])]
+    _, axes = vary((x, jnp.eye(x.shape[1], dtype=x.dtype)))
+    parts = [derivative_along(jnp.broadcast_to(axis[None], x.shape))[:, i] for i, axis in enumerate(axes)]
     return value, sum(parts[1:], parts[0])
 
 

@@ -151,10 +151,8 @@ def step(
     """
     pieces = config.critic_steps * config.packing
     if len(batch) % pieces:
-        raise ValueError(
-            f"gan.step: batch must have shape [k·critic_steps·packing, dim] = [k·{pieces}, {config.dim}], "
-            f"not {list(batch.shape)}"
-        )
+        rows = f"[k·critic_steps·packing, dim] = [k·{pieces}, {config.dim}]"
+        raise ValueError(f"gan.step: batch must have shape {rows}, not {list(batch.shape)}")
     real, labels = batch.reshape(config.critic_steps, -1, config.dim), check_condition(config, condition, len(batch))
     labels = None if labels is None else labels.reshape(config.critic_steps, -1)
     config = _critic.fitted_to_length(config)
