@@ -1,7 +1,7 @@
 """What is checked and settled at the door of a method's functions, whoever calls them and within whatever?
 
 Each of a method's four functions has a decorator of its name here. Where there is nothing to settle, they leave no
-trace in the compiled program:
+trace in the compiled program, but for what `log_prob` does at points that are not finite:
 
 - Rows are real numbers [n, dim], and not none; lists and integers become JAX's default float, float64 under
   `jax_enable_x64`. A number of samples is an integer of at least 1. Anything else is one line.
@@ -64,14 +64,17 @@ def sample(function: F) -> F:
 
 
 def log_prob(function: F) -> F:
-    """For `(state, x, config) -> f[n]`; more arguments are passed on."""
+    """For `(state, x, config) -> f[n]`; more arguments are passed on. It is −∞ at infinite points, and NaN at NaN."""
     name = _name(function)
 
     @functools.wraps(function)
     def settled(state: Any, x: Any, config: Any, *labels: Any, **keywords: Any) -> Any:
         x = as_rows(x, config.dim, f"{name}: x")
-        inputs, labels, keywords = vary(((state, x, config), labels, keywords))
-        return function(*inputs, *labels, **keywords)
+        (state, x, config), labels, keywords = vary(((state, x, config), labels, keywords))
+        is_infinite = jnp.isinf(x)
+        found = function(state, jnp.where(is_infinite, 0, x), config, *labels, **keywords)
+        found = jnp.where(jnp.any(is_infinite, axis=1), -jnp.inf, found)
+        return jnp.where(jnp.any(jnp.isnan(x), axis=1), jnp.nan, found)
 
     return cast(F, settled)
 
