@@ -239,17 +239,14 @@ def test_every_option_computes_in_float64(name):
         for change, config in variants(name):
             rows = np.zeros((ROWS * method.num_minibatches(config), config.dim))
 
-            def every(key, rows, config=config):
-                key_train, key_sample = jax.random.split(key)
-                state, info = train(method, key_train, rows, config)
-                return (
-                    state,
-                    info,
-                    method.sample(key_sample, state, 5, config),
-                    (method.log_prob and method.log_prob(state, rows, config)),
-                )
+            def every(key, state, rows, config=config):
+                key_step, key_sample = jax.random.split(key)
+                state, info = method.step(key_step, state, rows, config)
+                found = method.sample(key_sample, state, 5, config)
+                return state, info, found, method.log_prob and method.log_prob(state, rows, config)
 
-            program, shapes = jax.make_jaxpr(every, return_shape=True)(jax.random.key(0), rows)
+            state = jax.eval_shape(method.init, jax.random.key(0), config)
+            program, shapes = jax.make_jaxpr(every, return_shape=True)(jax.random.key(0), state, rows)
             assert widths_in(program.jaxpr) <= {"float64"}, change
             assert float_dtypes(shapes) == {np.dtype("float64")}, change
 

@@ -205,8 +205,13 @@ class Layers(nn.Module):
 
 def as_net(module: Layers) -> Net:
     """The pure functions of a Flax module."""
+
+    def init(key: Key) -> PyTree:
+        params = module.init(key, jnp.zeros((1, operator.index(module.in_dim))))
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf, float), params)  # Flax keeps moments in float32 otherwise
+
     return Net(
-        lambda key: module.init(key, jnp.zeros((1, operator.index(module.in_dim)))),
+        init,
         module.apply,
         functools.partial(module.apply, mutable=["batch_stats"]),
     )
