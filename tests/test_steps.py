@@ -94,7 +94,7 @@ def train(method, key, batch, config, num_steps=2):
 
 def sharded(function, specs, mesh=None):
     """With JAX's default checks; of types alone, which needs no devices, if there is no mesh."""
-    mesh = mesh or jax.sharding.AbstractMesh((2,), ("lane",))
+    mesh = mesh or jax.sharding.AbstractMesh((2,), ("lane",), (jax.sharding.AxisType.Auto,))
     return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=AXIS)
 
 

@@ -210,11 +210,7 @@ def as_net(module: Layers) -> Net:
         params = module.init(key, jnp.zeros((1, operator.index(module.in_dim))))
         return jax.tree.map(lambda leaf: jnp.asarray(leaf, float), params)  # Flax keeps moments in float32 otherwise
 
-    return Net(
-        init,
-        module.apply,
-        functools.partial(module.apply, mutable=["batch_stats"]),
-    )
+    return Net(init, module.apply, functools.partial(module.apply, mutable=["batch_stats"]))
 
 
 def largest_singular_value(kernel: jax.Array) -> jax.Array:
