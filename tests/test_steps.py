@@ -219,6 +219,18 @@ def test_any_argument_may_be_the_one_that_differs_between_devices(name, varying)
     jax.eval_shape(sharded(every, (specs,)), shapes)
 
 
+@pytest.mark.parametrize(
+    ("name", "target"), [*((name, "normal") for name in METHODS), *(("gaussian", target) for target in jgen1d.TARGETS)]
+)
+def test_whole_runs_can_be_sharded(name, target):
+    task = jgen1d.Task(METHODS[name], jgen1d.TARGETS[target], small(name))
+
+    def train(key):
+        return jgen1d.run(key, task, 4, batch_size=16, eval_every=2, num_samples=100)
+
+    jax.eval_shape(sharded(jax.vmap(train), (AXIS,)), jax.random.split(jax.random.key(0), LANES))
+
+
 # --- float64 ----------------------------------------------------------------------------------------------------------
 
 
