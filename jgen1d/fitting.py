@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jgen1d.core import Config, Key, Method, State
+from jgen1d.core import Config, Key, Method, State, door
 from jgen1d.engine import arguments, evaluate
 from jgen1d.engine.block import Spec, check_matmul_precision, run_block
 from jgen1d.engine.plan import Group, Lane
@@ -93,28 +93,43 @@ class Result:
 
     def sample_in_training_units(self, key: Key, num_samples: int, condition: ArrayLike | None = None) -> jax.Array:
         """Draws f32[num_samples, dim] of `target.standardized()`; arguments as in `sample`."""
+        num_samples = door.as_count(num_samples, "Result.sample: num_samples")
         task, labels = self.task.in_training_units, self._labels(condition, num_samples)
         return evaluate.draw_samples(task, key, self.state, num_samples, labels)
 
     def log_prob(self, x: ArrayLike, condition: ArrayLike | None = None) -> jax.Array:
-        """The model's log density in nats, f32[n].
+        """The model's log density in nats, f32[n], or f32[] of one number; −∞ at infinite points, NaN at NaN.
 
         Of a column with a step it is the density of values plus noise: its mean over the noise, plus log(step), is at
         most the log probability of a value (Theis et al. 2016, equation 6). Of one with an atom it is that of the rest.
 
         Args:
-          x: f64[n, dim], in data units.
+          x: f64[n, dim], in data units; in one dimension also f64[n], or one number.
           condition: for a model with classes, labels i32[n] or one for all; None for the mixture of all classes.
 
         Raises:
-          ValueError: if the density is intractable, or for labels as in `sample`.
+          ValueError: if the density is intractable, for x of another shape, or for labels as in `sample`.
         """
         if self.method.log_prob is None:
             raise ValueError("log_prob: this method's density is intractable")
-        z, slope = self.units.to_training(x), self.units.log_slope(x)
+        rows = self._rows(x)
+        z, slope = self.units.to_training(rows), self.units.log_slope(rows)
         z = jnp.asarray(z, dtype=float)
         found = evaluate.log_prob(self.task.in_training_units, self.state, z, self._labels(condition, len(z)))
-        return jnp.where(jnp.isneginf(slope), slope, found + slope)
+        found = jnp.where(jnp.isneginf(slope), slope, found + slope)
+        found = jnp.where(jnp.isnan(rows).any(axis=1), jnp.nan, found)
+        return found if np.ndim(x) else found[0]
+
+    def _rows(self, x: ArrayLike) -> jax.Array | np.ndarray:
+        """The points f[n, dim] that the caller of `log_prob` means."""
+        name, dim = "Result.log_prob: x", self.target.dim
+        try:
+            found = x if isinstance(x, jax.Array) else np.asarray(x)
+        except (TypeError, ValueError):
+            raise ValueError(f"{name} must be real numbers, not {type(x).__name__}") from None
+        rows = found.reshape(-1, 1) if dim == 1 and found.ndim < 2 else found
+        door.check_rows(rows, dim, name, "[n, 1], [n] or []" if dim == 1 else f"[n, {dim}]")
+        return rows
 
     def _labels(self, condition: ArrayLike | None, num_rows: int) -> jax.Array | None:
         if condition is None:

@@ -1,4 +1,4 @@
-"""The README's Python blocks, as they stand there."""
+"""The Python blocks of the README and of BUILD.md, as they stand there."""
 
 import functools
 import pathlib
@@ -10,9 +10,16 @@ PATH = pathlib.Path(__file__).parents[1] / "README.md"
 TEXT = PATH.read_text()
 
 
-def blocks():
+def blocks(text=TEXT):
     """The text of each Python block."""
-    return re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def scripts():
+    """The blocks of BUILD.md's section on users' own programs, by what stands in bold before each."""
+    text = PATH.with_name("BUILD.md").read_text()
+    section = text.partition("## Inside your own programs\n")[2].partition("\n## ")[0]
+    return dict(zip(re.findall(r"^\*\*(.*?)\*\*", section, re.MULTILINE), blocks(section), strict=True))
 
 
 @functools.cache

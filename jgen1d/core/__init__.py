@@ -1,5 +1,6 @@
 """What a method is, and how its hyper-parameters are declared, checked and written as text."""
 
+from jgen1d.core import door
 from jgen1d.core.config import bind, lookup, pytree_dataclass, replace, sizes, static, traced, validate, with_shape
 from jgen1d.core.contract import (
     Config,
@@ -34,6 +35,7 @@ __all__ = [
     "bind",
     "check_condition",
     "condition_keyword",
+    "door",
     "format_value",
     "lookup",
     "nearest",

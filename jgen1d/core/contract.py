@@ -1,7 +1,8 @@
 """What a method is: pure functions, bound into a `Method` at the end of its file.
 
 `fit`, `sweep`, the verdict and the contract tests work on any `Method`. A new method is one file and one line in
-`jgen1d.methods.METHODS`.
+`jgen1d.methods.METHODS`. Each of its four functions has its decorator of `jgen1d.core.door`, which checks what callers
+pass, so that the function itself may rely on what is said here.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jgen1d.core import Info, Key, State, condition_keyword
+from jgen1d.core import Info, Key, State, condition_keyword, door
 from jgen1d.engine.task import Task
 from jgen1d.evaluation import metrics
 from jgen1d.maths.quadrature import midpoints
@@ -94,7 +94,7 @@ def measure_gap(task: Task, run: Any, num_samples: int) -> Info:
         samples = draw_samples(task, jax.random.fold_in(key, part), run.state, num_samples)
         return jax.tree.map(jnp.add, counts, metrics.count(samples, edges)), None
 
-    zeros = jnp.zeros(edges.shape, int)
+    _, zeros = door.vary((run, jnp.zeros(edges.shape, int)))
     counts, _ = jax.lax.scan(add, metrics.Counts(zeros, zeros), jnp.arange(GAP_PARTS))
     return metrics.evaluate_gap(metrics.largest_gap(counts, num_drawn, target, edges), target, num_drawn)
 

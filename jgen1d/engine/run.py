@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jgen1d.core import Info, Key, PyTree, State, condition_keyword
+from jgen1d.core import Info, Key, PyTree, State, condition_keyword, door
 from jgen1d.engine import evaluate
 from jgen1d.engine.arguments import as_key
 from jgen1d.engine.task import Task, check_eval_every, prepare, units
@@ -51,7 +51,7 @@ def start(task: Task, key: Key) -> Run:
     """The run before its first step."""
     key_init, key_data, key_step, key_eval = jax.random.split(key, 4)
     state = task.method.init(key_init, task.config)
-    return Run(key_data, key_step, key_eval, state, jnp.zeros((), int), jnp.full((), -1, int))
+    return door.vary(Run(key_data, key_step, key_eval, state, jnp.zeros((), int), jnp.full((), -1, int)))
 
 
 def draw(
@@ -87,7 +87,7 @@ def draw(
         rows = target.sample(key_rows, num_rows)
         return None, Batches(rows, target.label(key_labels, rows))
 
-    batches = _collect(one, None, num_steps, most)[1]
+    batches = _collect(one, None, num_steps, words)[1]
     shift, scale = units(target, standardize)
     return batches._replace(rows=(batches.rows - shift[None, None]) / scale[None, None])
 
@@ -101,10 +101,11 @@ def _step_keys(key: Key, step: jax.Array, count: int) -> tuple[jax.Array, Callab
     return jax.random.key_data(keys), functools.partial(jax.random.wrap_key_data, impl=jax.random.key_impl(key))
 
 
-def _collect(body: Callable, carry: PyTree, count: jax.Array | int, most: int) -> tuple[PyTree, PyTree]:
-    """Like `lax.scan` over i < count, which may be traced; the outputs have room for `most`, and are 0 beyond count."""
+def _collect(body: Callable, carry: PyTree, count: jax.Array | int, words: jax.Array) -> tuple[PyTree, PyTree]:
+    """Like `lax.scan` over i < count, which may be traced; the outputs have room for all words, and are 0 beyond."""
     shapes = jax.eval_shape(body, 0, carry)[1]
-    outputs = jax.tree.map(lambda leaf: jnp.zeros((most, *leaf.shape), leaf.dtype), shapes)
+    outputs = jax.tree.map(lambda leaf: jnp.zeros((len(words), *leaf.shape), leaf.dtype), shapes)
+    _, carry, outputs = door.vary((words, carry, outputs))
 
     def step(i: jax.Array, both: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
         carry, output = body(i, both[0])
@@ -125,7 +126,7 @@ def advance(task: Task, run: Run, batches: Batches, num_steps: jax.Array | int) 
         rows, labels = jax.tree.map(lambda leaf: leaf[i], batches)
         return task.method.step(as_key(words[i]), state, rows, task.config, **condition_keyword(labels))
 
-    state, infos = _collect(step, run.state, num_steps, most)
+    state, infos = _collect(step, run.state, num_steps, words)
     bad = ~jnp.all(jnp.isfinite(jnp.stack(jax.tree.leaves(infos))), axis=0)
     diverged_now = run.step + jnp.argmax(bad)
     diverged_at = jnp.where((run.diverged_at < 0) & jnp.any(bad), diverged_now, run.diverged_at)

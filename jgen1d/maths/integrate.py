@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jgen1d.core.door import vary
 from jgen1d.maths.densities import standard_normal_log_prob
 
 Field = Callable[[jax.Array, jax.Array], jax.Array]
@@ -87,7 +88,7 @@ def divergence(field: Callable[[jax.Array], jax.Array], x: jax.Array) -> tuple[j
       The field, f32[n, dim], and its divergence, f32[n].
     """
     value, derivative_along = jax.linearize(field, x)
-    axes = jnp.eye(x.shape[1], dtype=x.dtype)
+    _, axes = vary((x, jnp.eye(x.shape[1], dtype=x.dtype)))
     parts = [derivative_along(jnp.broadcast_to(axis[None], x.shape))[:, i] for i, axis in enumerate(axes)]
     return value, sum(parts[1:], parts[0])
 
@@ -111,5 +112,5 @@ def log_prob_by_flow(field: Field, x: jax.Array, times: jax.Array, integrator: s
     def with_divergence(y: tuple[jax.Array, jax.Array], t: jax.Array) -> tuple[jax.Array, jax.Array]:
         return divergence(lambda x: field(x, t), y[0])
 
-    (noise, volume), _ = solve(with_divergence, (x, jnp.zeros(len(x), x.dtype)), times, integrator)
+    (noise, volume), _ = solve(with_divergence, (x, jnp.zeros_like(x[:, 0])), times, integrator)
     return standard_normal_log_prob(noise) + volume

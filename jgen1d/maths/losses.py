@@ -15,6 +15,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from jgen1d.core.door import vary
+
 LOG_2 = math.log(2.0)
 
 
@@ -172,7 +174,8 @@ def value_and_input_gradients(apply: Callable[[jax.Array], jax.Array], x: jax.Ar
     chex.assert_rank(x, 2, custom_message="value_and_input_gradients: x [n, dim]")
     values, derivative_along = jax.linearize(apply, x)
     chex.assert_shape(values, (len(x), 1), custom_message="value_and_input_gradients: apply(x) [n, 1]")
-    axes = [jnp.broadcast_to(row[None], x.shape) for row in jnp.eye(x.shape[1], dtype=x.dtype)]
+    _, rows = vary((x, jnp.eye(x.shape[1], dtype=x.dtype)))
+    axes = [jnp.broadcast_to(row[None], x.shape) for row in rows]
     return values, jnp.concatenate([derivative_along(axis) for axis in axes], axis=1)
 
 

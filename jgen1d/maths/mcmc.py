@@ -79,7 +79,7 @@ def mala(
             jnp.where(accept, new_value, value),
             jnp.where(accept[:, None], new_gradient, gradient),
         )
-        return chain, jnp.mean(accept)
+        return chain, jnp.mean(accept, dtype=value.dtype)
 
     (x, _, _), rates = jax.lax.scan(step, (x, *evaluate(x)), _moves(num_steps, step_size))
     return x, jnp.mean(rates)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jgen1d import nets
 from jgen1d.core import Key, PyTree, pytree_dataclass, static, traced
 from jgen1d.maths import paths
+from jgen1d.maths.roots import flat_sqrt
 from jgen1d.methods import _guidance
 
 
@@ -75,5 +76,5 @@ def predict(
         frequencies = nets.FREQUENCIES["octave"](config.fourier_features)
         heights = jnp.exp(-0.5 * (frequencies[:, None] * jnp.reshape(noise, (1, -1))) ** 2)
         inputs = nets.with_fourier(x, frequencies, heights)
-    root = jnp.sqrt(jnp.maximum(t, 0))  # rounding can take 1 − t below 0
+    root = flat_sqrt(jnp.maximum(t, 0))  # rounding can take 1 − t to 0 and below
     return net(config)(params, nets.with_time(inputs, root, config.num_frequencies), condition)

@@ -13,10 +13,50 @@ import jax.numpy as jnp
 import optax
 
 from jgen1d.core import lookup
+from jgen1d.maths.roots import flat_sqrt
+
+
+def _moments(b1: Any, b2: Any, eps_root: Any, nesterov: bool) -> optax.GradientTransformation:
+    """`optax.scale_by_adam`, to the bit, but that its derivative is finite where a gradient was 0 in all steps."""
+
+    def init(params: optax.Params) -> optax.ScaleByAdamState:
+        zeros = optax.tree.zeros_like
+        return optax.ScaleByAdamState(jnp.zeros((), jnp.int32), zeros(params), zeros(params))
+
+    def update(
+        updates: optax.Updates, state: optax.ScaleByAdamState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.ScaleByAdamState]:
+        del params
+        mu = optax.tree.update_moment(updates, state.mu, b1, 1)
+        nu = optax.tree.update_moment_per_elem_norm(updates, state.nu, b2, 2)
+        count = optax.safe_increment(state.count)
+        if nesterov:
+            ahead = optax.tree.bias_correction(mu, b1, optax.safe_increment(count))
+            now = optax.tree.bias_correction(updates, b1, count)
+            mu_hat = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, ahead, now)
+        else:
+            mu_hat = optax.tree.bias_correction(mu, b1, count)
+        nu_hat = optax.tree.bias_correction(nu, b2, count)
+        updates = jax.tree.map(lambda m, v: m / (flat_sqrt(v + eps_root) + 1e-8), mu_hat, nu_hat)
+        return updates, optax.ScaleByAdamState(count, mu, nu)
+
+    return optax.GradientTransformation(init, update)
+
+
+def _adam(learning_rate: Any, b1: Any, b2: Any, eps_root: Any = 0.0) -> optax.GradientTransformation:
+    """`optax.adam`."""
+    return optax.chain(_moments(b1, b2, eps_root, False), optax.scale_by_learning_rate(learning_rate))
+
+
+def _optimistic_adam(learning_rate: Any, b1: Any, b2: Any, eps_root: Any = 0.0) -> optax.GradientTransformation:
+    """`optax.optimistic_adam_v2`."""
+    ahead = optax.scale_by_optimistic_gradient(1.0, 1.0)
+    return optax.chain(_moments(b1, b2, eps_root, True), ahead, optax.scale_by_learning_rate(learning_rate))
+
 
 OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
-    "adam": optax.adam,
-    "optimistic_adam": optax.optimistic_adam_v2,
+    "adam": _adam,
+    "optimistic_adam": _optimistic_adam,
 }
 """By name; each takes the learning rate, `b1` and `b2`. A user's own takes the learning rate alone."""
 SCHEDULES = ("constant", "cosine")

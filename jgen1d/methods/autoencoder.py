@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
+from jgen1d.core import Info, Key, Method, PyTree, door, pytree_dataclass, static, traced
 from jgen1d.methods import _adam
 
 
@@ -38,6 +38,7 @@ class State(NamedTuple):
     covariance: jax.Array
 
 
+@door.init
 def init(key: Key, config: Config) -> State:
     """Draws the parameters of encoder and decoder; the codes' distribution starts as N(0, I)."""
     key_encoder, key_decoder = jax.random.split(key)
@@ -45,6 +46,7 @@ def init(key: Key, config: Config) -> State:
     return State(_adam.start(params, config), jnp.zeros(config.latent_dim), jnp.eye(config.latent_dim))
 
 
+@door.step
 def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
     """One step on f32[n, dim]: `loss` is the mean squared error of the reconstruction, summed over dimensions.
 
@@ -68,6 +70,7 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
     return State(trained, mean, covariance), info
 
 
+@door.sample
 def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
     """Draws f32[num_samples, dim]: latents from the fitted normal, decoded without noise."""
     noise = jax.random.normal(key, (config.latent_dim, num_samples))

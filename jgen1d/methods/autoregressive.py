@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
+from jgen1d.core import Info, Key, Method, PyTree, door, pytree_dataclass, static, traced
 from jgen1d.methods import _adam
 from jgen1d.methods._adam import State
 
@@ -55,6 +55,7 @@ class Config(_adam.DescentConfig):
     num_components: int = static(default=16, at_least=1, help="of each mixture of normals")
 
 
+@door.init
 def init(key: Key, config: Config) -> State:
     """Draws the network's parameters; at first all digits are fair coins, and samples are logistic.
 
@@ -68,6 +69,7 @@ def init(key: Key, config: Config) -> State:
     return _adam.start(_net(config).init(key), config)
 
 
+@door.step
 def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
     """One step on f32[n, dim]: `loss` is the mean negative log likelihood, in nats and training units."""
     del key
@@ -78,12 +80,14 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
     return _adam.descend(loss_of, state, config)
 
 
+@door.sample
 def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
     """Draws f32[num_samples, dim], with one pass of the network for each digit or coordinate."""
     draw = _sample_digits if config.conditionals == "digits" else _sample_mixture
     return draw(key, state.eval_params, num_samples, config)
 
 
+@door.log_prob
 def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
     """The exact log density, f32[n], at f32[n, dim]."""
     return _log_prob(state.eval_params, x, config)
@@ -134,7 +138,7 @@ def _sample_digits(key: Key, params: PyTree, num_samples: int, config: Config) -
         # Draws all anew from the same noise: a digit is final once all before it are, so each pass settles one more.
         return jnp.where(net(params, digits) + noise > 0, 1.0, -1.0)
 
-    digits = jax.lax.fori_loop(0, num_digits, draw, jnp.zeros((num_samples, num_digits)))
+    digits = jax.lax.fori_loop(0, num_digits, draw, jnp.zeros_like(noise))
     places = 2.0 ** np.arange(config.num_bits)[None, ::-1, None]
     cell = jnp.sum(jnp.where(digits.reshape(num_samples, -1, config.dim) > 0, places, 0.0), axis=1)
     limits = jnp.finfo(cell.dtype)
@@ -154,7 +158,7 @@ def _sample_mixture(key: Key, params: PyTree, num_samples: int, config: Config) 
         chosen = jax.nn.one_hot(jnp.argmax(log_shares + gumbel, axis=2), config.num_components)
         return jnp.sum(chosen * means, axis=2) + jnp.sum(chosen * scales, axis=2) * noise
 
-    return jax.lax.fori_loop(0, config.dim, draw, jnp.zeros((num_samples, config.dim)))
+    return jax.lax.fori_loop(0, config.dim, draw, jnp.zeros_like(noise))
 
 
 def _components(params: PyTree, x: jax.Array, config: Config) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jgen1d.core import Info, Key, Method, pytree_dataclass, static
+from jgen1d.core import Info, Key, Method, door, pytree_dataclass, static
 
 LEAST_WIDTH = 1e-6
 """Of a box, in training units: that of equal data has a density all the same."""
@@ -33,12 +33,14 @@ class State(NamedTuple):
     high: jax.Array
 
 
+@door.init
 def init(key: Key, config: Config) -> State:
     """The state before any data, when the box is [−1, 1] along each axis."""
     del key
     return State(jnp.zeros((), int), jnp.zeros(config.dim), jnp.zeros(config.dim))
 
 
+@door.step
 def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
     """Takes f32[n, dim] into the box.
 
@@ -55,12 +57,14 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
     return state, {"loss": jnp.sum(jnp.log(high - low)), "width": jnp.mean(high - low)}
 
 
+@door.sample
 def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
     """Draws f32[num_samples, dim]."""
     low, high = ends(state, config)
     return low[None] + (high - low)[None] * jax.random.uniform(key, (config.dim, num_samples)).T
 
 
+@door.log_prob
 def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
     """The log density, f32[n], at f32[n, dim]; −inf outside of the box."""
     low, high = ends(state, config)

@@ -19,6 +19,7 @@ from jgen1d.core import (
     PyTree,
     Trajectory,
     check_condition,
+    door,
     num_classes,
     pytree_dataclass,
     replace,
@@ -66,11 +67,13 @@ class Estimate(NamedTuple):
     v: jax.Array
 
 
+@door.init
 def init(key: Key, config: Config) -> State:
     """Draws the network's parameters."""
     return _adam.start(_denoiser.net(config).init(key), config)
 
 
+@door.step
 def step(
     key: Key, state: State, batch: jax.Array, config: Config, condition: jax.Array | None = None
 ) -> tuple[State, Info]:
@@ -134,6 +137,7 @@ def losses(
     return weight[:, 0] * error
 
 
+@door.sample
 def sample(key: Key, state: State, num_samples: int, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """Draws f32[num_samples, dim] with the config's sampler, of labels i32[num_samples] or of all data."""
     return _generate(key, state, num_samples, config, condition)[0]
@@ -147,6 +151,7 @@ def sample_path(
     return jnp.concatenate([noise[None], way])
 
 
+@door.log_prob
 def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """The log density, f32[n], of what the probability-flow ODE makes of N(0, I), with its exact divergence.
 

@@ -19,7 +19,7 @@ from jax.scipy.special import ndtri
 from jax.typing import ArrayLike
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
+from jgen1d.core import Info, Key, Method, PyTree, door, pytree_dataclass, static, traced
 from jgen1d.maths import densities, integrate, mcmc
 from jgen1d.methods import _adam, _cells
 
@@ -71,6 +71,7 @@ class State(NamedTuple):
         return self.model.eval_params
 
 
+@door.init
 def init(key: Key, config: Config) -> State:
     """Draws the network's parameters and chains. Raises ValueError for options that do not go together."""
     if config.persistent and config.objective != "contrastive_divergence":
@@ -82,6 +83,7 @@ def init(key: Key, config: Config) -> State:
     return State(_adam.start(_net(config).init(key_net), config), chains)
 
 
+@door.step
 def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
     """One step on f32[n, dim].
 
@@ -125,6 +127,7 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
     return State(model, chains), info
 
 
+@door.sample
 def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
     """Draws f32[num_samples, dim]: starts that have the model's share of each mode, then moves of the chains.
 
@@ -157,6 +160,7 @@ def _start_on_grid(key: Key, state: State, num_samples: int, config: Config) -> 
     return _cells.draw(key, _log_mass(state, config), num_samples, config.noise_scale)
 
 
+@door.log_prob
 def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
     """The log density, f32[n] in nats, normalised by quadrature. Raises ValueError for more than two dimensions."""
     return -energy(state, x, config) - log_normalizer(state, config)

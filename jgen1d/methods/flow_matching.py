@@ -16,6 +16,7 @@ from jgen1d.core import (
     PyTree,
     Trajectory,
     check_condition,
+    door,
     num_classes,
     pytree_dataclass,
     static,
@@ -48,6 +49,7 @@ class Config(_denoiser.DenoiserConfig):
     )
 
 
+@door.init
 def init(key: Key, config: Config) -> State:
     """Draws the field's parameters. Raises ValueError for options that do not go together."""
     if config.num_classes and config.coupling == "transport":
@@ -55,6 +57,7 @@ def init(key: Key, config: Config) -> State:
     return _adam.start(_denoiser.net(config).init(key), config)
 
 
+@door.step
 def step(
     key: Key, state: State, batch: jax.Array, config: Config, condition: jax.Array | None = None
 ) -> tuple[State, Info]:
@@ -74,6 +77,7 @@ def step(
     return _regress(key_step, state, noise, batch, config, condition)
 
 
+@door.sample
 def sample(key: Key, state: State, num_samples: int, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """Draws f32[num_samples, dim] by integrating the field from noise, of labels i32[num_samples] or of all data."""
     noise = jax.random.normal(key, (config.dim, num_samples)).T
@@ -87,6 +91,7 @@ def transport(
     return integrate.solve(_field(state, config, condition, len(noise)), noise, _times(config), config.integrator)
 
 
+@door.log_prob
 def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """The log density of the flow, f32[n], by integrating the field and its exact divergence back to the noise.
 
@@ -154,7 +159,7 @@ def couple(key: Key, noise: jax.Array, data: jax.Array, config: Config) -> tuple
         columns = -jax.nn.logsumexp(kernel + potentials[0][:, None], axis=0)
         return (-jax.nn.logsumexp(kernel + columns[None], axis=1), columns), None
 
-    zeros = jnp.zeros(len(data))
+    zeros = jnp.zeros_like(data[:, 0])
     (_, columns), _ = jax.lax.scan(iterate, (zeros, zeros), length=config.num_sinkhorn)
     partner = jax.random.categorical(key, kernel + columns[None], axis=1)
     return noise[partner], data

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, Players, PyTree
+from jgen1d.core import Info, Key, Method, Players, PyTree, door
 from jgen1d.core.config import lookup, pytree_dataclass, replace, static, traced
 from jgen1d.core.labels import check_condition, num_classes
 from jgen1d.core.text import unknown
@@ -117,6 +117,7 @@ class State(NamedTuple):
     step: jax.Array
 
 
+@door.init
 def init(key: Key, config: Config) -> State:
     """Draws both players' parameters. Raises ValueError for options that do not go together."""
     _critic.check(config)
@@ -127,6 +128,7 @@ def init(key: Key, config: Config) -> State:
     return State(params_g, params_d, opt_g, opt_d, None if config.ema_decay is None else params_g, step)
 
 
+@door.step
 def step(
     key: Key, state: State, batch: jax.Array, config: Config, condition: jax.Array | None = None
 ) -> tuple[State, Info]:
@@ -148,11 +150,9 @@ def step(
       ValueError: if the batch cannot be split so.
     """
     pieces = config.critic_steps * config.packing
-    if batch.ndim != 2 or batch.shape[1] != config.dim or batch.shape[0] % pieces:
-        raise ValueError(
-            f"gan.step: batch must have shape [k·critic_steps·packing, dim] = [k·{pieces}, {config.dim}], "
-            f"not {list(batch.shape)}"
-        )
+    if len(batch) % pieces:
+        rows = f"[k·critic_steps·packing, dim] = [k·{pieces}, {config.dim}]"
+        raise ValueError(f"gan.step: batch must have shape {rows}, not {list(batch.shape)}")
     real, labels = batch.reshape(config.critic_steps, -1, config.dim), check_condition(config, condition, len(batch))
     labels = None if labels is None else labels.reshape(config.critic_steps, -1)
     config = _critic.fitted_to_length(config)
@@ -204,6 +204,7 @@ def step(
     return State(params_g, updated[0], opt_g, updated[1], ema_params_g, state.step + 1), info
 
 
+@door.sample
 def sample(key: Key, state: State, num_samples: int, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """Draws f32[num_samples, dim] from the generator, the averaged one if there is one.
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jgen1d.core import Info, Key, Method, pytree_dataclass, static, traced
+from jgen1d.core import Info, Key, Method, door, pytree_dataclass, static, traced
 from jgen1d.maths import densities
 
 
@@ -27,12 +27,14 @@ class State(NamedTuple):
     covariance: jax.Array
 
 
+@door.init
 def init(key: Key, config: Config) -> State:
     """The state before any data, when the model is N(0, I)."""
     del key
     return State(jnp.zeros((), int), jnp.zeros(config.dim), jnp.zeros((config.dim, config.dim)))
 
 
+@door.step
 def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
     """Takes f32[n, dim] into the mean and the covariance.
 
@@ -53,6 +55,7 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
     return State(count, state.mean + share * gap, covariance), {"loss": loss}
 
 
+@door.sample
 def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
     """Draws f32[num_samples, dim]."""
     factor = densities.cholesky(_covariance(state, config))
@@ -60,6 +63,7 @@ def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Arra
     return densities.sample_normal(key, means, jnp.broadcast_to(factor[None], (num_samples, *factor.shape)))
 
 
+@door.log_prob
 def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
     """The log density, f32[n], at f32[n, dim]."""
     return densities.normal_log_prob(x, state.mean[None], _covariance(state, config)[None])[0]

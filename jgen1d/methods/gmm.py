@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jgen1d.core import Info, Key, Method, pytree_dataclass, static, traced
+from jgen1d.core import Info, Key, Method, door, pytree_dataclass, static, traced
 from jgen1d.maths import densities
 
 LEAST_WEIGHT = 1e-8
@@ -40,6 +40,7 @@ class State(NamedTuple):
     step: jax.Array
 
 
+@door.init
 def init(key: Key, config: Config) -> State:
     """Equal weights, and means drawn from N(0, I); the first step replaces them by a start from its data."""
     k, dim = config.num_components, config.dim
@@ -47,6 +48,7 @@ def init(key: Key, config: Config) -> State:
     return State(jnp.full(k, 1 / k), jax.random.normal(key, (k, dim)), covariances, jnp.zeros((), int))
 
 
+@door.step
 def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
     """One step of online EM on f32[n, dim]; the first one uses its key for the start.
 
@@ -81,6 +83,7 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
     return State(weights, state.means + shift, covariances, state.step + 1), info
 
 
+@door.sample
 def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
     """Draws f32[num_samples, dim]: a component, and a draw from it."""
     key_index, key_noise = jax.random.split(key)
@@ -89,6 +92,7 @@ def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Arra
     return densities.sample_normal(key_noise, state.means[index], factors[index])
 
 
+@door.log_prob
 def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
     """The log density, f32[n], at f32[n, dim]."""
     log_weights = jnp.log(jnp.maximum(state.weights, LEAST_WEIGHT))
@@ -108,7 +112,8 @@ def _start(key: Key, state: State, batch: jax.Array) -> State:
     """In the first step the start from its data, later the state as it is.
 
     The means are data, drawn one by one in proportion to the squared distance from the nearest one drawn before; the
-    weights and the covariances are equal.
+    weights and the covariances are equal. No hyper-parameter enters it, so derivatives go round it: those with respect
+    to a batch miss what the first one does by way of the start.
 
     References:
       Arthur & Vassilvitskii 2007, k-means++: the advantages of careful seeding.
@@ -118,17 +123,19 @@ def _start(key: Key, state: State, batch: jax.Array) -> State:
     def draw(carry: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
         number, means, squares = carry
         index = jax.random.categorical(jax.random.fold_in(key, number), jnp.log(squares))
-        squares = jnp.minimum(squares, jnp.sum((batch - batch[index][None]) ** 2, axis=1))
-        return number + 1, means.at[number].set(batch[index]), squares
+        squares = jnp.minimum(squares, jnp.sum((rows - rows[index][None]) ** 2, axis=1))
+        return number + 1, means.at[number].set(rows[index]), squares
 
     # A loop without turns costs nothing; `cond` would compute both sides in the lanes of one program.
     first = state.step == 0
-    carry = (jnp.zeros((), int), state.means, jnp.ones(len(batch)))
+    means, rows = jax.lax.stop_gradient((state.means, batch))  # reverse mode has no rule for such a loop
+    carry = (jnp.zeros_like(state.step), means, jnp.ones_like(rows[:, 0]))
     _, means, squares = jax.lax.while_loop(lambda carry: first & (carry[0] < k), draw, carry)
     # With as many components as data no distance is left, but a variance of 0 is no start.
     least = jnp.mean(jnp.var(batch, axis=0)) / k**2
     covariance = jnp.maximum(jnp.mean(squares) / dim, least) * jnp.eye(dim)
-    return state._replace(means=means, covariances=jnp.where(first, covariance[None], state.covariances))
+    covariances = jnp.where(first, covariance[None], state.covariances)
+    return state._replace(means=jnp.where(first, means, state.means), covariances=covariances)
 
 
 METHOD = Method(Config, init, step, sample, log_prob)

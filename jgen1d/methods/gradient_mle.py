@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy import stats
 
-from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
+from jgen1d.core import Info, Key, Method, PyTree, door, pytree_dataclass, static, traced
 from jgen1d.maths import densities
 from jgen1d.methods import _adam
 from jgen1d.methods._adam import State
@@ -39,6 +39,7 @@ class Config(_adam.DescentConfig):
     num_components: int = static(default=16, at_least=1, help="of the mixture; 1 for the family itself")
 
 
+@door.init
 def init(key: Key, config: Config) -> State:
     """Draws locations from N(0, I); the scales shrink with the number of components, the weights are equal."""
     shape = (config.num_components, config.dim)
@@ -52,12 +53,14 @@ def init(key: Key, config: Config) -> State:
     return _adam.start(params, config)
 
 
+@door.step
 def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
     """One step of Adam on f32[n, dim]: `loss` is the mean negative log-likelihood in nats, before it."""
     del key
     return _adam.descend(lambda params: (-jnp.mean(_log_prob(params, batch, config)), {}), state, config)
 
 
+@door.sample
 def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
     """Draws f32[num_samples, dim]: a component, and a draw from it."""
     key_index, key_noise = jax.random.split(key)
@@ -67,6 +70,7 @@ def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Arra
     return params["location"][index] + jnp.exp(params["log_scale"])[index] * noise
 
 
+@door.log_prob
 def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
     """The log density, f32[n], at f32[n, dim]."""
     return _log_prob(state.eval_params, x, config)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jgen1d.core import Info, Key, Method, pytree_dataclass, static, traced
+from jgen1d.core import Info, Key, Method, door, pytree_dataclass, static, traced
 from jgen1d.maths import densities
 
 
@@ -32,12 +32,14 @@ class State(NamedTuple):
     excess: jax.Array
 
 
+@door.init
 def init(key: Key, config: Config) -> State:
     """The state before any data, when all cells are equally likely and the tails have mean excess 1."""
     del key
     return State(jnp.zeros((config.num_bins + 2) ** config.dim, int), jnp.zeros((config.dim, 2)))
 
 
+@door.step
 def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
     """Counts f32[n, dim]; `loss` is the batch's mean negative log-likelihood in nats, before the model has seen it."""
     del key
@@ -47,6 +49,7 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
     return State(state.counts.at[_flat(_cells(batch, config), config)].add(1), excess), {"loss": loss}
 
 
+@door.sample
 def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
     """Draws f32[num_samples, dim]: a cell, and a place in it."""
     key_cell, key_place = jax.random.split(key)
@@ -59,6 +62,7 @@ def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Arra
     return jnp.where((cells == 0) | (cells > config.num_bins), beyond, inside).T
 
 
+@door.log_prob
 def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
     """The log density, f32[n], at f32[n, dim]."""
     total = jnp.sum(state.counts) + config.pseudo_count * state.counts.size

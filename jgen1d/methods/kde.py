@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
+from jgen1d.core import Info, Key, Method, PyTree, door, pytree_dataclass, static, traced
 from jgen1d.maths import densities
 from jgen1d.methods import _adam
 
@@ -47,6 +47,7 @@ class State(NamedTuple):
     tuning: _adam.State | None
 
 
+@door.init
 def init(key: Key, config: Config) -> State:
     """The state before any data, when there is one kernel, at 0."""
     del key
@@ -55,6 +56,7 @@ def init(key: Key, config: Config) -> State:
     return State(jnp.zeros((config.num_points, config.dim)), jnp.zeros((), int), tuning)
 
 
+@door.step
 def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
     """One step for the bandwidth, then the oldest points make way for f32[n, dim].
 
@@ -76,6 +78,7 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
     return state, {"bandwidth": _bandwidth(state, _weights(state), config), **info}
 
 
+@door.sample
 def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
     """Draws f32[num_samples, dim]: a kernel's centre, and noise."""
     key_index, key_noise = jax.random.split(key)
@@ -85,6 +88,7 @@ def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Arra
     return densities.sample_normal(key_noise, state.points[config.num_points - 1 - latest], factors)
 
 
+@door.log_prob
 def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
     """The log density, f32[n], at f32[n, dim]."""
     rows = functools.partial(_log_prob, state, _weights(state), config=config)

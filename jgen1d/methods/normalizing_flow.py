@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, PyTree, pytree_dataclass, static, traced
+from jgen1d.core import Info, Key, Method, PyTree, door, pytree_dataclass, static, traced
 from jgen1d.maths import bijections, densities
 from jgen1d.methods import _adam
 from jgen1d.methods._adam import State
@@ -42,11 +42,13 @@ class Config(_adam.DescentConfig):
     )
 
 
+@door.init
 def init(key: Key, config: Config) -> State:
     """Draws the parameters."""
     return _adam.start([layer.init(jax.random.fold_in(key, i)) for i, layer in enumerate(_layers(config))], config)
 
 
+@door.step
 def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[State, Info]:
     """One step on f32[n, dim]: `loss` is the mean negative log likelihood in nats."""
     del key
@@ -57,6 +59,7 @@ def step(key: Key, state: State, batch: jax.Array, config: Config) -> tuple[Stat
     return _adam.descend(loss_of, state, config)
 
 
+@door.sample
 def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
     """Draws f32[num_samples, dim]: the inverse of the flow, at draws of the base."""
     shape = (config.dim, num_samples)
@@ -67,6 +70,7 @@ def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Arra
     return inverse(state, noise.T, config)
 
 
+@door.log_prob
 def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
     """The exact log density, f32[n], of f32[n, dim] by the change of variables."""
     return _log_prob(state.eval_params, x, config)

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, PyTree, check_condition, num_classes, pytree_dataclass, static, traced
+from jgen1d.core import Info, Key, Method, PyTree, check_condition, door, num_classes, pytree_dataclass, static, traced
 from jgen1d.maths.losses import LOG_2
 from jgen1d.methods import _adam, _prior
 from jgen1d.methods._adam import State
@@ -54,6 +54,7 @@ class Config(_adam.DescentConfig):
     beta_warmup: float = traced(default=0.3, at_least=0, at_most=1, help="share of the run in which beta rises from 0")
 
 
+@door.init
 def init(key: Key, config: Config) -> State:
     """Draws the parameters of encoder and decoder. The mixture of the prior starts near N(0, I)."""
     parts = _nets(config)
@@ -67,6 +68,7 @@ def init(key: Key, config: Config) -> State:
     return _adam.start(params, config)
 
 
+@door.step
 def step(
     key: Key, state: State, batch: jax.Array, config: Config, condition: jax.Array | None = None
 ) -> tuple[State, Info]:
@@ -113,6 +115,7 @@ def step(
     return _adam.descend(loss_of, state, config)
 
 
+@door.sample
 def sample(key: Key, state: State, num_samples: int, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """Draws f32[num_samples, dim]: latents from the prior, then data from the decoder, with its noise.
 
@@ -125,6 +128,7 @@ def sample(key: Key, state: State, num_samples: int, config: Config, condition: 
     return mean + std * jax.random.normal(key_noise, (config.dim, num_samples)).T
 
 
+@door.log_prob
 def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """The log density, f32[n], by an importance-weighted sum over `num_importance` latents from the encoder and more.
 

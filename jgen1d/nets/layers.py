@@ -205,11 +205,12 @@ class Layers(nn.Module):
 
 def as_net(module: Layers) -> Net:
     """The pure functions of a Flax module."""
-    return Net(
-        lambda key: module.init(key, jnp.zeros((1, operator.index(module.in_dim)))),
-        module.apply,
-        functools.partial(module.apply, mutable=["batch_stats"]),
-    )
+
+    def init(key: Key) -> PyTree:
+        params = module.init(key, jnp.zeros((1, operator.index(module.in_dim))))
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf, float), params)  # Flax keeps moments in float32 otherwise
+
+    return Net(init, module.apply, functools.partial(module.apply, mutable=["batch_stats"]))
 
 
 def largest_singular_value(kernel: jax.Array) -> jax.Array:
