@@ -16,7 +16,7 @@ from jgen1d.core.contract import (
     Trajectory,
 )
 from jgen1d.core.labels import check_condition, condition_keyword, num_classes
-from jgen1d.core.text import format_value, nearest, parse, qualified_name, unknown
+from jgen1d.core.text import format_value, literal, nearest, parse, qualified_name, unknown
 
 __all__ = [
     "Config",
@@ -35,6 +35,7 @@ __all__ = [
     "check_condition",
     "condition_keyword",
     "format_value",
+    "literal",
     "lookup",
     "nearest",
     "num_classes",
