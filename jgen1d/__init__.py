@@ -1,7 +1,7 @@
 """Generative models in one dimension, where everything is known exactly, trained by pure JAX functions."""
 
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata
 
 from jgen1d.core import Method
 from jgen1d.engine.run import run
@@ -17,8 +17,8 @@ from jgen1d.sweeps import Sweep, grid, sweep
 from jgen1d.targets import TARGETS, Target
 
 try:
-    __version__ = version("jgen1d")
-except PackageNotFoundError:
+    __version__ = metadata.version("jgen1d")
+except metadata.PackageNotFoundError:
     __version__ = "unknown"  # it runs from a checkout and is not installed
 
 # `import jgen1d.metrics` works too: these names are older than their room.

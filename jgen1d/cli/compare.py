@@ -24,7 +24,8 @@ from jgen1d.core import Method
 from jgen1d.core.names import file_name, printable
 from jgen1d.fitting import Result
 from jgen1d.methods import METHODS
-from jgen1d.report import figures, stats, workdir as results
+from jgen1d.report import figures, stats
+from jgen1d.report import workdir as results
 from jgen1d.report.table import OUTCOME, Table
 from jgen1d.sweeps import Sweep, sweep
 from jgen1d.targets import Target

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import sys
 
-import jgen1d
 from jgen1d.cli.app import fail
 from jgen1d.core import unknown
 
@@ -23,7 +22,9 @@ def main() -> None:
     if command in ("--help", "-h", "help"):
         print(_listed())
     elif command == "--version":
-        print(f"jgen1d {jgen1d.__version__}")
+        from jgen1d import __version__  # the package imports its rooms
+
+        print(f"jgen1d {__version__}")
     elif command in COMMANDS:
         sys.argv = [f"jgen1d {command}", *arguments]  # what messages begin with, and where absl files the flags
         importlib.import_module(COMMANDS[command]).start()

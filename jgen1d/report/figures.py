@@ -29,7 +29,7 @@ MAX_RUN_FIGURES = 12
 """Single runs that `of_sweep` draws, one per (target, config)."""
 
 
-def of_sweep(sweep: Sweep, presets: Sequence[str]) -> dict[str, Callable[[], Figure]]:
+def of_sweep(sweep: Sweep, presets: Sequence[str] | None = None) -> dict[str, Callable[[], Figure]]:
     """What draws the pictures of a sweep, by the names of their files.
 
     `verdicts`; `distance`; `losses` if some have an optimum; `modes` if a target has several; and for up to
@@ -40,10 +40,10 @@ def of_sweep(sweep: Sweep, presets: Sequence[str]) -> dict[str, Callable[[], Fig
       presets: a name for each config.
     """
     rows = sweep.table(presets).rows
-    labels = distinct(f"{row['target']}, {label(row)}" for row in rows)
+    labels = row_labels(rows)
     places = dict(zip(labels, np.ndindex(sweep.verdict.shape[:2]), strict=True))
     figures: dict[str, Callable[[], Figure]] = {
-        "verdicts": partial(_verdicts, rows, labels), "distance": partial(_distances, sweep, rows)
+        "verdicts": partial(verdicts, rows, labels), "distance": partial(_distances, sweep, rows)
     }  # fmt: skip
     if (loss_optimum := sweep.method.loss_optimum) is not None:
         optimum = {name: loss_optimum(sweep.configs[c]) for name, (_, c) in places.items()}
@@ -68,14 +68,25 @@ def of_sweep(sweep: Sweep, presets: Sequence[str]) -> dict[str, Callable[[], Fig
     return figures
 
 
+def row_labels(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """What pictures call the rows of a sweep's table."""
+    return distinct(f"{row['target']}, {label(row)}" for row in rows)
+
+
 def _of_median_run(sweep: Sweep, place: tuple[int, int], name: str) -> Figure:
     return of_run(sweep.result(*place, median_index(sweep.metrics["w1"][place])), name)
 
 
-def _verdicts(rows: Sequence[dict[str, Any]], labels: Sequence[str]) -> Figure:
-    verdicts = list(rows[0]["verdicts"])
-    counts = {v: [row["verdicts"][v]["count"] for row in rows] for v in verdicts}
-    intervals = {v: tuple([row["verdicts"][v][end] for row in rows] for end in ("low", "high")) for v in verdicts}
+def verdicts(rows: Sequence[dict[str, Any]], labels: Sequence[str]) -> Figure:
+    """How the runs of each row of a sweep's table ended.
+
+    Args:
+      rows: of the table.
+      labels: what each is called.
+    """
+    known = list(rows[0]["verdicts"])
+    counts = {v: [row["verdicts"][v]["count"] for row in rows] for v in known}
+    intervals = {v: tuple([row["verdicts"][v][end] for row in rows] for end in ("low", "high")) for v in known}
     learned = [[row["learned"][end] for row in rows] for end in ("low", "high")]
     title = f"Verdicts over {rows[0]['num_seeds']} seeds"
     return sweep_plots.verdict_shares(labels=labels, counts=counts, intervals=intervals, learned=learned, title=title)

@@ -98,7 +98,7 @@ def contents(
     return {
         "config.json": as_json(provenance),
         "summary.json": as_json(summary),
-        "runs.csv": as_csv(list(_runs(sweep, presets))).encode(),
+        "runs.csv": as_csv([_without_nan(row) for row in flat_rows(sweep, presets)]).encode(),
         "curves.npz": npz.getvalue(),
     }
 
@@ -173,8 +173,8 @@ def _described(config: Any) -> dict[str, Any]:
     return {k: v if k not in owns or isinstance(v, str) else qualified_name(v) for k, v in values.items()}
 
 
-def _runs(sweep: Sweep, presets: Sequence[str] | None) -> Iterator[dict[str, Any]]:
-    """One flat dict per run."""
+def flat_rows(sweep: Sweep, presets: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """One flat dict per run, all with the same names; see `Sweep.rows`."""
     fields = swept_fields(sweep.configs, presets or [""] * len(sweep.configs))
     for t, c, s in np.ndindex(sweep.verdict.shape):
         row: dict[str, Any] = {"target": sweep.targets[t].name}
@@ -189,7 +189,11 @@ def _runs(sweep: Sweep, presets: Sequence[str] | None) -> Iterator[dict[str, Any
                 row[name] = float(values[t, c, s])
             else:
                 row |= {f"{name}_{k}": float(value) for k, value in enumerate(values[t, c, s])}
-        yield {name: "" if isinstance(v, float) and not math.isfinite(v) else v for name, v in row.items()}
+        yield row
+
+
+def _without_nan(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: "" if isinstance(v, float) and not math.isfinite(v) else v for name, v in row.items()}
 
 
 def _read_runs(path: Path) -> list[dict[str, Any]]:
