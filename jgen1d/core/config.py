@@ -113,7 +113,7 @@ def pytree_dataclass(cls: type[T]) -> type[T]:
     if not hasattr(cls, "__post_init__"):
         cls.__post_init__ = _make_hashable  # type: ignore[attr-defined]
     if "__repr__" not in vars(cls):
-        cls.__repr__ = _differences  # type: ignore[assignment]
+        cls.__repr__ = _differences  # type: ignore[method-assign]
     cls = dataclasses.dataclass(frozen=True)(cls)
     cls.replace = replace  # type: ignore[attr-defined]
     return jax.tree_util.register_dataclass(cls)

@@ -63,7 +63,7 @@ def html_of_result(result: Result) -> str:
     def draw() -> Figure:
         from jgen1d.report.figures import comparisons
 
-        return comparisons({result.target.name: {name_of(result.method): result}}, f"{result.verdict}, W1/floor")
+        return comparisons({result.target.name: {name_of(result.method): result}}, _ending(result))
 
     row = {"target": result.target.name, "method": name_of(result.method), "verdict": _ending(result)}
     titles = {name: TITLES[name] for name in _figures(result)}
