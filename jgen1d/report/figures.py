@@ -151,7 +151,7 @@ def comparisons(models: Mapping[str, Mapping[str, Result]], title: str) -> Figur
 
 
 def comparison(result: Result, num_samples: int = 10_000, num_points: int = 400) -> run_plots.Comparison:
-    """What a run learnt beside its target, for `plots.runs.comparisons`: densities in 1-D, points in 2-D.
+    """What a run learnt beside its target, for `plots.runs.comparisons`: densities or bars in 1-D, points in 2-D.
 
     Args:
       result: the run.
@@ -161,18 +161,22 @@ def comparison(result: Result, num_samples: int = 10_000, num_points: int = 400)
     target, axis = result.task.in_training_units.target, Axis.of(result)
     note = f"{result.metrics['w1_over_floor']:.1f}"
     samples = np.asarray(result.sample_in_training_units(jax.random.key(0), num_samples))
-    if target.dim > 1 or not target.has_density:
+    if target.dim > 1:
         real = np.asarray(target.sample(jax.random.key(1), 1_000))
         return run_plots.Comparison(note, axis(samples[:1_000]), axis(real))
     z = np.linspace(*_window(target), num_points)
-    x, exact = axis(z), np.exp(np.asarray(target.log_prob(z[:, None]))) / axis.scale
+    edges = np.linspace(z[0], z[-1], num_points // 4 + 1)
+    bars = np.clip(np.searchsorted(edges, z) - 1, 0, len(edges) - 2)
+    if target.has_density:
+        exact = np.exp(np.asarray(target.log_prob(z[:, None])))
+    else:
+        exact = (np.diff(np.asarray(target.cdf(edges))) / np.diff(edges))[bars]
     if result.method.log_prob is not None:
         log_q = evaluate.log_prob(result.task.in_training_units, result.state, jnp.asarray(z[:, None], float))
-        return run_plots.Comparison(note, np.exp(np.asarray(log_q)) / axis.scale, exact, x)
-    edges = np.linspace(z[0], z[-1], num_points // 4 + 1)
-    counts = np.histogram(samples, edges)[0] / num_samples / np.diff(edges)
-    learnt = counts[np.clip(np.searchsorted(edges, z) - 1, 0, len(counts) - 1)]
-    return run_plots.Comparison(note, learnt / axis.scale, exact, x)
+        learnt = np.exp(np.asarray(log_q))
+    else:
+        learnt = (np.histogram(samples, edges)[0] / num_samples / np.diff(edges))[bars]
+    return run_plots.Comparison(note, learnt / axis.scale, exact / axis.scale, axis(z))
 
 
 class Axis(NamedTuple):

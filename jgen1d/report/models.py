@@ -121,7 +121,7 @@ def read(path: Path, method: Any = None, target: Any = None, config: Config | No
         method = METHODS[about.method]
     else:
         method = arguments.as_method(method)
-        _refuse("method", {"": about.method}, {"": name_of(method)})
+        _refuse("method", {"method": about.method}, {"method": name_of(method)})
     if target is None:
         _require(found is not None, f"its target {about.target['name']!r} has a family of your own", "target")
         target = found

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from jgen1d.sweeps import Sweep
 
 _FIGURES = ("w1_over_std", "w1_over_floor", "tv", "ks_p", "kl", "modes_covered")
-MAX_NAMES, MAX_ROWS = 5, 20
+MAX_NAMES, MAX_ROWS = 5, 12
 """Targets that the text names, and rows that a notebook shows."""
-_DPI, _MAX_PIXELS = 80, 900
-"""Of pictures in a notebook, which are far smaller than 100 kB with them."""
+_DPI, _MAX_PIXELS = 80, 760
+"""Of pictures in a notebook, at most: they have some 50 kB."""
 
 
 def text_of_result(result: Result) -> str:
