@@ -172,10 +172,10 @@ def test_a_notebook_shows_a_result_as_a_row_and_a_picture(sweep):
 def test_a_notebook_shows_the_first_rows_of_many(wide):
     text = wide._repr_html_()
     page = Page(text)
-    assert page.tags.count("tr") == 13
-    assert any("the first 12 of 60 rows" in shown for shown in page.texts)
+    assert page.tags.count("tr") == 11
+    assert any("the first 10 of 60 rows" in shown for shown in page.texts)
     assert max(page.images[0].size) <= 760
-    assert len(text) < 90_000
+    assert len(text) < 80_000
 
 
 def test_without_a_picture_there_is_still_the_table(sweep, monkeypatch):

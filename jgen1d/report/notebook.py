@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     from jgen1d.sweeps import Sweep
 
 _FIGURES = ("w1_over_std", "w1_over_floor", "tv", "ks_p", "kl", "modes_covered")
-MAX_NAMES, MAX_ROWS = 5, 12
+MAX_NAMES, MAX_ROWS = 5, 10
 """Targets that the text names, and rows that a notebook shows."""
 _DPI, _MAX_PIXELS = 80, 760
-"""Of pictures in a notebook, at most: they have some 50 kB."""
+"""Of pictures in a notebook, at most."""
 
 
 def text_of_result(result: Result) -> str:
@@ -113,12 +114,16 @@ def _page(titles: Sequence[str], rows: Sequence[Sequence[Any]], note: str, draw:
 def _picture(draw: Callable[[], Figure]) -> str:
     """The figure as an inline image; a line that says why there is none if it cannot be drawn."""
     try:
-        from jgen1d.plots.style import as_png  # imported here because matplotlib may be what is broken
+        from PIL import Image  # imported here because it, or matplotlib, may be what is broken
+
+        from jgen1d.plots.style import as_png
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a page for each letter that the font lacks, for instance
             figure = draw()
-            png = as_png(figure, min(_DPI, int(_MAX_PIXELS / max(figure.get_size_inches()))))
+            drawn = as_png(figure, min(_DPI, int(_MAX_PIXELS / max(figure.get_size_inches()))))
+        png = io.BytesIO()
+        Image.open(io.BytesIO(drawn)).convert("RGB").save(png, "png", optimize=True)
     except Exception as error:  # whatever it is, the table must not be lost with it
         return f"<p>no picture: {escape(printable(f'{type(error).__name__}: {files.one_line(error)}', 200))}</p>"
-    return f'<img alt="results" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+    return f'<img alt="results" src="data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}">'
