@@ -226,6 +226,7 @@ def test_progress_in_a_notebook_is_one_line_without_widgets(monkeypatch, capsys)
     """Rich takes a process for a notebook's if `get_ipython` says so."""
     shell = type("ZMQInteractiveShell", (), {})
     monkeypatch.setattr("builtins.get_ipython", shell, raising=False)
+    monkeypatch.setenv("TERM", "xterm-color")  # as ipykernel sets it
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -233,6 +234,7 @@ def test_progress_in_a_notebook_is_one_line_without_widgets(monkeypatch, capsys)
     out, err = capsys.readouterr()
     assert out == ""
     assert "3/3 runs" in err
+    assert err.count("\r") > 1  # written over, not only at the end
     assert err.count("\n") == 1
 
 

@@ -110,6 +110,8 @@ def read(path: Path, method: Any = None, target: Any = None, config: Config | No
     """
     with _naming(path):
         arrays = unpack(np.frombuffer(files.read(path), np.uint8))
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise ValueError("it holds something else than arrays")
         about = _About(**files.parse_json(arrays[_ABOUT].tobytes()))
         state, leaves = ([*_of_kind(arrays, kind).values()] for kind in ("state", "target"))
         thresholds, steps = Thresholds(**about.thresholds), arrays["steps"]
