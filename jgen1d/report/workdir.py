@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import math
@@ -169,9 +170,12 @@ def load(workdir: str | Path, *, method: Any = None, target: Any = None, config:
 def environment() -> dict[str, Any]:
     """Versions, devices and commit: what a result depends on besides its flags."""
     packages = ("jgen1d", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    here = Path(__file__)
+    git = functools.partial(subprocess.run, cwd=here.parent, capture_output=True, text=True, check=True)
     try:
-        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        git(["git", "ls-files", "--error-unmatch", here.name])  # an environment may lie in another project's checkout
+        described = git(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"])
+        commit = described.stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         commit = None
     return {
