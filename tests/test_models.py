@@ -151,6 +151,8 @@ def test_a_folder_holds_a_sweep_or_one_run(tmp_path, a_run):
     with pytest.raises(ValueError, match=r"holds a sweep, in summary\.json: choose another"):
         jgen1d.save(tmp_path / "sweep", a_run)
     assert jgen1d.load(tmp_path / "sweep").runs[0]["target"] == "normal"
+    with pytest.raises(ValueError, match=r"load: config= is for one run, but '.*sweep' holds no result\.npz"):
+        jgen1d.load(tmp_path / "sweep", config=gaussian.Config())
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["result.npz"]
 
 

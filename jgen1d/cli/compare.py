@@ -19,7 +19,7 @@ from typing import Any
 import jax
 from absl import flags
 
-from jgen1d import cli
+from jgen1d import cli, sweeps
 from jgen1d.core import Method
 from jgen1d.core.names import file_name, printable
 from jgen1d.fitting import Result
@@ -27,7 +27,7 @@ from jgen1d.methods import METHODS
 from jgen1d.report import figures, stats
 from jgen1d.report import workdir as results
 from jgen1d.report.table import OUTCOME, Table
-from jgen1d.sweeps import Sweep, sweep
+from jgen1d.sweeps import Sweep
 from jgen1d.targets import Target
 
 NUM_SAMPLES = 10_000
@@ -117,7 +117,7 @@ def _config(method: Method, target: Target) -> Any:
 
 
 def _sweep(method: Method, target: Target, num_steps: int, eval_every: int | None = None) -> Sweep:
-    return sweep(
+    return sweeps.sweep(
         method, [target], [_config(method, target)], cli.seeds(), num_steps,
         batch_size=flags.FLAGS.batch_size, eval_every=eval_every, num_samples=NUM_SAMPLES,
     )  # fmt: skip

@@ -155,6 +155,9 @@ def load(workdir: str | Path, *, method: Any = None, target: Any = None, config:
     """
     if os.path.lexists(path := Path(workdir) / models.FILE):
         return models.read(path, method, target, config)
+    for name, value in {"method": method, "target": target, "config": config}.items():
+        if value is not None:
+            raise ValueError(f"load: {name}= is for one run, but {str(workdir)!r} holds no {models.FILE}")
     readers: dict[str, Callable[[Path], Any]] = {"config.json": files.read_json, "summary.json": files.read_json}
     readers |= {"runs.csv": _read_runs, "curves.npz": _read_npz}
     content: dict[str, Any] = {}
