@@ -18,51 +18,7 @@ robust at least converges in all seeds and is indistinguishable in 91 to 98 %, w
 perfect sampler's.
 """
 
-import jax
-from absl import flags
-
-import jgen1d
-from jgen1d import cli
-from jgen1d.report import conclusions
-
-_TARGETS = ["normal", "bimodal", "uniform", "exponential", "mixture"]
-
-flags.DEFINE_list("targets", _TARGETS, "targets to learn, separated by commas")
-_PRESET = flags.DEFINE_list("preset", None, "the method's presets, separated by commas (for gan: textbook,robust)")
-cli.define_data_flags()
-_METHOD = flags.DEFINE_string("method", "gan", f"what to train: {', '.join(jgen1d.METHODS)}")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 256, "rows of each minibatch", lower_bound=1)
-cli.define_training_flags()
-cli.define_output_flags("convergence")
-cli.define_run_flags()
-
-
-def main() -> None:
-    """Trains, prints and writes what the flags ask for."""
-    method, targets = cli.method(_METHOD.value), cli.read_targets()
-    presets = _PRESET.value or (["textbook", "robust"] if _METHOD.value == "gan" else ["default"])
-    configs, config_names = cli.configs(method, presets)
-    workdir = cli.choose_workdir("convergence")
-
-    with cli.checkpoints(workdir, targets, configs) as checkpoints:
-        sweep = jgen1d.sweep(
-            method, targets, configs, cli.seeds(), cli.num_steps(), batch_size=_BATCH_SIZE.value,
-            checkpoints=checkpoints, progress=not jax.process_index(), **cli.run_options(),
-        )  # fmt: skip
-        if jax.process_index() == 0:
-            table, pictures = sweep.table(config_names), {}
-            if workdir:
-                from jgen1d.report import figures  # imported here because it takes a second
-
-                pictures = figures.of_sweep(sweep, config_names)
-            cli.answer(
-                workdir, table, conclusions.of_sweep(table), pictures,
-                sweep=sweep, presets=config_names, checkpoints=checkpoints,
-            )  # fmt: skip
-        elif checkpoints:
-            checkpoints.clear()
-
+from jgen1d.cli import convergence
 
 if __name__ == "__main__":
-    quick = {"num_seeds": 4, "num_steps": 200, "targets": ["normal", "bimodal"]}
-    cli.run(main, method_flag="method", quick=quick)
+    convergence.start(__doc__)

@@ -1,6 +1,7 @@
 """Generative models in one dimension, where everything is known exactly, trained by pure JAX functions."""
 
 import sys
+from importlib import metadata
 
 from jgen1d.core import Method
 from jgen1d.engine.run import run
@@ -15,6 +16,11 @@ from jgen1d.report.workdir import load, save
 from jgen1d.sweeps import Sweep, grid, sweep
 from jgen1d.targets import TARGETS, Target
 
+try:
+    __version__ = metadata.version("jgen1d")
+except metadata.PackageNotFoundError:
+    __version__ = "unknown"  # it runs from a checkout and is not installed
+
 # `import jgen1d.metrics` works too: these names are older than their room.
 sys.modules |= {f"jgen1d.{module.__name__.rpartition('.')[2]}": module for module in (metrics, theory, verdict)}
 
@@ -28,6 +34,7 @@ __all__ = [
     "Target",
     "Task",
     "Thresholds",
+    "__version__",
     "fit",
     "grid",
     "lerp",

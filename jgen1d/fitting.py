@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,11 @@ from jgen1d.engine.block import Spec, check_matmul_precision, run_block
 from jgen1d.engine.plan import Group, Lane
 from jgen1d.engine.task import Task, check_eval_every, prepare
 from jgen1d.evaluation import verdict as verdict_lib
+from jgen1d.methods import name_of
 from jgen1d.targets import Target, Units
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +55,23 @@ class Result:
     diverged_at: int
     standardize: bool = True
     thresholds: verdict_lib.Thresholds = verdict_lib.DEFAULT_THRESHOLDS
+
+    def __repr__(self) -> str:
+        """The run in a few lines."""
+        from jgen1d.report import notebook  # reports are made of results
+
+        return notebook.text_of_result(self)
+
+    def _repr_html_(self) -> str:
+        from jgen1d.report import notebook
+
+        return notebook.html_of_result(self)
+
+    def plot(self) -> Figure:
+        """The picture of the run: samples, distribution functions, losses, distances, and the players if it has any."""
+        from jgen1d.report import figures
+
+        return figures.of_run(self, f"{self.target.name}, {name_of(self.method)}")
 
     @property
     def task(self) -> Task:

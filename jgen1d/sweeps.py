@@ -25,12 +25,14 @@ from jgen1d.engine.block import Spec, check_matmul_precision
 from jgen1d.engine.blocks import run_blocks
 from jgen1d.engine.checkpoint import Checkpoints
 from jgen1d.engine.plan import Group, Lane, Place, Plan, plan
-from jgen1d.engine.snapshot import Outcome
+from jgen1d.engine.snapshot import Outcome, gather
 from jgen1d.engine.task import Task, check_eval_every, prepare
 from jgen1d.evaluation import verdict as verdict_lib
 from jgen1d.targets import Target
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from jgen1d.report.table import Table
 
 
@@ -114,6 +116,33 @@ class Sweep:
         from jgen1d.report.table import tabulate  # reports are made of sweeps
 
         return tabulate(self, presets)
+
+    def rows(self, presets: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """One flat dict per run, all with the same names: target, `preset`, swept fields, seed, verdict, metrics.
+
+        `pandas.DataFrame(sweep.rows())` is a table of all runs. Values are texts, numbers and None; what could not be
+        computed is NaN, and values of modes are numbered.
+        """
+        from jgen1d.report.workdir import flat_rows
+
+        return list(flat_rows(self, presets))
+
+    def plot(self, presets: Sequence[str] | None = None) -> dict[str, Figure]:
+        """The pictures by name: verdicts, distance, losses, modes, and the median run of up to 12 rows of the table."""
+        from jgen1d.report import figures
+
+        return {name: draw() for name, draw in figures.of_sweep(self, presets).items()}
+
+    def __repr__(self) -> str:
+        """The runs in a few lines."""
+        from jgen1d.report import notebook
+
+        return notebook.text_of_sweep(self)
+
+    def _repr_html_(self) -> str:
+        from jgen1d.report import notebook
+
+        return notebook.html_of_sweep(self)
 
     def explain(self) -> str:
         """Which lanes shared a program, how wide its blocks were, and what that was expected to cost."""
@@ -215,9 +244,9 @@ def sweep(
 
     shape = (len(targets), len(configs), len(seeds))
     places = [np.array([lane.place for lane in members]).T for _, members in blocks]
-    history = _gather([outcome.history for outcome in outcomes], places, shape)
-    metrics = _gather([outcome.metrics for outcome in outcomes], places, shape)
-    diverged_at = _gather([{"": outcome.diverged_at} for outcome in outcomes], places, shape)[""].astype(int)
+    history = gather([outcome.history for outcome in outcomes], places, shape)
+    metrics = gather([outcome.metrics for outcome in outcomes], places, shape)
+    diverged_at = gather([{"": outcome.diverged_at} for outcome in outcomes], places, shape)[""].astype(int)
     applicable = {
         lane.place[:2]: frozenset(outcome.metrics)
         for (_, members), outcome in zip(blocks, outcomes, strict=True)
@@ -258,19 +287,3 @@ class _States(Mapping):
 
     def __len__(self) -> int:
         return len(self._at)
-
-
-def _gather(
-    blocks: Sequence[Mapping[str, np.ndarray]], places: Sequence[np.ndarray], shape: tuple[int, ...]
-) -> dict[str, np.ndarray]:
-    """Blocks' values by name as arrays [targets, configs, seeds, ...], NaN if a lane lacks a value or is shorter."""
-    gathered: dict[str, np.ndarray] = {}
-    for name in dict.fromkeys(itertools.chain(*blocks)):
-        rows = [(place, block[name]) for place, block in zip(places, blocks, strict=True) if name in block]
-        longest = max(values.shape[1:] for _, values in rows)
-        array = np.full(shape + longest, np.nan)
-        for place, values in rows:
-            index: tuple[Any, ...] = (*place, *map(slice, values.shape[1:]))
-            array[index] = values
-        gathered[name] = array
-    return gathered

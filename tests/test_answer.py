@@ -380,5 +380,5 @@ def test_an_error_and_its_notes_are_one_printable_line(capsys):
     error = OSError("cannot \x1b[31mwrite\nx")
     error.add_note("the rest\nis there")
     with pytest.raises(SystemExit):
-        app._fail(app._said(error))
+        app.fail(app._said(error))
     assert capsys.readouterr().err.endswith(": cannot \\x1b[31mwrite x; the rest is there\n")

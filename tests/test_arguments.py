@@ -108,7 +108,7 @@ REFUSED = {
     "a seed twice": (sweep, {"seeds": [3, 4, 3]}, "seed 3 is given twice"),
     "no seeds": (sweep, {"seeds": []}, "seeds must not be empty"),
     "no targets": (sweep, {"targets": []}, "targets must not be empty"),
-    "a config in a dict": (sweep, {"configs": {"a": CONFIG}}, "configs must be a list, not {'a': Config"),
+    "a config in a dict": (sweep, {"configs": {"a": CONFIG}}, "configs must be a list, not {'a': gaussian.Config()}"),
     "a config of texts": (sweep, {"configs": "robust"}, "configs must be a list, not 'robust'"),
 }
 

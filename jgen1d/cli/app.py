@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 from absl import app, flags, logging
@@ -19,7 +19,10 @@ from jgen1d.core.names import printable
 from jgen1d.engine.checkpoint import Interrupted
 
 
-def run(main: Callable[[], None], *, method_flag: str | None = None, quick: Mapping[str, Any] | None = None) -> None:
+def run(
+    main: Callable[[], None], *, method_flag: str | None = None, quick: Mapping[str, Any] | None = None,
+    about: str | None = None,
+) -> None:  # fmt: skip
     """Runs a script's `main`. A ValueError is the user's mistake: one line on stderr and exit code 2.
 
     All cores become devices, and compiled programs are kept for the next run.
@@ -28,6 +31,7 @@ def run(main: Callable[[], None], *, method_flag: str | None = None, quick: Mapp
       main: the script.
       method_flag: the flag that names the method; the fields of its config become flags, too.
       quick: flag -> the value that --quick gives it unless the command does; None for no --quick.
+      about: what --help begins with; None for the docstring of the file that was started.
     """
     jax.config.update("jax_num_cpu_devices", os.cpu_count())
     if "JAX_LOGGING_LEVEL" not in os.environ:
@@ -50,22 +54,22 @@ def run(main: Callable[[], None], *, method_flag: str | None = None, quick: Mapp
         except ValueError as error:
             if "\n" in str(error):  # ours are one line
                 raise
-            _fail(_said(error))
+            fail(_said(error))
         except Interrupted as error:
             named = "workdir" in flags.FLAGS and flags.FLAGS["workdir"].value
-            _fail(f"{error}" + ("" if named else f", with --workdir={error.folder.parent}"), code=128 + error.signal)
+            fail(f"{error}" + ("" if named else f", with --workdir={error.folder.parent}"), code=128 + error.signal)
         except KeyboardInterrupt as error:
             notes = getattr(error, "__notes__", ["what is not written yet is lost"])
-            _fail("; ".join(["interrupted", *notes]), code=130)
+            fail("; ".join(["interrupted", *notes]), code=130)
         except OSError as error:
             try:
                 print(end="", flush=True)
             except OSError:  # the reader of stdout, such as `head`, has ended, or its disk is full
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if not isinstance(error, BrokenPipeError):
-                _fail(_said(error), code=1)
+                fail(_said(error), code=1)
 
-    app.run(guarded, flags_parser=lambda argv: _parse(argv, method_flag, quick or {}))
+    app.run(guarded, flags_parser=lambda argv: _parse(argv, method_flag, quick or {}, about))
 
 
 def _keep_compiled(folder: str | None) -> None:
@@ -115,7 +119,7 @@ def _join(coordinator: str | None, num_processes: int | None, process_id: int | 
         raise ValueError(f"--coordinator={coordinator}: {' '.join(str(error).split())[:200]}") from error
 
 
-def _parse(argv: Sequence[str], method_flag: str | None, quick: Mapping[str, Any]) -> list[str]:
+def _parse(argv: Sequence[str], method_flag: str | None, quick: Mapping[str, Any], about: str | None) -> list[str]:
     values = flags.FLAGS
     try:
         if method_flag:
@@ -124,15 +128,15 @@ def _parse(argv: Sequence[str], method_flag: str | None, quick: Mapping[str, Any
             define_config_flags(method(values[method_flag].value))
             values.unparse_flags()
         if {"--help", "-help", "-h", "--helpfull", "--helpshort"} & set(argv):
-            print(_help())
+            print(_help(about))
             sys.exit(0)
         rest = values(list(argv))
     except flags.UnrecognizedFlagError as error:
-        _fail(f"unknown flag --{error.flagname}{nearest(error.flagname, values, quote='--{}')}")
+        fail(f"unknown flag --{error.flagname}{nearest(error.flagname, values, quote='--{}')}")
     except (flags.Error, ValueError) as error:
-        _fail(" ".join(str(error).split()))
+        fail(" ".join(str(error).split()))
     if len(rest) > 1:
-        _fail(f"unexpected argument {rest[1]!r}: flags are written --name=value")
+        fail(f"unexpected argument {rest[1]!r}: flags are written --name=value")
     if quick and values["quick"].value:
         for name, value in quick.items():
             if not values[name].present:
@@ -145,10 +149,10 @@ def _with_values(argv: Sequence[str], chosen: Sequence[str]) -> list[str]:
     return [part for i, arg in enumerate(argv) if arg in chosen for part in ([arg] if "=" in arg else argv[i : i + 2])]
 
 
-def _help() -> str:
-    """The script's docstring and its flags."""
+def _help(about: str | None) -> str:
+    """What the script is about, and its flags."""
     values = flags.FLAGS
-    lines = [(sys.modules["__main__"].__doc__ or "").strip(), "", "Flags:"]
+    lines = [(about or sys.modules["__main__"].__doc__ or "").strip(), "", "Flags:"]
     for flag in (flag for module in (sys.argv[0], MODULE) for flag in values.flags_by_module_dict().get(module, [])):
         default = "" if flag.default is None else f" (default: {flag.default_as_str.strip(chr(39))})"
         lines.append(f"  --{flag.name}: {flag.help}{default}")
@@ -160,6 +164,7 @@ def _said(error: Exception) -> str:
     return "; ".join(" ".join(text.split()) for text in (str(error), *getattr(error, "__notes__", ())))
 
 
-def _fail(message: str, code: int = 2) -> None:
+def fail(message: str, code: int = 2) -> NoReturn:
+    """Ends the process with one line on stderr."""
     print(printable(f"{os.path.basename(sys.argv[0])}: {message}"), file=sys.stderr)
     sys.exit(code)

@@ -18,7 +18,7 @@ from jgen1d import data, targets
 from jgen1d.core import Config, Method, parse, replace, unknown, validate, with_shape
 from jgen1d.data.columns import errors_that_name
 from jgen1d.engine.block import MATMUL_PRECISIONS
-from jgen1d.methods import METHODS
+from jgen1d.methods import METHODS, name_of
 from jgen1d.targets import Target
 
 MODULE = "jgen1d.cli"
@@ -162,8 +162,7 @@ def preset(method: Method, name: str, flag: str = "preset") -> Config:
     """The method's config that a flag names. Raises ValueError, with the nearest name, if there is none."""
     presets = method.presets() or {"default": method.Config()}
     if name not in presets:
-        owner = next((known for known, one in METHODS.items() if one is method), "the method")
-        raise ValueError(f"--{flag}: {owner} has no preset {unknown(name, presets)}")
+        raise ValueError(f"--{flag}: {name_of(method)} has no preset {unknown(name, presets)}")
     return presets[name]
 
 

@@ -17,7 +17,7 @@ from jgen1d.core.contract import (
     Trajectory,
 )
 from jgen1d.core.labels import check_condition, condition_keyword, num_classes
-from jgen1d.core.text import format_value, nearest, parse, qualified_name, unknown
+from jgen1d.core.text import format_value, literal, nearest, parse, qualified_name, unknown
 
 __all__ = [
     "Config",
@@ -37,6 +37,7 @@ __all__ = [
     "condition_keyword",
     "door",
     "format_value",
+    "literal",
     "lookup",
     "nearest",
     "num_classes",

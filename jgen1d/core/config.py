@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 import jax
 import numpy as np
 
-from jgen1d.core.text import nearest, unknown
+from jgen1d.core.text import literal, nearest, unknown
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -95,14 +95,25 @@ def _make_hashable(config: Any) -> None:
         object.__setattr__(config, field.name, value)
 
 
+def _differences(config: Any) -> str:
+    """The call that makes the config, such as gan.Config(r1=0.1), with the fields that differ from their defaults."""
+    kind, module = type(config), type(config).__module__.rpartition(".")[2]
+    shown = [(field, literal(getattr(config, field.name))) for field in dataclasses.fields(config)]
+    fields = ", ".join(f"{field.name}={text}" for field, text in shown if text != literal(field.default))
+    return f"{'' if module == '__main__' else f'{module}.'}{kind.__qualname__}({fields})"
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=False, field_specifiers=(traced, static, dataclasses.field))
 def pytree_dataclass(cls: type[T]) -> type[T]:
     """Makes `cls` a frozen dataclass and a pytree: `static()` fields are structure, all others are leaves.
 
-    The class gets a method `replace(**changes)`, which returns a changed copy.
+    The class gets a method `replace(**changes)`, which returns a changed copy, and a `repr` of its own, if it has none,
+    which shows what differs from the defaults.
     """
     if not hasattr(cls, "__post_init__"):
         cls.__post_init__ = _make_hashable  # type: ignore[attr-defined]
+    if "__repr__" not in vars(cls):
+        cls.__repr__ = _differences  # type: ignore[method-assign]
     cls = dataclasses.dataclass(frozen=True)(cls)
     cls.replace = replace  # type: ignore[attr-defined]
     return jax.tree_util.register_dataclass(cls)

@@ -45,6 +45,19 @@ def qualified_name(part: Any) -> str:
     return qualified_name(type(part))
 
 
+def literal(value: Any) -> str:
+    """A field's value as Python writes it, if it does: a user's own part by its name, an array by its dtype and shape.
+
+    >>> literal(np.float32(0.1)), literal((8, 8)), literal(np.zeros((2, 3)))
+    ('0.1', '(8, 8)', 'float64[2,3]')
+    """
+    if isinstance(value, np.ndarray | np.generic | jax.Array):
+        is_known = not isinstance(value, jax.core.Tracer) and not (isinstance(value, jax.Array) and value.is_deleted())
+        is_number = is_known and value.ndim == 0 and value.dtype.kind in "biuf"
+        return str(np.asarray(value)[()]) if is_number else f"{value.dtype}{list(value.shape)}".replace(" ", "")
+    return qualified_name(value)
+
+
 def parse(field: dataclasses.Field, text: str) -> Any:
     """The value of a config's field that `format_value` writes as `text`; "none" leaves an optional term out.
 

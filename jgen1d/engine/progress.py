@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 from collections.abc import Callable, Iterator
 
 
@@ -29,7 +30,11 @@ def progress_bar(show: bool, num_lanes: int, num_steps: int) -> Iterator[Callabl
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    if console.is_jupyter and importlib.util.find_spec("ipywidgets") is None:
+        # Without widgets, rich would warn and show nothing. One line that is written over works in notebooks, too.
+        console = Console(stderr=True, force_jupyter=False, force_terminal=True)
+    with Progress(*columns, console=console) as bar:
         task = bar.add_task("", total=num_lanes * num_steps, runs=0, lanes=num_lanes, rate="–")
         done = 0
 

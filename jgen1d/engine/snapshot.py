@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -65,6 +66,22 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> tuple[dict[int, Outcome], d
         for i, b in found["done"].items()
     }
     return done, {i: Midway(list(b["runs"].values()), b["history"]) for i, b in found["midway"].items()}
+
+
+def gather(
+    blocks: Sequence[Mapping[str, np.ndarray]], places: Sequence[np.ndarray], shape: tuple[int, ...]
+) -> dict[str, np.ndarray]:
+    """Blocks' values by name as arrays [targets, configs, seeds, ...], NaN if a lane lacks a value or is shorter."""
+    gathered: dict[str, np.ndarray] = {}
+    for name in dict.fromkeys(itertools.chain(*blocks)):
+        rows = [(place, block[name]) for place, block in zip(places, blocks, strict=True) if name in block]
+        longest = max(values.shape[1:] for _, values in rows)
+        array = np.full(shape + longest, np.nan)
+        for place, values in rows:
+            index: tuple[Any, ...] = (*place, *map(slice, values.shape[1:]))
+            array[index] = values
+        gathered[name] = array
+    return gathered
 
 
 def to_curves(points: list[dict[str, Any]]) -> dict[str, np.ndarray]:

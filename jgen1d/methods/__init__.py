@@ -34,3 +34,8 @@ METHODS: dict[str, Method] = {
     "normalizing_flow": normalizing_flow.METHOD,
     "vae": vae.METHOD,
 }
+
+
+def name_of(method: Method) -> str:
+    """A method's name in `METHODS`; of a user's own, the module that its config is defined in."""
+    return next((name for name, known in METHODS.items() if known == method), method.Config.__module__)

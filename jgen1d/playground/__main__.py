@@ -1,31 +1,39 @@
 """A live page on which all families of models train on 1-D data, in the browser of this machine.
 
-    python -m jgen1d.playground
-    python -m jgen1d.playground --port=8080 --max_sessions=2
+    jgen1d playground
+    jgen1d playground --port=8080 --max_sessions=2
+    python -m jgen1d.playground                       # the same, in a checkout, too
 
 Needs the extra `playground`: pip install "jgen1d[playground]". It serves this machine alone; with another --host it
 prints an address with a token, without which nothing is served.
 """
 
+import sys
+from typing import Any
+
 from absl import flags
 
 from jgen1d import cli
 
-_HOST = flags.DEFINE_string("host", "127.0.0.1", "the address to serve at; any but this machine's own needs the token")
-_PORT = flags.DEFINE_integer(
-    "port", 8000, "the port to serve at; 0: one that is free", lower_bound=0, upper_bound=65_535
-)
-_MAX_SESSIONS = flags.DEFINE_integer("max_sessions", 4, "pages that train at once", lower_bound=1)
+
+def start() -> None:
+    """Serves the page as the command line says."""
+    own: dict[str, Any] = {"module_name": sys.argv[0]}
+    address = "the address to serve at; any but this machine's own needs the token"
+    flags.DEFINE_string("host", "127.0.0.1", address, **own)
+    port = {"lower_bound": 0, "upper_bound": 65_535}
+    flags.DEFINE_integer("port", 8000, "the port to serve at; 0: one that is free", **port, **own)
+    flags.DEFINE_integer("max_sessions", 4, "pages that train at once", lower_bound=1, **own)
+    cli.run(_main, about=__doc__)
 
 
-def main() -> None:
-    """Serves the page."""
+def _main() -> None:
     try:
         from jgen1d.playground import server
     except ModuleNotFoundError as error:
         raise ValueError(f'{error.name} is missing: pip install "jgen1d[playground]"') from None
-    server.serve(_HOST.value, _PORT.value, _MAX_SESSIONS.value)
+    server.serve(*(flags.FLAGS[name].value for name in ("host", "port", "max_sessions")))
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    start()

@@ -52,11 +52,18 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     files.write(Path(path), as_png(figure))
 
 
-def as_png(figure: Figure) -> bytes:
-    """The figure as PNG with 130 dots per inch."""
+def as_png(figure: Figure, dpi: int = 130) -> bytes:
+    """The figure as PNG with so many dots per inch."""
     png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=130)
+    figure.savefig(png, format="png", dpi=dpi)
     return png.getvalue()
+
+
+class Picture(Figure):
+    """A figure that notebooks show, whether or not pyplot has been imported."""
+
+    def _repr_png_(self) -> bytes:
+        return as_png(self, 65)
 
 
 def finite_or_nan(values: ArrayLike | None) -> Floats:
@@ -82,7 +89,7 @@ def axes_for(title: str, count: int, columns: int, size: tuple[float, float], ke
     """
     columns = columns or (count if count <= 3 else min((3, 4, 5), key=lambda candidate: -count % candidate))
     rows = -(-count // columns)
-    figure = Figure(figsize=(max(5.0, size[0] * columns), size[1] * rows + 0.6), layout="constrained")
+    figure = Picture(figsize=(max(5.0, size[0] * columns), size[1] * rows + 0.6), layout="constrained")
     figure.suptitle(in_picture(title, 300), fontsize=12, wrap=True)
     grid = figure.add_gridspec(rows, columns)
     cells = [grid[i // columns, i % columns] for i in range(rows * columns)]

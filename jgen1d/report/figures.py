@@ -29,7 +29,7 @@ MAX_RUN_FIGURES = 12
 """Single runs that `of_sweep` draws, one per (target, config)."""
 
 
-def of_sweep(sweep: Sweep, presets: Sequence[str]) -> dict[str, Callable[[], Figure]]:
+def of_sweep(sweep: Sweep, presets: Sequence[str] | None = None) -> dict[str, Callable[[], Figure]]:
     """What draws the pictures of a sweep, by the names of their files.
 
     `verdicts`; `distance`; `losses` if some have an optimum; `modes` if a target has several; and for up to
@@ -40,10 +40,10 @@ def of_sweep(sweep: Sweep, presets: Sequence[str]) -> dict[str, Callable[[], Fig
       presets: a name for each config.
     """
     rows = sweep.table(presets).rows
-    labels = distinct(f"{row['target']}, {label(row)}" for row in rows)
+    labels = row_labels(rows)
     places = dict(zip(labels, np.ndindex(sweep.verdict.shape[:2]), strict=True))
     figures: dict[str, Callable[[], Figure]] = {
-        "verdicts": partial(_verdicts, rows, labels), "distance": partial(_distances, sweep, rows)
+        "verdicts": partial(verdicts, rows, labels), "distance": partial(_distances, sweep, rows)
     }  # fmt: skip
     if (loss_optimum := sweep.method.loss_optimum) is not None:
         optimum = {name: loss_optimum(sweep.configs[c]) for name, (_, c) in places.items()}
@@ -68,14 +68,25 @@ def of_sweep(sweep: Sweep, presets: Sequence[str]) -> dict[str, Callable[[], Fig
     return figures
 
 
+def row_labels(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """What pictures call the rows of a sweep's table."""
+    return distinct(f"{row['target']}, {label(row)}" for row in rows)
+
+
 def _of_median_run(sweep: Sweep, place: tuple[int, int], name: str) -> Figure:
     return of_run(sweep.result(*place, median_index(sweep.metrics["w1"][place])), name)
 
 
-def _verdicts(rows: Sequence[dict[str, Any]], labels: Sequence[str]) -> Figure:
-    verdicts = list(rows[0]["verdicts"])
-    counts = {v: [row["verdicts"][v]["count"] for row in rows] for v in verdicts}
-    intervals = {v: tuple([row["verdicts"][v][end] for row in rows] for end in ("low", "high")) for v in verdicts}
+def verdicts(rows: Sequence[dict[str, Any]], labels: Sequence[str]) -> Figure:
+    """How the runs of each row of a sweep's table ended.
+
+    Args:
+      rows: of the table.
+      labels: what each is called.
+    """
+    known = list(rows[0]["verdicts"])
+    counts = {v: [row["verdicts"][v]["count"] for row in rows] for v in known}
+    intervals = {v: tuple([row["verdicts"][v][end] for row in rows] for end in ("low", "high")) for v in known}
     learned = [[row["learned"][end] for row in rows] for end in ("low", "high")]
     title = f"Verdicts over {rows[0]['num_seeds']} seeds"
     return sweep_plots.verdict_shares(labels=labels, counts=counts, intervals=intervals, learned=learned, title=title)
@@ -140,7 +151,7 @@ def comparisons(models: Mapping[str, Mapping[str, Result]], title: str) -> Figur
 
 
 def comparison(result: Result, num_samples: int = 10_000, num_points: int = 400) -> run_plots.Comparison:
-    """What a run learnt beside its target, for `plots.runs.comparisons`: densities in 1-D, points in 2-D.
+    """What a run learnt beside its target, for `plots.runs.comparisons`: densities or bars in 1-D, points in 2-D.
 
     Args:
       result: the run.
@@ -150,18 +161,22 @@ def comparison(result: Result, num_samples: int = 10_000, num_points: int = 400)
     target, axis = result.task.in_training_units.target, Axis.of(result)
     note = f"{result.metrics['w1_over_floor']:.1f}"
     samples = np.asarray(result.sample_in_training_units(jax.random.key(0), num_samples))
-    if target.dim > 1 or not target.has_density:
+    if target.dim > 1:
         real = np.asarray(target.sample(jax.random.key(1), 1_000))
         return run_plots.Comparison(note, axis(samples[:1_000]), axis(real))
     z = np.linspace(*_window(target), num_points)
-    x, exact = axis(z), np.exp(np.asarray(target.log_prob(z[:, None]))) / axis.scale
+    edges = np.linspace(z[0], z[-1], num_points // 4 + 1)
+    bars = np.clip(np.searchsorted(edges, z) - 1, 0, len(edges) - 2)
+    if target.has_density:
+        exact = np.exp(np.asarray(target.log_prob(z[:, None])))
+    else:
+        exact = (np.diff(np.asarray(target.cdf(edges))) / np.diff(edges))[bars]
     if result.method.log_prob is not None:
         log_q = evaluate.log_prob(result.task.in_training_units, result.state, jnp.asarray(z[:, None], float))
-        return run_plots.Comparison(note, np.exp(np.asarray(log_q)) / axis.scale, exact, x)
-    edges = np.linspace(z[0], z[-1], num_points // 4 + 1)
-    counts = np.histogram(samples, edges)[0] / num_samples / np.diff(edges)
-    learnt = counts[np.clip(np.searchsorted(edges, z) - 1, 0, len(counts) - 1)]
-    return run_plots.Comparison(note, learnt / axis.scale, exact, x)
+        learnt = np.exp(np.asarray(log_q))
+    else:
+        learnt = (np.histogram(samples, edges)[0] / num_samples / np.diff(edges))[bars]
+    return run_plots.Comparison(note, learnt / axis.scale, exact / axis.scale, axis(z))
 
 
 class Axis(NamedTuple):

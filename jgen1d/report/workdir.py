@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
+import functools
 import io
 import json
 import math
@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
-from jgen1d.core import files, format_value, qualified_name
+from jgen1d.core import Config, files, format_value
 from jgen1d.evaluation.metrics import METRICS
+from jgen1d.fitting import Result
+from jgen1d.report import models
 from jgen1d.report.table import as_csv, finite, swept_fields, tabulate
 
 if TYPE_CHECKING:
@@ -58,24 +60,36 @@ def check(workdir: str | Path, overwrite: bool = False) -> None:
 
 def save(
     workdir: str | Path,
-    sweep: Sweep,
+    runs: Sweep | Result,
     presets: Sequence[str] | None = None,
     flags: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
 ) -> None:
-    """Writes `config.json`, `runs.csv`, `curves.npz` and `summary.json`.
+    """Writes `config.json`, `runs.csv`, `curves.npz` and `summary.json` of a sweep, or `result.npz` of one run.
+
+    A run's file holds all of it, and nothing that runs when it is read; see `load`.
 
     Args:
-      workdir: the folder, created if it is missing.
-      sweep: what to write.
-      presets: a name for each config.
-      flags: the flags of the run, kept in `config.json` beside versions, devices and commit.
+      workdir: the folder, created if it is missing. It holds a sweep or one run, not both.
+      runs: what to write.
+      presets: a name for each config of a sweep.
+      flags: the flags of the run, kept in `config.json` (of one run in its file) beside versions, devices and commit.
       notes: of `data.read_with_notes`, kept there, too.
 
     Raises:
       OSError: in one line, if some of the files cannot be written; it says which are.
+      ValueError: if the folder holds what `load` would take this for.
     """
-    write(Path(workdir), contents(sweep, presets, flags, notes))
+    folder, is_run = Path(workdir), isinstance(runs, Result)
+    other = "summary.json" if is_run else models.FILE
+    if os.path.lexists(folder / other):
+        kind = "a sweep" if is_run else "one run"
+        raise ValueError(f"workdir {str(workdir)!r} holds {kind}, in {other}: choose another")
+    if isinstance(runs, Result):
+        provenance = {"flags": dict(flags or {}), "data": list(notes), **environment()}
+        write(folder, {models.FILE: models.contents(runs, provenance)})
+    else:
+        write(folder, contents(runs, presets, flags, notes))
 
 
 def contents(
@@ -83,7 +97,7 @@ def contents(
     notes: Sequence[str] = (),
 ) -> dict[str, bytes]:  # fmt: skip
     """What `save` writes, by the names of the files."""
-    configs = [_described(config) for config in sweep.configs]
+    configs = [models.describe(config) for config in sweep.configs]
     provenance = {
         "flags": dict(flags or {}), "data": list(notes), "presets": presets, "configs": configs, **environment()
     }  # fmt: skip
@@ -98,7 +112,7 @@ def contents(
     return {
         "config.json": as_json(provenance),
         "summary.json": as_json(summary),
-        "runs.csv": as_csv(list(_runs(sweep, presets))).encode(),
+        "runs.csv": as_csv([_without_nan(row) for row in flat_rows(sweep, presets)]).encode(),
         "curves.npz": npz.getvalue(),
     }
 
@@ -124,8 +138,26 @@ def write(workdir: Path, contents: Mapping[str, bytes]) -> None:
         raise OSError(f"cannot write {', '.join(failed)} in {str(workdir)!r}: {reason}; written: {rest}")
 
 
-def load(workdir: str | Path) -> Saved:
-    """Reads what `save` wrote. Raises ValueError, with the file's name, if a file is missing or damaged."""
+def load(workdir: str | Path, *, method: Any = None, target: Any = None, config: Config | None = None) -> Any:
+    """Reads what `save` wrote: of a sweep a `Saved`, of one run the `Result`, which draws the same samples again.
+
+    Nothing that a file says is run. So what was no data when it was saved has to be passed again.
+
+    Args:
+      workdir: the folder.
+      method: of one run, if it is your own.
+      target: of one run, if its family is your own.
+      config: of one run, if it holds parts of your own, such as a network.
+
+    Raises:
+      ValueError: with the file's name, if a file is missing or damaged; if something has to be passed, or if what is
+        passed is not what was saved.
+    """
+    if os.path.lexists(path := Path(workdir) / models.FILE):
+        return models.read(path, method, target, config)
+    for name, value in {"method": method, "target": target, "config": config}.items():
+        if value is not None:
+            raise ValueError(f"load: {name}= is for one run, but {str(workdir)!r} holds no {models.FILE}")
     readers: dict[str, Callable[[Path], Any]] = {"config.json": files.read_json, "summary.json": files.read_json}
     readers |= {"runs.csv": _read_runs, "curves.npz": _read_npz}
     content: dict[str, Any] = {}
@@ -141,9 +173,12 @@ def load(workdir: str | Path) -> Saved:
 def environment() -> dict[str, Any]:
     """Versions, devices and commit: what a result depends on besides its flags."""
     packages = ("jgen1d", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    here = Path(__file__)
+    git = functools.partial(subprocess.run, cwd=here.parent, capture_output=True, text=True, check=True)
     try:
-        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        git(["git", "ls-files", "--error-unmatch", here.name])  # an environment may lie in another project's checkout
+        described = git(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"])
+        commit = described.stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         commit = None
     return {
@@ -166,15 +201,8 @@ def as_json(value: Any) -> bytes:
     return (json.dumps(finite(value), indent=2, allow_nan=False) + "\n").encode()
 
 
-def _described(config: Any) -> dict[str, Any]:
-    """A config's fields as JSON takes them: a user's own part is its qualified name."""
-    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    owns = {field.name for field in dataclasses.fields(config) if field.metadata.get("own")}
-    return {k: v if k not in owns or isinstance(v, str) else qualified_name(v) for k, v in values.items()}
-
-
-def _runs(sweep: Sweep, presets: Sequence[str] | None) -> Iterator[dict[str, Any]]:
-    """One flat dict per run."""
+def flat_rows(sweep: Sweep, presets: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """One flat dict per run, all with the same names; see `Sweep.rows`."""
     fields = swept_fields(sweep.configs, presets or [""] * len(sweep.configs))
     for t, c, s in np.ndindex(sweep.verdict.shape):
         row: dict[str, Any] = {"target": sweep.targets[t].name}
@@ -189,7 +217,11 @@ def _runs(sweep: Sweep, presets: Sequence[str] | None) -> Iterator[dict[str, Any
                 row[name] = float(values[t, c, s])
             else:
                 row |= {f"{name}_{k}": float(value) for k, value in enumerate(values[t, c, s])}
-        yield {name: "" if isinstance(v, float) and not math.isfinite(v) else v for name, v in row.items()}
+        yield row
+
+
+def _without_nan(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: "" if isinstance(v, float) and not math.isfinite(v) else v for name, v in row.items()}
 
 
 def _read_runs(path: Path) -> list[dict[str, Any]]:

@@ -33,6 +33,11 @@ class Discrete(NamedTuple):
     atom: float | None = None
     share: float = 0.0
 
+    def __str__(self) -> str:
+        """In words."""
+        step = [f"steps of {self.step:g}"] if self.step else []
+        return ", ".join(step + ([] if self.atom is None else [f"{100 * self.share:.3g} % are {self.atom:g}"]))
+
     def restore(self, key: Key, samples: Any) -> Any:
         """Samples as the column has them: rounded to its step, and the atom as often as there.
 

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from jax.typing import ArrayLike
 
-from jgen1d.core import Key, pytree_dataclass, replace, static
+from jgen1d.core import Key, literal, pytree_dataclass, replace, static
+from jgen1d.core.names import printable
 from jgen1d.targets.discrete import Discrete
 from jgen1d.targets.family import Family
 from jgen1d.targets.normals import NORMAL_MIXTURE, PLANAR_MIXTURE, MixtureParams, Modes, component_log_probs
@@ -44,6 +45,15 @@ class Target:
     name: str = static(default="")
     own_units: Units | None = static(default=None)
     discrete: Discrete | None = static(default=None)
+
+    def __repr__(self) -> str:
+        """What it is, on one line; leaves that are traced or stacked are shown by their shape."""
+        (num_modes,) = np.shape(self.modes.scales)[-1:] or (0,)
+        facts = [f"mean {_figures(self.mean, self.std)}", f"std {_figures(self.std, self.std)}"]
+        facts += [f"{num_modes} modes"] if num_modes > 1 else []
+        facts += [] if self.has_density else ["a finite sample"]
+        facts += [str(self.discrete)] if self.discrete else []
+        return f"<Target '{printable(self.name, 60)}', {self.dim}-D: {', '.join(facts)}>"
 
     def sample(self, key: Key, num_samples: int) -> jax.Array:
         """Draws f32[num_samples, dim].
@@ -137,6 +147,14 @@ class Target:
         if function is None:
             raise ValueError(f"target {self.name!r} ({self.dim}-D) has no {what}")
         return function
+
+
+def _figures(value: Any, std: Any) -> str:
+    """Of f[dim]: 4, or (0, 1); what is nothing beside the standard deviation is 0."""
+    if isinstance(value, jax.core.Tracer) or np.ndim(value) != 1:
+        return literal(value)
+    figures = ", ".join(f"{number:.3g}" for number in np.where(np.abs(value) < 1e-12 * np.asarray(std), 0, value))
+    return figures if len(value) == 1 else f"({figures})"
 
 
 @functools.partial(jax.jit, static_argnames="function", inline=True)
