@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench gallery playground clean
+.PHONY: demo test lint bench gallery playground docs clean
 
 demo: $(STAMP)
 	$(BIN)/python experiments/convergence.py --num_seeds=16 --workdir=runs/demo --overwrite
@@ -21,6 +21,9 @@ bench: $(STAMP)
 	$(BIN)/pip install --quiet -e ".[bench]"
 	$(BIN)/python benchmarks/throughput.py
 
+docs: $(STAMP)
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
 gallery: $(STAMP)
 	$(BIN)/python experiments/gallery.py
 
@@ -36,4 +39,4 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .cache
+	rm -rf $(VENV) .cache docs/_build docs/families.md

@@ -301,9 +301,26 @@ def test_an_unknown_preset_has_one_error(method, flag, message):
 
 
 @pytest.mark.usefixtures("optimised")
-@pytest.mark.parametrize("source", readme.blocks(), ids=lambda source: source.splitlines()[0][:40])
-def test_python_in_the_readme_runs(source):
-    exec(compile(source, "README.md", "exec"), {"__name__": "readme"})
+@pytest.mark.parametrize(("page", "source"), readme.blocks())
+def test_python_in_the_readme_and_the_documentation_runs(page, source, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(source, page, "exec"), {"__name__": "readme"})
+    if (promised := readme.promised(source)) is not None:
+        assert capsys.readouterr().out == promised
+        assert (tmp_path / "run.png").stat().st_size > 10_000
+
+
+def test_the_readme_is_short_and_promises_something():
+    text = (readme.ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 150
+    assert len(text.split()) <= 800
+    assert sum(readme.promised(source) is not None for _, source in readme.blocks()) == 1
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in [*readme.PAGES, readme.ROOT / "CONTRIBUTING.md", readme.ROOT / "CHANGELOG.md"]:
+        for link in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text()):
+            assert (page.parent / link).exists() or link == "families", f"{page.name}: {link}"
 
 
 def test_compare_has_a_row_for_every_target_and_family(tmp_path):
@@ -361,6 +378,16 @@ def test_stability_is_told_for_every_length_and_rate(tmp_path):
     assert [sentence.split(":")[0] for sentence in report["conclusions"]] == runs
     done = run("--factors=0.5,-2", script="stability.py")
     assert (done.returncode, done.stderr) == (2, "stability.py: --factors=0.5,-2: must be numbers above 0\n")
+
+
+def test_columns_are_trained_as_they_are_and_treated():
+    done = run("--quick", "--format=json", "--workdir=", script="columns.py")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    assert [(row["target"], row["method"]) for row in rows] == [("outliers", "gaussian"), ("integers", "gaussian")]
+    for row in rows:
+        assert row["ks_treated"] < row["ks_plain"]
+        assert row["ks_floor"] < 0.02
 
 
 def test_trajectories_are_drawn_and_animated(tmp_path):
