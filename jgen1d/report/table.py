@@ -128,10 +128,10 @@ class Table:
 
     def __str__(self) -> str:
         """The table as aligned text, shares in percent with their interval."""
-        titles, columns = zip(*self._columns(), strict=True)
+        titles, columns = zip(*self.columns(), strict=True)
         return align([titles, *zip(*columns, strict=True)], len(labels(self.rows[0])))
 
-    def _columns(self) -> Iterator[tuple[str, list[str]]]:
+    def columns(self) -> Iterator[tuple[str, list[str]]]:
         """The title and the cells of each column of the text."""
         named = labels(self.rows[0])
         shown = self.rows[0] if self.shown is None else self.shown

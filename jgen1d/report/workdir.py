@@ -126,16 +126,17 @@ def write(workdir: Path, contents: Mapping[str, bytes]) -> None:
 
 def load(workdir: str | Path) -> Saved:
     """Reads what `save` wrote. Raises ValueError, with the file's name, if a file is missing or damaged."""
-    readers: dict[str, Callable[[Path], Any]] = {"config.json": files.read_json, "summary.json": files.read_json}
-    readers |= {"runs.csv": _read_runs, "curves.npz": _read_npz}
-    content: dict[str, Any] = {}
-    for name, read in readers.items():
-        path = Path(workdir) / name
-        try:
-            content[name] = read(path)
-        except Exception as error:  # what readers raise at damage is a list without an end
-            raise ValueError(f"{str(path)!r} is missing or damaged: {files.one_line(error)}") from error
-    return Saved(*content.values())
+    return Saved(*(read(Path(workdir), name) for name in ("config.json", "summary.json", "runs.csv", "curves.npz")))
+
+
+def read(workdir: Path, name: str) -> Any:
+    """What one file of a workdir holds. Raises ValueError, with the file's name, if it is missing or damaged."""
+    readers: dict[str, Callable[[Path], Any]] = {"runs.csv": _read_runs, "curves.npz": _read_npz}
+    path = workdir / name
+    try:
+        return readers.get(name, files.read_json)(path)
+    except Exception as error:  # what readers raise at damage is a list without an end
+        raise ValueError(f"{str(path)!r} is missing or damaged: {files.one_line(error)}") from error
 
 
 def environment() -> dict[str, Any]:

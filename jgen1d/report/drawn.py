@@ -1,0 +1,111 @@
+"""Which drawings does a report have? How runs ended, how the distance fell, and what the median run generates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jgen1d.core.names import in_html
+from jgen1d.evaluation.verdict import LEARNED, VERDICTS
+from jgen1d.report.svg import Frame, bar
+from jgen1d.report.table import cell
+
+
+def shares(row: Mapping[str, Any], name: str) -> str:
+    """How the runs of a row ended: a bar, and all shares with their intervals."""
+    rates = row["verdicts"]
+    found = [verdict for verdict in VERDICTS if rates[verdict]["count"]]
+    texts = {verdict: f"{verdict.replace('_', ' ')} {cell(rates[verdict])}" for verdict in found}
+    learned = row.get("learned") or {"low": 0.0, "high": 0.0}
+    said = f"learned the distribution: {cell(row['learned'])}" if row.get("learned") else ""
+    label = f"{name}: {'; '.join(filter(None, [said, *texts.values()]))}"
+    drawn = bar(
+        [(verdict, rates[verdict]["share"]) for verdict in found], (learned["low"], learned["high"]), label
+    )  # fmt: skip
+    parts = "".join(f'<li><i class="key {v}"></i>{text}</li>' for v, text in texts.items())
+    return (
+        f"<div><p><strong>{in_html(name, 200)}</strong>, {row['num_seeds']:,} seeds"
+        f'{": " if said else ""}{said}</p>{drawn}<ul class="parts">{parts}</ul></div>'
+    )
+
+
+def distances(settings: Sequence[Mapping[str, Any]], floors: Sequence[float | None], threshold: float) -> list[str]:
+    """For each setting its distance over steps, all on the same axes, with what it is to be compared with."""
+    ends = [value for one in settings for band in one["curve"].values() for value in band if value]
+    ends += [threshold, *filter(None, floors)]
+    axes = (0.0, float(settings[0]["steps"][-1])), (0.8 * min(ends), 1.25 * max(ends))
+    return [_distance(Frame(*axes, log=True), one, floors[one["target"]], threshold) for one in settings]
+
+
+def _distance(frame: Frame, one: Mapping[str, Any], floor: float | None, threshold: float) -> str:
+    steps, curve = one["steps"], {name: np.array(band, np.float64) for name, band in one["curve"].items()}
+    known = np.flatnonzero(np.isfinite(curve["median"]))
+    last = f"after {steps[known[-1]]:,} steps the median is {curve['median'][known[-1]]:.3g}" if known.size else "none"
+    marks = [frame.level("threshold", threshold)]
+    marks += [frame.level("floor", floor)] if floor else []
+    marks += [frame.band("area", steps, curve["p05"], curve["p95"]), frame.line("learnt", steps, curve["median"])]
+    said = f"Distance over training steps: {last}; a converged run has at most {threshold:g}"
+    said += f", and a perfect sampler about {floor:.2g}." if floor else "."
+    keys = [("learnt", "rule", "median, 5–95 % of seeds"), ("threshold", "rule dashed", "most of a converged run")]
+    keys += [("real", "rule dotted", "perfect sampler")] if floor else []
+    return _figure(frame.chart(said, marks, "training step", "W1/σ"), "Distance", keys)
+
+
+def median_run(panel: Mapping[str, Any]) -> list[str]:
+    """What a run generates beside its target; in 1-D also the difference of the distribution functions."""
+    axis = "x" if panel["unit"] == "data units" else f"x ({panel['unit']})"
+    if "window" not in panel:
+        return []
+    if isinstance(panel["window"][0], list):
+        return [_points(panel)]
+    window = tuple(panel["window"])
+    generated = np.array(panel["generated"], np.float64)
+    exact = np.array(panel.get("exact") or panel["real"], np.float64)
+    frame = Frame(window, (0.0, 1.05 * max(generated.max(), exact[np.isfinite(exact)].max(), 1e-300)))
+    marks = [frame.steps("filled", generated)]
+    if "exact" in panel:
+        marks.append(frame.line("exact", np.linspace(*window, len(exact)), exact))
+    else:
+        marks.append(frame.steps("real", exact))
+    said = "What the median seed generates, as a histogram, beside its target."
+    keys = [("learnt", "", "generated"), ("real", "rule dashed" if "exact" in panel else "rule", "target")]
+    note = f"{panel['lost']:,} samples are not finite" if panel["lost"] else ""
+    figures = [_figure(frame.chart(said, marks, axis, "density"), "Density, median seed", keys, note)]
+    if "gap" in panel:
+        figures.append(_gap(panel["gap"], axis, window))
+    return figures
+
+
+def _gap(gap: Mapping[str, Any], axis: str, window: tuple[float, float]) -> str:
+    difference, allowed = np.array(gap["difference"], np.float64), gap["allowed"]
+    reach = 1.15 * max(float(np.abs(difference).max(initial=0.0)), allowed)
+    frame = Frame(window, (-reach, reach))
+    x = window[0] + np.array(gap["at"], np.float64) * (window[1] - window[0])
+    marks = [frame.band("allowed", window, [-allowed] * 2, [allowed] * 2), frame.level("exact", 0.0)]
+    marks.append(frame.line("learnt", x, difference))
+    said = f"Distribution function of the median seed minus that of the target: at most {np.abs(difference).max():.3g} "
+    said += f"away from 0, where a Kolmogorov–Smirnov test at {100 * gap['level']:g} % accepts {allowed:.3g}."
+    keys = [("learnt", "rule", "generated − target"), ("real", "faint", f"accepted at {100 * gap['level']:g} %")]
+    chart = frame.chart(said, marks, axis, "difference of CDFs")
+    return _figure(chart, "Distribution function, median seed", keys)
+
+
+def _points(panel: Mapping[str, Any]) -> str:
+    (left, right), (low, high) = panel["window"]
+    frame = Frame((left, right), (low, high))
+    marks = []
+    for look, name in (("real", "real"), ("learnt", "generated")):
+        at = np.array(panel[name], np.float64).reshape(-1, 2)
+        marks.append(frame.dots(f"dots {look}", left + at[:, 0] * (right - left), low + at[:, 1] * (high - low)))
+    said = f"{len(panel['generated']):,} points of the median seed's model over as many of its target."
+    return _figure(
+        frame.chart(said, marks, "x₁", "x₂"), "Samples, median seed", [("learnt", "", "generated"), ("real", "", "target")]
+    )
+
+
+def _figure(drawn: str, title: str, keys: Sequence[tuple[str, str, str]], note: str = "") -> str:
+    shown = "".join(f'<span><i class="key {look} k-{color}"></i>{text}</span>' for color, look, text in keys)
+    rest = f" {in_html(note)}" if note else ""
+    return f"<figure>{drawn}<figcaption><strong>{in_html(title)}</strong> {shown}{rest}</figcaption></figure>"
