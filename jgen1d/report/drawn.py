@@ -48,7 +48,7 @@ def _distance(frame: Frame, one: Mapping[str, Any], floor: float | None, thresho
     marks += [frame.band("area", steps, curve["p05"], curve["p95"]), frame.line("learnt", steps, curve["median"])]
     said = f"Distance over training steps: {last}; a converged run has at most {threshold:g}"
     said += f", and a perfect sampler about {floor:.2g}." if floor else "."
-    keys = [("learnt", "rule", "median, 5–95 % of seeds"), ("threshold", "rule dashed", "most of a converged run")]
+    keys = [("learnt", "rule", "median, 5–95 % of seeds"), ("threshold", "rule dashed", "limit for a converged run")]
     keys += [("real", "rule dotted", "perfect sampler")] if floor else []
     return _figure(frame.chart(said, marks, "training step", "W1/σ"), "Distance", keys)
 

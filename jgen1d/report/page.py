@@ -170,9 +170,14 @@ def _cards(data: Mapping[str, Any], names: Sequence[str]) -> list[str]:
 def _seeds(runs: Mapping[str, Mapping[str, Any]], name: str) -> str:
     """The best, the median and the worst run of a setting."""
     shown = [k for k in runs["median"] if k not in ("w1", "diverged_at") and any(v[k] is not None for v in runs.values())]
-    rows = [[which, *(cell(run[k]).replace("_", " ") for k in shown)] for which, run in runs.items()]
+    rows = [[which, *(_figure(run[k]) for k in shown)] for which, run in runs.items()]
     titles = ["by W1", *(TITLES.get(k, k) for k in shown)]
     return _table(titles, rows, 1, f"Best, median and worst seed: {name}", "wide")
+
+
+def _figure(value: Any) -> str:
+    """A verdict or a number of one run."""
+    return f"{value:,.0f}" if isinstance(value, float) and value >= 1_000 else cell(value).replace("_", " ")
 
 
 def _pictures(paths: Mapping[str, Path], room: int, only_links: bool) -> str:
@@ -191,8 +196,8 @@ def _pictures(paths: Mapping[str, Path], room: int, only_links: bool) -> str:
             beside.append(f'<a href="{in_html(quote(name))}">{in_html(name)}</a>')
     text = ""
     if beside:
-        why = "More pictures" if only_links or shown else "Pictures"
-        text = f'<p class="note">{why} in the folder of this page, too large to be part of it: {", ".join(beside)}.</p>'
+        which = "The script's own pictures are" if only_links else "Too large to be part of this page, and"
+        text = f'<p class="note">{which} in the same folder: {", ".join(beside)}.</p>'
     return f"<h2>Pictures</h2>{''.join(shown)}{text}" if shown or beside else ""
 
 
