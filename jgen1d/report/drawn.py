@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jgen1d.core.names import in_html
-from jgen1d.evaluation.verdict import LEARNED, VERDICTS
+from jgen1d.evaluation.verdict import VERDICTS
 from jgen1d.report.svg import Frame, bar
 from jgen1d.report.table import cell
 
@@ -100,9 +100,8 @@ def _points(panel: Mapping[str, Any]) -> str:
         at = np.array(panel[name], np.float64).reshape(-1, 2)
         marks.append(frame.dots(f"dots {look}", left + at[:, 0] * (right - left), low + at[:, 1] * (high - low)))
     said = f"{len(panel['generated']):,} points of the median seed's model over as many of its target."
-    return _figure(
-        frame.chart(said, marks, "x₁", "x₂"), "Samples, median seed", [("learnt", "", "generated"), ("real", "", "target")]
-    )
+    keys = [("learnt", "", "generated"), ("real", "", "target")]
+    return _figure(frame.chart(said, marks, "x₁", "x₂"), "Samples, median seed", keys)
 
 
 def _figure(drawn: str, title: str, keys: Sequence[tuple[str, str, str]], note: str = "") -> str:

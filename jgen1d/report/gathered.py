@@ -18,7 +18,7 @@ MADE = "report.json"
 """The file of a workdir with what only its report shows: see `cli.output`."""
 
 _OF_RUNS = (
-    "seed", "verdict", "diverged_at", "w1_over_std", "w1_over_floor", "tv", "ks_p", "samples_to_tell", "modes_covered",
+    "seed", "verdict", "w1_over_std", "w1_over_floor", "tv", "ks_p", "samples_to_tell", "modes_covered",
     "kl", "loss", "loss_g", "loss_d",
 )  # fmt: skip
 

@@ -57,7 +57,8 @@ def page(data: Mapping[str, Any], pictures: Mapping[str, Path]) -> bytes:
     summary, made, settings = data["summary"], data["made"], data["settings"]
     rows = summary["rows"]
     names = [_name(row) for row in rows]
-    parts = ["<p class='note'>" + in_html(_origin(data)) + "</p>", "<h2>What was found</h2>", _list(summary["conclusions"])]
+    parts = [f'<p class="note">{in_html(_origin(data))}</p>']
+    parts += ["<h2>What was found</h2>", _list(summary["conclusions"])]
     parts += ["<h2>Results</h2>", _results(made["columns"], len(labels(rows[0]))), _reading(rows)]
     if all(row.get("verdicts") for row in rows):
         bars = "".join(drawn.shares(row, name) for row, name in zip(rows, names, strict=True))
@@ -145,8 +146,8 @@ def _reading(rows: Sequence[Mapping[str, Any]]) -> str:
 def _of_bars(rows: Sequence[Mapping[str, Any]]) -> str:
     if not all(row.get("learned") for row in rows):
         return ""
-    text = "The line under each bar is the 95 % interval of the share of seeds that learned the distribution: those that "
-    return f'<p class="note">{text}converged or cannot be told from their target.</p>'
+    text = "The line under each bar is the 95 % interval of the share of seeds that learned the distribution."
+    return f'<p class="note">{text} These have converged, or cannot even be told from their target.</p>'
 
 
 def _cards(data: Mapping[str, Any], names: Sequence[str]) -> list[str]:
@@ -169,7 +170,8 @@ def _cards(data: Mapping[str, Any], names: Sequence[str]) -> list[str]:
 
 def _seeds(runs: Mapping[str, Mapping[str, Any]], name: str) -> str:
     """The best, the median and the worst run of a setting."""
-    shown = [k for k in runs["median"] if k not in ("w1", "diverged_at") and any(v[k] is not None for v in runs.values())]
+    known = {name for run in runs.values() for name, value in run.items() if value is not None}
+    shown = [name for name in runs["median"] if name in known - {"w1"}]
     rows = [[which, *(_figure(run[k]) for k in shown)] for which, run in runs.items()]
     titles = ["by W1", *(TITLES.get(k, k) for k in shown)]
     return _table(titles, rows, 1, f"Best, median and worst seed: {name}", "wide")
@@ -181,7 +183,7 @@ def _figure(value: Any) -> str:
 
 
 def _pictures(paths: Mapping[str, Path], room: int, only_links: bool) -> str:
-    """The script's pictures: inside of the page as long as there is room, and otherwise links to what lies beside it."""
+    """The script's pictures: inside of the page as long as there is room, and otherwise links to the files."""
     shown, beside = [], []
     for name, path in paths.items():
         if not path.is_file():
@@ -224,7 +226,7 @@ def _settings(data: Mapping[str, Any]) -> str:
     if configs := config.get("configs"):
         parts.append(_configs(configs, config.get("presets")))
     if thresholds := summary.get("thresholds"):
-        parts.append(f"<h3>When a run counts as converged</h3><p>{in_html(str(Thresholds(**thresholds)))}.</p>")
+        parts.append(f"<h3>What the verdicts mean</h3><p>{in_html(str(Thresholds(**thresholds)))}.</p>")
     versions = {name: value for name, value in config.get("versions", {}).items() if value}
     versions |= {"commit": config["commit"]} if config.get("commit") else {}
     parts.append(f"<h3>Versions</h3>{_facts(versions)}")

@@ -135,5 +135,5 @@ def _numbers(ticks: Sequence[float]) -> list[str]:
     step = min(np.diff(ticks), default=1.0)
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     plain = decimals <= 4 and max(map(abs, ticks), default=0.0) < 1e12
-    texts = (f"{value:,.{decimals}f}" if plain else f"{value:.6g}" for value in ticks)
-    return [(text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text).replace("-", "−") for text in texts]
+    texts = (f"{value + 0.0:,.{decimals}f}" if plain else f"{value:.6g}" for value in ticks)
+    return [text.replace("-", "−") for text in texts]
