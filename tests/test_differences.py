@@ -36,8 +36,8 @@ def test_intervals_of_independent_shares_are_the_published_ones(counts):
 
 
 @pytest.mark.parametrize(("p", "q"), [(0.5, 0.5), (0.3, 0.7), (0.9, 0.95)])
-def test_intervals_of_independent_shares_hold_the_truth_in_95_of_100(p, q, n=14):
-    covered = 0.0
+def test_intervals_of_independent_shares_hold_the_truth_in_95_of_100(p, q):
+    covered, n = 0.0, 14
     for a, b in itertools.product(range(n + 1), repeat=2):
         found = differences.of_rates(hits(a, n), hits(b, n), is_paired=False)
         chance = scipy_stats.binom.pmf(a, n, p) * scipy_stats.binom.pmf(b, n, q)
@@ -46,8 +46,8 @@ def test_intervals_of_independent_shares_hold_the_truth_in_95_of_100(p, q, n=14)
 
 
 @pytest.mark.parametrize("cells", [(0.5, 0.1, 0.1, 0.3), (0.3, 0.4, 0.1, 0.2), (0.7, 0.1, 0.05, 0.15)])
-def test_intervals_of_paired_shares_hold_the_truth_in_95_of_100(cells, n=16):
-    covered = total = 0.0
+def test_intervals_of_paired_shares_hold_the_truth_in_95_of_100(cells):
+    covered, total, n = 0.0, 0.0, 16
     for both, gained, lost in itertools.product(range(n + 1), repeat=3):
         if (neither := n - both - gained - lost) < 0:
             continue

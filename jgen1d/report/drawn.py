@@ -60,7 +60,8 @@ def median_run(panel: Mapping[str, Any]) -> list[str]:
         return []
     if isinstance(panel["window"][0], list):
         return [_points(panel)]
-    window = tuple(panel["window"])
+    low, high = panel["window"]
+    window = (float(low), float(high))
     generated = np.array(panel["generated"], np.float64)
     exact = np.array(panel.get("exact") or panel["real"], np.float64)
     frame = Frame(window, (0.0, 1.05 * max(generated.max(), exact[np.isfinite(exact)].max(), 1e-300)))

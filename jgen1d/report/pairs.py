@@ -87,6 +87,8 @@ def _sentence(row: Mapping[str, Any]) -> str:
     if change["low"] > 0 or change["high"] < 0:
         how = "more" if change["difference"] > 0 else "less"
         text = f"B learned the distribution {how} often than A, in {other} of seeds against {one}"
+    elif not change["difference"]:
+        text = f"A and B learned the distribution in {one} of seeds each"
     else:
         text = f"A learned the distribution in {one} of seeds and B in {other}, which chance alone may explain"
     text += f" (B − A: {_points(change)} percentage points)"

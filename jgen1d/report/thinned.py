@@ -24,7 +24,7 @@ NUM_POINTS = 200
 def of_sweep(sweep: Sweep) -> dict[str, Any]:
     """`floors`, one per target, and `panels`, one per (target, config): those of the seed whose W1 is the median."""
     places = list(np.ndindex(sweep.verdict.shape[:2]))
-    runs = (sweep.result(*place, median_index(sweep.metrics["w1"][place])) for place in places)
+    runs = (sweep.result(t, c, median_index(sweep.metrics["w1"][t, c])) for t, c in places)
     return {"floors": digits(figures.floors(sweep)), "panels": [_panel(run, num_points(len(places))) for run in runs]}
 
 
@@ -56,15 +56,13 @@ def _panel(run: Result, count: int) -> dict[str, Any]:
     finite = samples[np.isfinite(samples).all(axis=1)]
     panel: dict[str, Any] = {"unit": axis.unit, "lost": len(samples) - len(finite)}
     real = np.asarray(target.sample(jax.random.key(1), NUM_SAMPLES), np.float64)
-    if target.dim == 1 and target.has_density:
-        low, high = figures.window(target)
-    else:
-        low, high = _around(real)
-    panel["window"] = np.stack([axis(np.atleast_1d(low)), axis(np.atleast_1d(high))], axis=1).squeeze().tolist()
+    ends = _around(real)
     if target.dim > 1:
+        panel["window"] = np.stack([axis(end) for end in ends], axis=1).tolist()
         chosen = {"generated": finite[:NUM_POINTS], "real": real[:NUM_POINTS]}
-        return panel | {name: digits((points - low) / (high - low), 3) for name, points in chosen.items()}
-    low, high = float(np.squeeze(low)), float(np.squeeze(high))
+        return panel | {name: digits((x - ends[0]) / (ends[1] - ends[0]), 3) for name, x in chosen.items()}
+    low, high = figures.window(target) if target.has_density else map(float, np.ravel(ends))
+    panel["window"] = [float(end) for end in axis(np.array([low, high]))]
     edges = np.linspace(low, high, count // 2 + 1)
     per_density = NUM_SAMPLES * (edges[1] - edges[0]) * axis.scale
     panel["generated"] = digits(np.histogram(finite, edges)[0] / per_density)
