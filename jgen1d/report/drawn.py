@@ -20,10 +20,8 @@ def shares(row: Mapping[str, Any], name: str) -> str:
     texts = {verdict: f"{verdict.replace('_', ' ')} {cell(rates[verdict])}" for verdict in found}
     learned = row.get("learned") or {"low": 0.0, "high": 0.0}
     said = f"learned the distribution: {cell(row['learned'])}" if row.get("learned") else ""
-    label = f"{name}: {'; '.join(filter(None, [said, *texts.values()]))}"
-    drawn = bar(
-        [(verdict, rates[verdict]["share"]) for verdict in found], (learned["low"], learned["high"]), label
-    )  # fmt: skip
+    ends = (learned["low"], learned["high"])
+    drawn = bar([(v, rates[v]["share"]) for v in found], ends, f"How the runs of {name} ended")
     parts = "".join(f'<li><i class="key {v}"></i>{text}</li>' for v, text in texts.items())
     return (
         f"<div><p><strong>{in_html(name, 200)}</strong>, {row['num_seeds']:,} seeds"
@@ -48,9 +46,7 @@ def _distance(frame: Frame, one: Mapping[str, Any], floor: float | None, thresho
     marks += [frame.band("area", steps, curve["p05"], curve["p95"]), frame.line("learnt", steps, curve["median"])]
     said = f"Distance over training steps: {last}; a converged run has at most {threshold:g}"
     said += f", and a perfect sampler about {floor:.2g}." if floor else "."
-    keys = [("learnt", "rule", "median, 5–95 % of seeds"), ("threshold", "rule dashed", "limit for a converged run")]
-    keys += [("real", "rule dotted", "perfect sampler")] if floor else []
-    return _figure(frame.chart(said, marks, "training step", "W1/σ"), "Distance", keys)
+    return _figure(frame.chart(said, marks, "training step", "W1/σ"), "Distance")
 
 
 def median_run(panel: Mapping[str, Any]) -> list[str]:
@@ -71,9 +67,8 @@ def median_run(panel: Mapping[str, Any]) -> list[str]:
     else:
         marks.append(frame.steps("real", exact))
     said = "What the median seed generates, as a histogram, beside its target."
-    keys = [("learnt", "", "generated"), ("real", "rule dashed" if "exact" in panel else "rule", "target")]
     note = f"{panel['lost']:,} samples are not finite" if panel["lost"] else ""
-    figures = [_figure(frame.chart(said, marks, axis, "density"), "Density, median seed", keys, note)]
+    figures = [_figure(frame.chart(said, marks, axis, "density"), "Density, median seed", note)]
     if "gap" in panel:
         figures.append(_gap(panel["gap"], axis, window))
     return figures
@@ -88,9 +83,8 @@ def _gap(gap: Mapping[str, Any], axis: str, window: tuple[float, float]) -> str:
     marks.append(frame.line("learnt", x, difference))
     said = f"Distribution function of the median seed minus that of the target: at most {np.abs(difference).max():.3g} "
     said += f"away from 0, where a Kolmogorov–Smirnov test at {100 * gap['level']:g} % accepts {allowed:.3g}."
-    keys = [("learnt", "rule", "generated − target"), ("real", "faint", f"accepted at {100 * gap['level']:g} %")]
     chart = frame.chart(said, marks, axis, "difference of CDFs")
-    return _figure(chart, "Distribution function, median seed", keys)
+    return _figure(chart, "Distribution function, median seed")
 
 
 def _points(panel: Mapping[str, Any]) -> str:
@@ -101,11 +95,28 @@ def _points(panel: Mapping[str, Any]) -> str:
         at = np.array(panel[name], np.float64).reshape(-1, 2)
         marks.append(frame.dots(f"dots {look}", left + at[:, 0] * (right - left), low + at[:, 1] * (high - low)))
     said = f"{len(panel['generated']):,} points of the median seed's model over as many of its target."
-    keys = [("learnt", "", "generated"), ("real", "", "target")]
-    return _figure(frame.chart(said, marks, "x₁", "x₂"), "Samples, median seed", keys)
+    return _figure(frame.chart(said, marks, "x₁", "x₂"), "Samples, median seed")
 
 
-def _figure(drawn: str, title: str, keys: Sequence[tuple[str, str, str]], note: str = "") -> str:
-    shown = "".join(f'<span><i class="key {look} k-{color}"></i>{text}</span>' for color, look, text in keys)
+def legend(has_panels: bool, has_floors: bool) -> str:
+    """What lines and areas mean in all drawings."""
+    keys = [("learnt", "rule", "median of the seeds"), ("learnt faint", "", "5–95 % of the seeds")]
+    keys += [("threshold", "rule dashed", "limit for a converged run")]
+    keys += [("real", "rule dotted", "perfect sampler")] if has_floors else []
+    parts = [("Distance", keys)]
+    if has_panels:
+        parts += [("Density", [("learnt", "", "generated"), ("real", "rule dashed", "target")])]
+        accepted = ("real faint", "", "accepted by a Kolmogorov–Smirnov test")
+        parts += [("Distribution function", [("learnt", "rule", "generated minus target"), accepted])]
+    items = [
+        f"<li><strong>{title}</strong>"
+        + "".join(f'<span><i class="key {look} k-{color}"></i>{text}</span>' for color, look, text in keys)
+        + "</li>"
+        for title, keys in parts
+    ]
+    return f'<ul class="legend">{"".join(items)}</ul>'
+
+
+def _figure(drawn: str, title: str, note: str = "") -> str:
     rest = f" {in_html(note)}" if note else ""
-    return f"<figure>{drawn}<figcaption><strong>{in_html(title)}</strong> {shown}{rest}</figcaption></figure>"
+    return f"<figure>{drawn}<figcaption><strong>{in_html(title)}</strong>{rest}</figcaption></figure>"

@@ -90,6 +90,12 @@ def _bands(seeds: np.ndarray) -> dict[str, list[float | None]]:
 
 def _chosen(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The runs of the seeds with the least, the median and the greatest W1."""
-    runs = [{name: run[name] for name in _OF_RUNS if name in run} | {"w1": run["w1"]} for run in runs]
     w1 = np.array([math.inf if run["w1"] is None else run["w1"] for run in runs])
-    return {"best": runs[int(w1.argmin())], "median": runs[median_index(w1)], "worst": runs[int(w1.argmax())]}
+    seeds = {"best": int(w1.argmin()), "median": median_index(w1), "worst": int(w1.argmax())}
+    return {which: _figures(runs[index]) for which, index in seeds.items()}
+
+
+def _figures(run: dict[str, Any]) -> dict[str, Any]:
+    """What is shown of a run, with as many digits as are shown."""
+    found = {name: run[name] for name in _OF_RUNS if run.get(name) is not None}
+    return {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in found.items()}

@@ -156,25 +156,24 @@ def _cards(data: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     floors = made.get("floors") or [None] * len(settings)
     panels = made.get("panels") or [{"unit": "data units"}] * len(settings)
     distances = drawn.distances(settings, floors, data["summary"]["thresholds"]["w1_over_std"])
-    found = []
+    found = [drawn.legend(bool(made.get("panels")), any(floors))]
     for name, one, panel, distance in zip(names, settings, panels, distances, strict=True):
         figures = "".join([distance, *drawn.median_run(panel)])
         found.append(
             f'<section class="card"><h3>{in_html(name, 200)}</h3><div class="panels">{figures}</div>'
-            f"{_seeds(one['runs'], name)}</section>"
+            f"{_seeds(one['runs'])}</section>"
         )
     if not made.get("panels"):
         found.append('<p class="note">What the models generate is not drawn: their samples were not saved.</p>')
     return found
 
 
-def _seeds(runs: Mapping[str, Mapping[str, Any]], name: str) -> str:
+def _seeds(runs: Mapping[str, Mapping[str, Any]]) -> str:
     """The best, the median and the worst run of a setting."""
-    known = {name for run in runs.values() for name, value in run.items() if value is not None}
-    shown = [name for name in runs["median"] if name in known - {"w1"}]
-    rows = [[which, *(_figure(run[k]) for k in shown)] for which, run in runs.items()]
+    shown = list(dict.fromkeys(name for run in runs.values() for name in run))
+    rows = [[which, *(_figure(run.get(name)) for name in shown)] for which, run in runs.items()]
     titles = ["by W1", *(TITLES.get(k, k) for k in shown)]
-    return _table(titles, rows, 1, f"Best, median and worst seed: {name}", "wide")
+    return _table(titles, rows, 1, "Best, median and worst seed", "wide")
 
 
 def _figure(value: Any) -> str:

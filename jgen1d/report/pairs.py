@@ -70,10 +70,10 @@ def _row(one: Mapping[int, Mapping[str, Any]], other: Mapping[int, Mapping[str, 
     row: dict[str, Any] = {"paired": "by seed" if both else "no", "num_seeds": len(runs[0])}
     row |= {"num_seeds_b": len(runs[1])} if len(runs[1]) != len(runs[0]) else {}
     row |= {"learned_a": stats.rate(hits[0]), "learned_b": stats.rate(hits[1])}
-    row["learned_difference"] = differences.of_rates(*hits, is_paired=bool(both))
-    row["p_mcnemar"] = differences.mcnemar(*hits) if both else None
+    row["learned_difference"] = differences.of_rates(hits[0], hits[1], is_paired=bool(both))
+    row["p_mcnemar"] = differences.mcnemar(hits[0], hits[1]) if both else None
     row |= {f"w1_over_floor_{name}": stats.spread(some) for name, some in zip("ab", distances, strict=True)}
-    row["w1_over_floor_difference"] = differences.of_medians(*distances, is_paired=bool(both))
+    row["w1_over_floor_difference"] = differences.of_medians(distances[0], distances[1], is_paired=bool(both))
     return row
 
 

@@ -46,20 +46,18 @@ class Frame(NamedTuple):
 
     def line(self, look: str, x: ArrayLike, y: ArrayLike) -> str:
         """A curve; it has gaps where y is not finite."""
-        px, py = self._at(x, y)
-        parts = [
-            " ".join(f"{px[i]:.0f} {py[i]:.0f}" for i in run)
-            for run in np.split(np.arange(len(px)), np.flatnonzero(~np.isfinite(py)))
-            for run in [run[np.isfinite(py[run])]]
-            if len(run)
-        ]
-        return f'<path class="{look}" d="{"".join(f"M{part}" for part in parts)}"/>' if parts else ""
+        points = self._at(x, y)
+        known = np.isfinite(points).all(axis=1)
+        parts = np.split(points, 1 + np.flatnonzero(known[1:] != known[:-1]))
+        drawn = "".join(_path(part.round().astype(int)) for part in parts if len(part) and np.isfinite(part).all())
+        return f'<path class="{look}" d="{drawn}"/>' if drawn else ""
 
     def steps(self, look: str, heights: ArrayLike) -> str:
         """Bars of equal width over the whole of x, as one outline from 0."""
-        tops = np.repeat(np.asarray(heights, np.float64), 2)
-        x = np.repeat(np.linspace(*self.x, len(tops) // 2 + 1), 2)
-        return self.line(look, x, [0.0, *tops, 0.0])
+        tops = np.asarray(heights, np.float64)
+        ends = self._at(np.linspace(*self.x, len(tops) + 1)[1:], tops)
+        bars = "".join(f"V{y:.0f}H{x:.0f}" for x, y in ends)
+        return f'<path class="{look}" d="M0 {_INNER[1]}{bars}V{_INNER[1]}"/>'
 
     def band(self, look: str, x: ArrayLike, low: ArrayLike, high: ArrayLike) -> str:
         """The area between two curves."""
@@ -73,8 +71,8 @@ class Frame(NamedTuple):
 
     def dots(self, look: str, x: ArrayLike, y: ArrayLike) -> str:
         """Points, as round ends of lines without a length."""
-        px, py = self._at(x, y)
-        return f'<path class="{look}" d="{"".join(f"M{a:.0f} {b:.0f}h0" for a, b in zip(px, py, strict=True))}"/>'
+        points = "".join(f"M{a:.0f} {b:.0f}h0" for a, b in self._at(x, y))
+        return f'<path class="{look}" d="{points}"/>'
 
     def chart(self, label: str, marks: Sequence[str], xlabel: str, ylabel: str) -> str:
         """The whole drawing.
@@ -87,8 +85,8 @@ class Frame(NamedTuple):
         """
         width, height = _INNER
         xs, ys = _ticks(*self.x), _ticks(*self.y, self.log)
-        px, _ = self._at(xs, np.full(len(xs), self.y[0]))
-        _, py = self._at(np.full(len(ys), self.x[0]), ys)
+        px = self._at(xs, np.full(len(xs), self.y[0]))[:, 0]
+        py = self._at(np.full(len(ys), self.x[0]), ys)[:, 1]
         grid = "".join(f"M0 {y:.0f}H{width}" for y in py)
         texts = [
             f'<text x="{_LEFT + at:.0f}" y="{_TOP + height + 30}">{text}</text>'
@@ -106,15 +104,21 @@ class Frame(NamedTuple):
         axes = f'<path class="grid" d="{grid}"/>{"".join(marks)}<path class="axis" d="M0 0V{height}H{width}"/>'
         return f"{opening}{inner}{axes}</svg>{''.join(texts)}</svg>"
 
-    def _at(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Where points are on the paper, NaN for what cannot be drawn; what is far outside is just outside."""
+    def _at(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
+        """Where points are on the paper, f64[n, 2]; NaN for what cannot be drawn; what is far outside is just outside."""
         ends, heights = np.asarray(self.y, np.float64), np.array(y, np.float64)
         if self.log:
             heights[~(heights > 0)] = np.nan
             ends, heights = np.log10(ends), np.log10(heights)
         px = (np.asarray(x, np.float64) - self.x[0]) / (self.x[1] - self.x[0]) * _INNER[0]
         py = (ends[1] - heights) / (ends[1] - ends[0]) * _INNER[1]
-        return np.clip(px, -50, _INNER[0] + 50), np.clip(py, -50, _INNER[1] + 50)
+        return np.clip(np.stack([px, py], axis=1), -50, np.array(_INNER) + 50)
+
+
+def _path(points: np.ndarray) -> str:
+    """A line through points i[n, 2], as moves from one to the next, which have few digits."""
+    moves = "".join(f" {dx}{'' if dy < 0 else ' '}{dy}" for dx, dy in np.diff(points, axis=0))
+    return f"M{points[0, 0]} {points[0, 1]}l{moves[1:] or '0 0'}"
 
 
 def _ticks(low: float, high: float, log: bool = False) -> list[float]:

@@ -30,10 +30,10 @@ def of_sweep(sweep: Sweep) -> dict[str, Any]:
 
 def num_points(num_rows: int) -> int:
     """Points of each curve in a report with so many rows, so that it stays small."""
-    return 80 if num_rows <= 20 else 40
+    return 80 if num_rows <= 20 else 28
 
 
-def digits(values: ArrayLike, count: int = 4) -> list[Any]:
+def digits(values: ArrayLike, count: int = 3) -> list[Any]:
     """Numbers with so many significant digits, as nested lists; None for what is not finite."""
     array = np.asarray(values, np.float64)
     flat = [float(f"{value:.{count}g}") if math.isfinite(value) else None for value in array.ravel()]
@@ -60,7 +60,7 @@ def _panel(run: Result, count: int) -> dict[str, Any]:
     if target.dim > 1:
         panel["window"] = np.stack([axis(end) for end in ends], axis=1).tolist()
         chosen = {"generated": finite[:NUM_POINTS], "real": real[:NUM_POINTS]}
-        return panel | {name: digits((x - ends[0]) / (ends[1] - ends[0]), 3) for name, x in chosen.items()}
+        return panel | {name: digits((x - ends[0]) / (ends[1] - ends[0])) for name, x in chosen.items()}
     low, high = figures.window(target) if target.has_density else map(float, np.ravel(ends))
     panel["window"] = [float(end) for end in axis(np.array([low, high]))]
     edges = np.linspace(low, high, count // 2 + 1)
@@ -76,7 +76,7 @@ def _panel(run: Result, count: int) -> dict[str, Any]:
         difference = np.arange(1, len(z) + 1) / len(samples) - np.asarray(target.cdf(z))
         kept = np.unique([*np.linspace(0, len(z) - 1, count).astype(int), np.abs(difference).argmax()])
         panel["gap"] = {
-            "at": digits((z[kept] - low) / (high - low), 3), "difference": digits(difference[kept], 3), "level": level,
+            "at": digits((z[kept] - low) / (high - low)), "difference": digits(difference[kept]), "level": level,
             "allowed": min(float(special.kolmogi(level)) / math.sqrt(len(samples)), 1.0),
         }  # fmt: skip
     return panel
