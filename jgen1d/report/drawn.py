@@ -18,14 +18,12 @@ def shares(row: Mapping[str, Any], name: str) -> str:
     rates = row["verdicts"]
     found = [verdict for verdict in VERDICTS if rates[verdict]["count"]]
     texts = {verdict: f"{verdict.replace('_', ' ')} {cell(rates[verdict])}" for verdict in found}
-    learned = row.get("learned") or {"low": 0.0, "high": 0.0}
-    said = f"learned the distribution: {cell(row['learned'])}" if row.get("learned") else ""
-    ends = (learned["low"], learned["high"])
+    ends = (row["learned"]["low"], row["learned"]["high"])
     drawn = bar([(v, rates[v]["share"]) for v in found], ends, f"How the runs of {name} ended")
     parts = "".join(f'<li><i class="key {v}"></i>{text}</li>' for v, text in texts.items())
     return (
-        f"<div><p><strong>{in_html(name, 200)}</strong>, {row['num_seeds']:,} seeds"
-        f'{": " if said else ""}{said}</p>{drawn}<ul class="parts">{parts}</ul></div>'
+        f"<div><p><strong>{in_html(name, 200)}</strong>, {row['num_seeds']:,} seeds: "
+        f'{cell(row["learned"])} learned the distribution</p>{drawn}<ul class="parts">{parts}</ul></div>'
     )
 
 

@@ -21,6 +21,8 @@ from jgen1d.report.table import TITLES, cell, labels
 
 MAX_BYTES = (250_000, 1_000_000)
 """Of a page with up to 10 rows, and with 100 or more: pictures are embedded as long as it stays below."""
+_OF_BARS = """<p class="note">The line under each bar is the 95 % interval of the share of seeds that learned the
+distribution: they have converged, or cannot even be told from their target.</p>"""
 _PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -60,9 +62,9 @@ def page(data: Mapping[str, Any], pictures: Mapping[str, Path]) -> bytes:
     parts = [f'<p class="note">{in_html(_origin(data))}</p>']
     parts += ["<h2>What was found</h2>", _list(summary["conclusions"])]
     parts += ["<h2>Results</h2>", _results(made["columns"], len(labels(rows[0]))), _reading(rows)]
-    if all(row.get("verdicts") for row in rows):
+    if all(row.get("verdicts") and row.get("learned") for row in rows):
         bars = "".join(drawn.shares(row, name) for row, name in zip(rows, names, strict=True))
-        parts.append(f'<h2>How the runs ended</h2><div class="card shares">{bars}</div>{_of_bars(rows)}')
+        parts.append(f'<h2>How the runs ended</h2><div class="card shares">{bars}</div>{_OF_BARS}')
     if settings:
         parts += ["<h2>Each setting</h2>", *_cards(data, names)]
     head, tail = "".join(parts), _settings(data)
@@ -141,13 +143,6 @@ def _reading(rows: Sequence[Mapping[str, Any]]) -> str:
     if any("w1_over_floor" in row for row in rows):
         texts.append("W1/floor is the distance from the target over that of a perfect sampler, which has about 1.")
     return f'<p class="note">{" ".join(texts)}</p>' if texts else ""
-
-
-def _of_bars(rows: Sequence[Mapping[str, Any]]) -> str:
-    if not all(row.get("learned") for row in rows):
-        return ""
-    text = "The line under each bar is the 95 % interval of the share of seeds that learned the distribution."
-    return f'<p class="note">{text} These have converged, or cannot even be told from their target.</p>'
 
 
 def _cards(data: Mapping[str, Any], names: Sequence[str]) -> list[str]:

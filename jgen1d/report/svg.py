@@ -105,7 +105,7 @@ class Frame(NamedTuple):
         return f"{opening}{inner}{axes}</svg>{''.join(texts)}</svg>"
 
     def _at(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
-        """Where points are on the paper, f64[n, 2]; NaN for what cannot be drawn; what is far outside is just outside."""
+        """Where points are on the paper, f64[n, 2], NaN if not drawn; what is far outside is just outside."""
         ends, heights = np.asarray(self.y, np.float64), np.array(y, np.float64)
         if self.log:
             heights[~(heights > 0)] = np.nan
