@@ -21,6 +21,8 @@ from jgen1d.report.table import TITLES, cell, labels
 
 MAX_BYTES = (250_000, 1_000_000)
 """Of a page with up to 10 rows, and with 100 or more: pictures are embedded as long as it stays below."""
+_SMALL = 1_100
+"""Pixels across a picture that is made smaller: as wide as the page."""
 _OF_BARS = """<p class="note">The line under each bar is the 95 % interval of the share of seeds that learned the
 distribution: they have converged, or cannot even be told from their target.</p>"""
 _PAGE = Template("""<!DOCTYPE html>
@@ -58,7 +60,7 @@ def page(data: Mapping[str, Any], pictures: Mapping[str, Path]) -> bytes:
     """The page of what `gathered.gather` returns; of the script's pictures it embeds what it has room for."""
     summary, made, settings = data["summary"], data["made"], data["settings"]
     rows = summary["rows"]
-    names = [_name(row) for row in rows]
+    names = _names(rows)
     parts = [f'<p class="note">{in_html(_origin(data))}</p>']
     parts += ["<h2>What was found</h2>", _list(summary["conclusions"])]
     parts += ["<h2>Results</h2>", _results(made["columns"], len(labels(rows[0]))), _reading(rows)]
@@ -103,11 +105,16 @@ def _origin(data: Mapping[str, Any]) -> str:
     return " · ".join(filter(None, [*facts, f"jgen1d {version}" if version else None]))
 
 
-def _name(row: Mapping[str, Any]) -> str:
-    """What was run, in a few words."""
-    values = {name: row[name] for name in labels(row)}
-    texts = [v if isinstance(v, str) and v else f"{TITLES.get(k, k)} {cell(v)}" for k, v in values.items()]
-    return ", ".join(texts) or "all runs"
+def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What each row is about, in a few words: its texts, if these tell the rows apart, or all of its labels."""
+    named = [{name: row[name] for name in labels(row)} for row in rows]
+    texts = [", ".join(value for value in one.values() if isinstance(value, str) and value) for one in named]
+    if len(set(texts)) == len(texts):
+        return texts
+    return [
+        ", ".join(v if isinstance(v, str) and v else f"{TITLES.get(k, k)} {cell(v)}" for k, v in one.items())
+        for one in named
+    ]
 
 
 def _list(texts: Sequence[str]) -> str:
@@ -178,33 +185,39 @@ def _figure(value: Any) -> str:
 
 def _pictures(paths: Mapping[str, Path], room: int, only_links: bool) -> str:
     """The script's pictures: inside of the page as long as there is room, and otherwise links to the files."""
-    shown, beside = [], []
+    shown: list[str] = []
+    beside: list[str] = []
     for name, path in paths.items():
         if not path.is_file():
             continue
-        title = Path(name).stem.replace("_", " ")
-        code = "" if only_links else _embedded(path)
-        drawing = f'<h3>{in_html(title)}</h3><img class="picture" alt="{in_html(title)}" src="{code}">'
-        if code and len(drawing) + 300 <= room:
-            room -= len(drawing) + 300
-            shown.append(f'<div class="card">{drawing}</div>')
-        else:
-            beside.append(f'<a href="{in_html(quote(name))}">{in_html(name)}</a>')
-    text = ""
-    if beside:
-        which = "The script's own pictures are" if only_links else "Too large to be part of this page, and"
-        text = f'<p class="note">{which} in the same folder: {", ".join(beside)}.</p>'
-    return f"<h2>Pictures</h2>{''.join(shown)}{text}" if shown or beside else ""
+        link = f'<a href="{in_html(quote(name))}">{in_html(name)}</a>'
+        drawing = "" if only_links else _embedded(path, in_html(Path(name).stem.replace("_", " ")), link, room - 300)
+        room -= len(drawing)
+        (shown if drawing else beside).append(drawing or link)
+    if not shown and not beside:
+        return ""
+    which = "The script's own pictures are" if only_links else "Too large to be part of this page are these"
+    text = f'<p class="note">{which} in the same folder: {", ".join(beside)}.</p>' if beside else ""
+    return f"<h2>Pictures</h2>{''.join(shown)}{text}"
 
 
-def _embedded(path: Path) -> str:
-    """A picture as an address that holds it, without loss in fewer bytes than PNG."""
+def _embedded(path: Path, title: str, link: str, room: int) -> str:
+    """A picture as part of the page: without loss, or else smaller; nothing if there is no room even so."""
     from PIL import Image  # imported here because many reports have no pictures
 
-    content = io.BytesIO()
     with Image.open(path) as picture:
-        picture.convert("RGB").save(content, "WebP", lossless=True, method=4)
-    return f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
+        whole = picture.convert("RGB")
+    small = whole.resize((_SMALL, round(whole.height * _SMALL / whole.width)), Image.Resampling.LANCZOS)
+    ways: list[tuple[Any, dict[str, Any], str]] = [(whole, {"lossless": True}, "")]
+    ways += [(small, {"quality": 85}, f'<p class="note">In full size: {link}</p>')] if whole.width > _SMALL else []
+    for image, options, note in ways:
+        content = io.BytesIO()
+        image.save(content, "WebP", method=4, **options)
+        code = f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
+        found = f'<div class="card"><h3>{title}</h3><img class="picture" alt="{title}" src="{code}">{note}</div>'
+        if len(found) <= room:
+            return found
+    return ""
 
 
 def _settings(data: Mapping[str, Any]) -> str:

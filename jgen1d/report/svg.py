@@ -94,7 +94,7 @@ class Frame(NamedTuple):
         ]
         texts += [
             f'<text class="y" x="{_LEFT - 10}" y="{_TOP + at + 8:.0f}">{text}</text>'
-            for at, text in zip(py, _numbers(ys), strict=True)
+            for at, text in zip(py, [f"{y:g}" for y in ys] if self.log else _numbers(ys), strict=True)
         ]
         texts += [f'<text x="{_LEFT + width / 2:.0f}" y="{_HEIGHT - 14}">{in_html(xlabel)}</text>']
         turned = f"rotate(-90 24 {_TOP + height / 2:.0f})"
