@@ -309,7 +309,11 @@ def nan_like(tree):
 
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
-    [(0, 600, ["0", "200", "400", "600"]), (-0.02, 0.03, ["−0.02", "0.00", "0.02"]), (1.7e9, 1.7e9 + 40, None)],
+    [
+        (0, 600, ["0", "200", "400", "600"]),
+        (-0.02, 0.03, ["−0.02", "−0.01", "0.00", "0.01", "0.02", "0.03"]),
+        (1.7e9, 1.7e9 + 40, None),
+    ],
 )
 def test_ticks_are_round_and_told_apart(low, high, expected):
     texts = svg._numbers(svg._ticks(low, high))

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from jgen1d.core.names import in_html
 
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 720, 440, 104, 20, 16, 92
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 720, 440, 130, 36, 16, 92
 _INNER = (_WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM)
 
 
@@ -97,8 +97,8 @@ class Frame(NamedTuple):
             for at, text in zip(py, [f"{y:g}" for y in ys] if self.log else _numbers(ys), strict=True)
         ]
         texts += [f'<text x="{_LEFT + width / 2:.0f}" y="{_HEIGHT - 14}">{in_html(xlabel)}</text>']
-        turned = f"rotate(-90 24 {_TOP + height / 2:.0f})"
-        texts += [f'<text transform="{turned}" x="24" y="{_TOP + height / 2:.0f}">{in_html(ylabel)}</text>']
+        turned = f"rotate(-90 22 {_TOP + height / 2:.0f})"
+        texts += [f'<text transform="{turned}" x="22" y="{_TOP + height / 2:.0f}">{in_html(ylabel)}</text>']
         inner = f'<svg x="{_LEFT}" y="{_TOP}" width="{width}" height="{height}">'
         opening = f'<svg class="chart" role="img" aria-label="{in_html(label)}" viewBox="0 0 {_WIDTH} {_HEIGHT}">'
         axes = f'<path class="grid" d="{grid}"/>{"".join(marks)}<path class="axis" d="M0 0V{height}H{width}"/>'
@@ -128,7 +128,7 @@ def _ticks(low: float, high: float, log: bool = False) -> list[float]:
         parts = (1, 2, 5) if last - first <= 3 else (1,)
         found = [part * 10.0**power for power in range(first, last + 1) for part in parts]
         return [value for value in found if low <= value <= high]
-    rough = (high - low) / 4
+    rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = power * next(part for part in (1, 2, 5, 10) if part * power >= rough * 0.999)
     return [step * k for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
