@@ -342,6 +342,9 @@ def test_a_script_without_a_sweep_has_its_pictures_inside_as_long_as_there_is_ro
     less = Strict(of_workdir(tmp_path).decode())
     assert [attrs["alt"] for attrs in less.all("img")] == ["one"]
     assert [attrs["href"] for attrs in less.all("a")] == ["two.png"]
+    (tmp_path / "two.png").write_bytes(b"damaged")
+    assert [attrs["href"] for attrs in Strict(of_workdir(tmp_path).decode()).all("a")] == ["two.png"]
+    write(tmp_path, done, monkeypatch, figures=figures, sweep=False)
     (tmp_path / "one.png").unlink()
     assert [attrs["alt"] for attrs in Strict(of_workdir(tmp_path).decode()).all("img")] == ["two"]
 
@@ -381,7 +384,7 @@ def test_a_report_that_is_made_anew_is_the_same(copy, capsys, monkeypatch):
 def test_results_that_no_script_wrote_have_a_report_without_their_samples(done, tmp_path):
     jgen1d.save(tmp_path, done, PRESETS)
     found = Strict(of_workdir(tmp_path).decode())
-    assert "What the models generate is not drawn: their samples were not saved." in found.text("p")
+    assert "What the models generate is not drawn here, because no samples were saved." in found.text("p")
     assert len(conclusions.of_sweep(done.table(PRESETS))) == sum("learned" in text for text in found.text("li"))
     assert len(found.all("svg")) == 4 * 2 + 4  # a bar and a chart, which is an svg in another, for each setting
 

@@ -24,7 +24,7 @@ MAX_BYTES = (250_000, 1_000_000)
 _SMALL = 1_100
 """Pixels across a picture that is made smaller: as wide as the page."""
 _OF_BARS = """<p class="note">The line under each bar is the 95 % interval of the share of seeds that learned the
-distribution: they have converged, or cannot even be told from their target.</p>"""
+distribution: those that converged, and those that a test cannot tell from their target.</p>"""
 _PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -166,7 +166,7 @@ def _cards(data: Mapping[str, Any], names: Sequence[str]) -> list[str]:
             f"{_seeds(one['runs'])}</section>"
         )
     if not made.get("panels"):
-        found.append('<p class="note">What the models generate is not drawn: their samples were not saved.</p>')
+        found.append('<p class="note">What the models generate is not drawn here, because no samples were saved.</p>')
     return found
 
 
@@ -188,7 +188,7 @@ def _pictures(paths: Mapping[str, Path], room: int, only_links: bool) -> str:
     shown: list[str] = []
     beside: list[str] = []
     for name, path in paths.items():
-        if not path.is_file():
+        if Path(name).name != name or not path.is_file():
             continue
         link = f'<a href="{in_html(quote(name))}">{in_html(name)}</a>'
         drawing = "" if only_links else _embedded(path, in_html(Path(name).stem.replace("_", " ")), link, room - 300)
@@ -196,7 +196,7 @@ def _pictures(paths: Mapping[str, Path], room: int, only_links: bool) -> str:
         (shown if drawing else beside).append(drawing or link)
     if not shown and not beside:
         return ""
-    which = "The script's own pictures are" if only_links else "Too large to be part of this page are these"
+    which = "The script's own pictures are" if only_links else "Left out to keep this page small, but"
     text = f'<p class="note">{which} in the same folder: {", ".join(beside)}.</p>' if beside else ""
     return f"<h2>Pictures</h2>{''.join(shown)}{text}"
 
@@ -205,8 +205,13 @@ def _embedded(path: Path, title: str, link: str, room: int) -> str:
     """A picture as part of the page: without loss, or else smaller; nothing if there is no room even so."""
     from PIL import Image  # imported here because many reports have no pictures
 
-    with Image.open(path) as picture:
-        whole = picture.convert("RGB")
+    if path.suffix != ".png":  # an animation would be a still
+        return ""
+    try:
+        with Image.open(path) as picture:
+            whole = picture.convert("RGB")
+    except OSError:  # damaged
+        return ""
     small = whole.resize((_SMALL, round(whole.height * _SMALL / whole.width)), Image.Resampling.LANCZOS)
     ways: list[tuple[Any, dict[str, Any], str]] = [(whole, {"lossless": True}, "")]
     ways += [(small, {"quality": 85}, f'<p class="note">In full size: {link}</p>')] if whole.width > _SMALL else []

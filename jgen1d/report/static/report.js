@@ -14,9 +14,9 @@ for (const table of document.querySelectorAll("table.sortable")) {
     button.append(...heading.childNodes);
     heading.append(button);
     button.addEventListener("click", () => {
-      const sign = heading.ariaSort === "ascending" ? -1 : 1;
+      const sign = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
       headings.forEach((other) => other.removeAttribute("aria-sort"));
-      heading.ariaSort = sign === 1 ? "ascending" : "descending";
+      heading.setAttribute("aria-sort", sign === 1 ? "ascending" : "descending");
       const rows = [...table.tBodies[0].rows];
       rows.sort((a, b) => sign * compare(a.cells[column].textContent, b.cells[column].textContent));
       table.tBodies[0].append(...rows);
