@@ -7,7 +7,7 @@
 Trains method × targets × presets × config axes × seeds side by side and prints one row per (target, config): the share
 of seeds whose losses are at their optimum and the share of each verdict, with Wilson 95 % intervals, and W1/σ,
 W1/floor, TV, the samples to tell and the modes covered as median [5 %, 95 %]. Then it prints one sentence per target.
-The workdir receives `config.json`, `runs.csv`, `curves.npz`, `summary.json` and plots.
+The workdir receives `config.json`, `runs.csv`, `curves.npz`, `summary.json`, plots and `report.html`.
 
 Progress is kept in the workdir until the run is done: after Ctrl-C, SIGTERM or a crash the same command continues.
 Several processes can share the runs, on one machine or many (--coordinator, see BUILD.md).

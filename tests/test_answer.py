@@ -25,6 +25,7 @@ from tests import scripts, toys
 from tests.damage import DAMAGES, within
 
 FILES = ("config.json", "summary.json", "runs.csv", "curves.npz")
+REPORT = ("report.html", "report.json")
 
 
 def train(checkpoints=None):
@@ -42,7 +43,8 @@ def done():
 @pytest.fixture
 def form(monkeypatch):
     """The flags that an answer reads; --format may be changed."""
-    values = {name: types.SimpleNamespace(value=value) for name, value in {"format": "text", "explain": False}.items()}
+    defaults = {"format": "text", "explain": False, "open": False}
+    values = {name: types.SimpleNamespace(value=value) for name, value in defaults.items()}
     monkeypatch.setattr(output, "flags", types.SimpleNamespace(FLAGS=values))
     monkeypatch.setattr(output, "flag_values", dict)
     return values["format"]
@@ -99,7 +101,7 @@ def test_a_picture_that_fails_is_a_line_that_names_it_and_the_others_are_drawn(d
     assert second.startswith("picture gif.gif is missing: ")
     assert last == f"written to {folder}; the same command with --workdir={folder} --overwrite draws what is missing"
     assert first.isprintable()
-    assert sorted(path.name for path in folder.iterdir()) == sorted([*FILES, "one.png", "two.png"])
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*FILES, *REPORT, "one.png", "two.png"])
     assert jgen1d.load(folder).curves["loss"].shape == (1, 1, 2, 4)
 
 
@@ -120,7 +122,7 @@ def test_a_disk_that_is_full_by_then_costs_the_pictures_alone(done, small_disk, 
     folder = small_disk / "run"
 
     def full():
-        fill(8_192)
+        fill(0)
         return draw()
 
     answer(done, folder, {"one": full, "two": draw})
@@ -151,7 +153,7 @@ def test_an_interrupt_among_the_pictures_says_that_the_results_are_there(done, t
 def test_a_picture_s_name_does_not_leave_the_workdir(done, tmp_path, form):
     answer(done, tmp_path / "run", {"../../up": draw, "x" * 300: draw})
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
-    assert len(list((tmp_path / "run").iterdir())) == len(FILES) + 2
+    assert len(list((tmp_path / "run").iterdir())) == len(FILES) + len(REPORT) + 2
 
 
 # --- results ------------------------------------------------------------------------------------------------------
@@ -205,7 +207,7 @@ def test_a_workdir_that_was_removed_is_made_again(done, tmp_path, form):
         return draw()
 
     answer(done, tmp_path / "a" / "run", {"one": draw, "two": gone})
-    assert [path.name for path in (tmp_path / "a" / "run").iterdir()] == ["two.png"]
+    assert sorted(path.name for path in (tmp_path / "a" / "run").iterdir()) == ["report.json", "two.png"]
 
 
 @pytest.mark.parametrize("damage", ["empty", "named pipe", "symlink loop", "dangling symlink", "socket"])
@@ -228,7 +230,7 @@ def test_what_is_in_a_file_s_place_is_replaced(done, tmp_path, form, name, damag
     DAMAGES[damage](tmp_path / name)
     with within(20):
         answer(done, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {*FILES, "one.png", "two.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {*FILES, *REPORT, "one.png", "two.png"}
     assert all(path.is_file() and not path.is_symlink() for path in tmp_path.iterdir())
     jgen1d.load(tmp_path)
 
@@ -247,7 +249,7 @@ def test_where_nothing_can_be_printed_all_is_written(done, tmp_path, form, monke
     monkeypatch.setattr(sys, "stdout", Shut())
     with pytest.raises(type(error)):
         answer(done, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {*FILES, "one.png", "two.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {*FILES, *REPORT, "one.png", "two.png"}
 
 
 # --- the progress of what is computed -----------------------------------------------------------------------------
@@ -307,7 +309,7 @@ def test_results_that_cannot_be_written_are_those_of_the_next_run(tmp_path, form
     with Checkpoints(folder, {}) as checkpoints:
         answer(train(checkpoints), workdir, checkpoints=checkpoints)
     assert len(trained) == 1
-    assert {path.name for path in workdir.iterdir()} == {*FILES, "one.png", "two.png"}
+    assert {path.name for path in workdir.iterdir()} == {*FILES, *REPORT, "one.png", "two.png"}
     assert not folder.exists()
 
 

@@ -125,7 +125,9 @@ def test_quick_run_prints_json_and_writes_its_files(tmp_path):
     found = json.loads(done.stdout, parse_constant=pytest.fail)  # called for NaN and infinities
     assert [(row["variant"], row["order"]) for row in found["rows"]] == [(n, o) for n in RADII for o in ORDERS]
     assert (found["num_steps"], found["step_size"]) == (100, STEP_SIZE)
-    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "summary.json", "dirac_gan.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "config.json", "summary.json", "dirac_gan.png", "report.html", "report.json",
+    }  # fmt: skip
     assert json.loads((tmp_path / "summary.json").read_text()) == found
     assert json.loads((tmp_path / "config.json").read_text())["flags"]["quick"] is True
     assert (tmp_path / "dirac_gan.png").read_bytes().startswith(b"\x89PNG")

@@ -36,11 +36,11 @@ DATA_FLAGS = ("column", "decimal", "comment", "skip_rows", "missing")
 """The flags of `define_data_flags` that say what to read in --data, and how."""
 COLUMN_FLAGS = ("dequantize", "support", "atom")
 """Those that say which target it makes."""
-OUTPUT_FLAGS = ("workdir", "overwrite", "format", "compilation_cache")
+OUTPUT_FLAGS = ("workdir", "overwrite", "format", "open", "compilation_cache")
 
 
 def define_output_flags(script: str) -> None:
-    """Defines `workdir`, `overwrite` and `format`.
+    """Defines `workdir`, `overwrite`, `format` and `open`.
 
     Args:
       script: its name, which the default workdir starts with.
@@ -49,6 +49,7 @@ def define_output_flags(script: str) -> None:
     flags.DEFINE_string("workdir", None, f"where to write; default: runs/{script}-TIME; empty: nowhere", **own)
     flags.DEFINE_bool("overwrite", False, "write into a workdir that is not empty", **own)
     flags.DEFINE_enum("format", "text", ["text", "json", "csv"], "of the results on stdout", **own)
+    flags.DEFINE_bool("open", False, "open the report in a browser once it is written", **own)
 
 
 def define_seed_flags(num_seeds: int | None = 64) -> None:

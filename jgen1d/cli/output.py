@@ -9,6 +9,7 @@ import shlex
 import sys
 import time
 import warnings
+import webbrowser
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,12 +24,15 @@ from jgen1d.core import Config, files
 from jgen1d.core.names import file_name, printable
 from jgen1d.engine.checkpoint import Checkpoints, saved_identity
 from jgen1d.report import workdir as results
+from jgen1d.report.gathered import MADE, columns
 from jgen1d.report.table import Table
 from jgen1d.sweeps import Sweep
 from jgen1d.targets import Target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+PAGE = "report.html"
 
 
 def choose_workdir(script: str) -> Path | None:
@@ -97,7 +101,8 @@ def answer(
     """Writes a script's results to the workdir, prints them as --format says, and then draws the pictures.
 
     The workdir receives `config.json`, `summary.json` (what --format=json prints) and `NAME.png` for each figure, and
-    of a sweep also `runs.csv` and `curves.npz`. A picture that fails is a line on stderr, and the others are drawn.
+    of a sweep also `runs.csv` and `curves.npz`. Last comes `report.html`, one page with all of it, and `report.json`,
+    what only the page shows. A picture that fails is a line on stderr, and the others are drawn; so is the page.
 
     Args:
       workdir: None for nowhere.
@@ -144,7 +149,11 @@ def answer(
         raise unwritten
     if workdir is not None:
         try:
-            missing = _draw(workdir, figures, animations or {})
+            pictures = _pictures(figures, animations or {})
+            made = functools.partial(_made, table, sweep, list(pictures))
+            missing = _draw(workdir, pictures | {MADE: made, PAGE: functools.partial(_page, workdir)})
+            if PAGE not in missing and flags.FLAGS["open"].value:
+                webbrowser.open((workdir / PAGE).absolute().as_uri())
         except KeyboardInterrupt as error:
             error.add_note(f"the results are written to {str(workdir)!r}, but not all pictures")
             raise
@@ -171,10 +180,10 @@ def _print(table: Table, conclusions: Sequence[str], sweep: Sweep | None, more: 
     print(text, flush=True)
 
 
-def _draw(
-    workdir: Path, figures: Mapping[str, Callable[[], Figure]], animations: Mapping[str, Callable[[], bytes]]
-) -> list[str]:
-    """Draws the pictures; returns the names of those that failed, each of which is a line on stderr."""
+def _pictures(
+    figures: Mapping[str, Callable[[], Figure]], animations: Mapping[str, Callable[[], bytes]]
+) -> dict[str, Callable[[], bytes]]:
+    """What makes the content of each picture, by the names of the files."""
 
     def png(draw: Callable[[], Figure]) -> bytes:
         from jgen1d.plots.style import as_png  # imported here because scripts without pictures do not need matplotlib
@@ -183,7 +192,35 @@ def _draw(
 
     pictures: dict[str, Callable[[], bytes]]
     pictures = {f"{file_name(name)}.png": functools.partial(png, draw) for name, draw in figures.items()}
-    pictures |= {f"{file_name(name)}.gif": make for name, make in animations.items()}
+    return pictures | {f"{file_name(name)}.gif": make for name, make in animations.items()}
+
+
+def _made(table: Table, sweep: Sweep | None, pictures: Sequence[str]) -> bytes:
+    """What a report shows beside the results: `gathered` reads it."""
+    question = (sys.modules["__main__"].__doc__ or "").strip().partition("\n")[0]
+    made: dict[str, Any] = {
+        "question": question,
+        "script": Path(sys.argv[0]).name,
+        "date": time.strftime("%Y-%m-%d"),
+        "command": shlex.join(["python", *sys.argv]),
+        "columns": columns(table),
+        "pictures": pictures,
+    }
+    if sweep is not None:
+        from jgen1d.report import thinned  # imported here because it needs matplotlib
+
+        made |= thinned.of_sweep(sweep)
+    return results.as_json(made)
+
+
+def _page(workdir: Path) -> bytes:
+    from jgen1d.report.page import of_workdir  # imported here because a page is made once all else is done
+
+    return of_workdir(workdir)
+
+
+def _draw(workdir: Path, pictures: Mapping[str, Callable[[], bytes]]) -> list[str]:
+    """Draws the pictures; returns the names of those that failed, each of which is a line on stderr."""
     missing = []
     for name, make in pictures.items():
         try:

@@ -1,13 +1,16 @@
-"""How is a name from outside shown: on a terminal, in a picture, as the name of a file?
+"""How is a name from outside shown: on a terminal, in a picture, in a page, as the name of a file?
 
 Names of targets, columns and presets are the user's, and may hold anything: control characters, `$`, 300 letters.
 """
 
 from __future__ import annotations
 
+import html
+import json
 import re
 import zlib
 from collections.abc import Iterable
+from typing import Any
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 """Names that Windows keeps for devices."""
@@ -43,6 +46,24 @@ def in_picture(text: str, most: int = 60) -> str:
     """
     shown = printable(text, most).replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
+
+
+def in_html(text: str, most: int | None = None) -> str:
+    """The text as a page has to be given it, so that it is shown as it is.
+
+    >>> in_html("<b>&")
+    '&lt;b&gt;&amp;'
+    """
+    return html.escape(printable(text, most))
+
+
+def json_in_html(value: Any) -> str:
+    """JSON that a `<script>` may hold: whatever its texts say, they do not end it.
+
+    >>> json_in_html({"a": "</script>"})
+    '{"a":"\\\\u003c/script>"}'
+    """
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", r"\u003c")
 
 
 def file_name(text: str) -> str:

@@ -94,17 +94,23 @@ def verdicts(rows: Sequence[dict[str, Any]], labels: Sequence[str]) -> Figure:
 
 def _distances(sweep: Sweep, rows: Sequence[dict[str, Any]]) -> Figure:
     curves: dict[str, dict[str, np.ndarray]] = {}
-    floor: dict[str, float] = {}
     panels = distinct(target.name for target in sweep.targets)
     labels = distinct(label(row) for row in rows[: len(sweep.configs)])
     for t, c in np.ndindex(sweep.verdict.shape[:2]):
         curves.setdefault(panels[t], {})[labels[c]] = sweep.history["w1_over_std"][t, c]
-    for panel, target in zip(panels, (target.standardized() for target in sweep.targets), strict=True):
-        reference = jax.jit(metrics.reference, static_argnums=1)(target, NUM_CURVE_SAMPLES)
-        floor[panel] = float(reference.floor) / float(np.mean(target.std))
+    floor = dict(zip(panels, floors(sweep), strict=True))
     title = f"Distance over {len(sweep.seeds)} seeds, from {NUM_CURVE_SAMPLES:,} samples each"
     threshold = sweep.thresholds.w1_over_std
     return sweep_plots.distance_bands(steps=sweep.steps, curves=curves, floor=floor, threshold=threshold, title=title)
+
+
+def floors(sweep: Sweep) -> list[float]:
+    """For each target the W1/σ that a perfect sampler has at the points of the history."""
+    found = []
+    for target in (target.standardized() for target in sweep.targets):
+        reference = jax.jit(metrics.reference, static_argnums=1)(target, NUM_CURVE_SAMPLES)
+        found.append(float(reference.floor) / float(np.mean(target.std)))
+    return found
 
 
 def of_run(result: Result, name: str, num_samples: int = 10_000) -> Figure:
@@ -116,7 +122,7 @@ def of_run(result: Result, name: str, num_samples: int = 10_000) -> Figure:
       num_samples: samples in the histogram, at least 1.
     """
     target, axis = result.task.in_training_units.target, Axis.of(result)
-    labels = _labels(result, num_samples)
+    labels = class_labels(result, num_samples)
     samples = np.asarray(result.sample_in_training_units(jax.random.key(0), num_samples, labels))
     density = data = gap = None
     if target.dim == 1:
@@ -124,7 +130,7 @@ def of_run(result: Result, name: str, num_samples: int = 10_000) -> Figure:
         difference = np.arange(1, n + 1) / n - np.asarray(target.cdf(z))
         gap = (axis(z), difference, min(float(special.kolmogi(level)) / math.sqrt(n), 1.0), level)
     if target.dim == 1 and target.has_density:
-        z = np.linspace(*_window(target), 600)
+        z = np.linspace(*window(target), 600)
         density = (axis(z), np.exp(np.asarray(target.log_prob(z[:, None]))) / axis.scale)
     else:
         data = axis(np.asarray(target.sample(jax.random.key(1), 2_000)))
@@ -164,7 +170,7 @@ def comparison(result: Result, num_samples: int = 10_000, num_points: int = 400)
     if target.dim > 1:
         real = np.asarray(target.sample(jax.random.key(1), 1_000))
         return run_plots.Comparison(note, axis(samples[:1_000]), axis(real))
-    z = np.linspace(*_window(target), num_points)
+    z = np.linspace(*window(target), num_points)
     edges = np.linspace(z[0], z[-1], num_points // 4 + 1)
     bars = np.clip(np.searchsorted(edges, z) - 1, 0, len(edges) - 2)
     if target.has_density:
@@ -199,7 +205,7 @@ class Axis(NamedTuple):
         return self.shift + self.scale * np.asarray(z, np.float64)
 
 
-def _labels(result: Result, num_samples: int) -> np.ndarray | None:
+def class_labels(result: Result, num_samples: int) -> np.ndarray | None:
     """The classes of samples, in shares as close as possible to the target's; None for a model without classes."""
     if not result.method.num_classes(result.config):
         return None
@@ -207,7 +213,7 @@ def _labels(result: Result, num_samples: int) -> np.ndarray | None:
     return np.searchsorted(ends, (np.arange(num_samples) + 0.5) / num_samples)
 
 
-def _window(target: Target) -> tuple[float, float]:
+def window(target: Target) -> tuple[float, float]:
     """The range of x that holds a 1-D target's mass, with a margin."""
     low, high = (float(q) for q in target.quantile(jnp.array([1e-3, 1 - 1e-3])))
     return low - 0.15 * (high - low), high + 0.15 * (high - low)
@@ -221,7 +227,7 @@ def _players(result: Result, axis: Axis, num_bins: int = 150, num_fake: int = 30
         return curves
     model, units = (method.players, result.state, config, target), task.units
     if method.players.optimal_output(config) == "probability":
-        edges = np.linspace(*_window(target), num_bins + 1)
+        edges = np.linspace(*window(target), num_bins + 1)
         samples = np.asarray(result.sample_in_training_units(jax.random.key(2), num_fake))
         fake = np.histogram(samples, edges)[0] / num_fake
         bins = (jnp.asarray(edges, dtype=float), jnp.asarray(fake, dtype=float))

@@ -158,16 +158,17 @@ def load(workdir: str | Path, *, method: Any = None, target: Any = None, config:
     for name, value in {"method": method, "target": target, "config": config}.items():
         if value is not None:
             raise ValueError(f"load: {name}= is for one run, but {str(workdir)!r} holds no {models.FILE}")
-    readers: dict[str, Callable[[Path], Any]] = {"config.json": files.read_json, "summary.json": files.read_json}
-    readers |= {"runs.csv": _read_runs, "curves.npz": _read_npz}
-    content: dict[str, Any] = {}
-    for name, read in readers.items():
-        path = Path(workdir) / name
-        try:
-            content[name] = read(path)
-        except Exception as error:  # what readers raise at damage is a list without an end
-            raise ValueError(f"{str(path)!r} is missing or damaged: {files.one_line(error)}") from error
-    return Saved(*content.values())
+    return Saved(*(read(Path(workdir), name) for name in ("config.json", "summary.json", "runs.csv", "curves.npz")))
+
+
+def read(workdir: Path, name: str) -> Any:
+    """What one file of a workdir holds. Raises ValueError, with the file's name, if it is missing or damaged."""
+    readers: dict[str, Callable[[Path], Any]] = {"runs.csv": _read_runs, "curves.npz": _read_npz}
+    path = workdir / name
+    try:
+        return readers.get(name, files.read_json)(path)
+    except Exception as error:  # what readers raise at damage is a list without an end
+        raise ValueError(f"{str(path)!r} is missing or damaged: {files.one_line(error)}") from error
 
 
 def environment() -> dict[str, Any]:
