@@ -1,6 +1,6 @@
 """In how many seeds do a GAN's losses reach their optimum, and in how many of those did it learn the distribution?
 
-    python experiments/convergence.py                                        # the table of the README
+    python experiments/convergence.py                                        # the table of the docs
     python experiments/convergence.py --targets=bimodal --preset=textbook --learning_rate_d=1e-4,1e-3 --r1=none,0.1
     python experiments/convergence.py --data=PATH --column=NAME              # a column of numbers of your own
 

@@ -6,7 +6,7 @@
 
 Stage 1 trains every candidate of `CANDIDATES` with few seeds, from 10,000 on, and ranks them by their worst target: by
 the share of seeds that learned the distribution, then by the median of KS. Stage 2 trains the best --finalists with
-many seeds, from 30,000 on, that no choice has seen. Seeds below 10,000 stay free for reports such as the README's.
+many seeds, from 30,000 on, that no choice has seen. Seeds below 10,000 stay free for what is published.
 
 For each (stage, target, recipe) the table gives the share of each verdict with its Wilson 95 % interval, and W1/floor,
 TV, KS, the samples to tell and the modes covered as median [5 %, 95 %]. The workdir receives `config.json` and
