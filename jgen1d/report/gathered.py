@@ -31,8 +31,8 @@ def gather(folder: Path) -> dict[str, Any]:
 
     Returns:
       `config` and `summary`, as they are in their files, with conclusions if the table is that of a sweep; `made`, what
-      only the report shows, `report.json`; `settings`, of a sweep, for each row of the table a `curve` over `steps` and
-      three `runs`.
+      only the report shows, `report.json`; `settings`, of a sweep, for each row of the table a `curve` over `steps`
+      and, by name, the values of three `runs`: those of the best, the median and the worst seed.
 
     Raises:
       ValueError: in one line, if a file is missing or damaged.
@@ -88,14 +88,13 @@ def _bands(seeds: np.ndarray) -> dict[str, list[float | None]]:
     return dict(zip(("p05", "median", "p95"), digits(bands), strict=True))
 
 
-def _chosen(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The runs of the seeds with the least, the median and the greatest W1."""
+def _chosen(runs: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """By name, what is shown of the runs of the seeds with the least, the median and the greatest W1."""
     w1 = np.array([math.inf if run["w1"] is None else run["w1"] for run in runs])
-    seeds = {"best": int(w1.argmin()), "median": median_index(w1), "worst": int(w1.argmax())}
-    return {which: _figures(runs[index]) for which, index in seeds.items()}
-
-
-def _figures(run: dict[str, Any]) -> dict[str, Any]:
-    """What is shown of a run, with as many digits as are shown."""
-    found = {name: run[name] for name in _OF_RUNS if run.get(name) is not None}
-    return {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in found.items()}
+    chosen = [runs[int(index)] for index in (w1.argmin(), median_index(w1), w1.argmax())]
+    found = {name: [run.get(name) for run in chosen] for name in _OF_RUNS}
+    return {
+        name: [float(f"{value:.4g}") if isinstance(value, float) else value for value in values]
+        for name, values in found.items()
+        if any(value is not None for value in values)
+    }

@@ -170,12 +170,11 @@ def _cards(data: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     return found
 
 
-def _seeds(runs: Mapping[str, Mapping[str, Any]]) -> str:
+def _seeds(runs: Mapping[str, Sequence[Any]]) -> str:
     """The best, the median and the worst run of a setting."""
-    shown = list(dict.fromkeys(name for run in runs.values() for name in run))
-    rows = [[which, *(_figure(run.get(name)) for name in shown)] for which, run in runs.items()]
-    titles = ["by W1", *(TITLES.get(k, k) for k in shown)]
-    return _table(titles, rows, 1, "Best, median and worst seed", "wide")
+    columns = [("best", "median", "worst"), *([_figure(value) for value in values] for values in runs.values())]
+    titles = ["by W1", *(TITLES.get(name, name) for name in runs)]
+    return _table(titles, list(zip(*columns, strict=True)), 1, "Best, median and worst seed", "wide")
 
 
 def _figure(value: Any) -> str:

@@ -88,17 +88,14 @@ class Frame(NamedTuple):
         px = self._at(xs, np.full(len(xs), self.y[0]))[:, 0]
         py = self._at(np.full(len(ys), self.x[0]), ys)[:, 1]
         grid = "".join(f"M0 {y:.0f}H{width}" for y in py)
-        texts = [
-            f'<text x="{_LEFT + at:.0f}" y="{_TOP + height + 30}">{text}</text>'
-            for at, text in zip(px, _numbers(xs), strict=True)
-        ]
-        texts += [
-            f'<text class="y" x="{_LEFT - 10}" y="{_TOP + at + 8:.0f}">{text}</text>'
-            for at, text in zip(py, [f"{y:g}" for y in ys] if self.log else _numbers(ys), strict=True)
-        ]
+        on_y = [f"{y:g}" for y in ys] if self.log else _numbers(ys)
+        below = "".join(f'<text x="{at:.0f}">{text}</text>' for at, text in zip(px, _numbers(xs), strict=True))
+        beside = "".join(f'<text y="{at:.0f}">{text}</text>' for at, text in zip(py, on_y, strict=True))
+        texts = [f'<g transform="translate({_LEFT} {_TOP + height + 30})">{below}</g>']
+        texts += [f'<g class="y" transform="translate({_LEFT - 10} {_TOP + 8})">{beside}</g>']
         texts += [f'<text x="{_LEFT + width / 2:.0f}" y="{_HEIGHT - 14}">{in_html(xlabel)}</text>']
-        turned = f"rotate(-90 22 {_TOP + height / 2:.0f})"
-        texts += [f'<text transform="{turned}" x="22" y="{_TOP + height / 2:.0f}">{in_html(ylabel)}</text>']
+        turned = f"rotate(-90 30 {_TOP + height / 2:.0f})"
+        texts += [f'<text transform="{turned}" x="30" y="{_TOP + height / 2:.0f}">{in_html(ylabel)}</text>']
         inner = f'<svg x="{_LEFT}" y="{_TOP}" width="{width}" height="{height}">'
         opening = f'<svg class="chart" role="img" aria-label="{in_html(label)}" viewBox="0 0 {_WIDTH} {_HEIGHT}">'
         axes = f'<path class="grid" d="{grid}"/>{"".join(marks)}<path class="axis" d="M0 0V{height}H{width}"/>'

@@ -63,7 +63,7 @@ def _panel(run: Result, count: int) -> dict[str, Any]:
         return panel | {name: digits((x - ends[0]) / (ends[1] - ends[0])) for name, x in chosen.items()}
     low, high = figures.window(target) if target.has_density else map(float, np.ravel(ends))
     panel["window"] = [float(end) for end in axis(np.array([low, high]))]
-    edges = np.linspace(low, high, count // 2 + 1)
+    edges = np.linspace(low, high, max(count // 2, 20) + 1)
     per_density = NUM_SAMPLES * (edges[1] - edges[0]) * axis.scale
     panel["generated"] = digits(np.histogram(finite, edges)[0] / per_density)
     if target.has_density:
