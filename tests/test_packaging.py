@@ -104,6 +104,8 @@ def test_the_installed_command_runs_without_a_checkout(installed, tmp_path):
     assert config["versions"]["jgen1d"] == PROJECT["version"]
     assert config["commit"] is None  # the project's that it is installed into is not the library's
     assert (tmp_path / "run" / "verdicts.png").exists()
+    command = json.loads((tmp_path / "run" / "report.json").read_text())["command"]
+    assert command.startswith("jgen1d convergence --method=gaussian ")  # as the page says that it is run again
     assert version.communicate() == (f"jgen1d {PROJECT['version']}\n", None)
 
 

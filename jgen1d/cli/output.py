@@ -198,11 +198,13 @@ def _pictures(
 def _made(table: Table, sweep: Sweep | None, pictures: Sequence[str]) -> bytes:
     """What a report shows beside the results: `gathered` reads it."""
     question = (sys.modules["__main__"].__doc__ or "").strip().partition("\n")[0]
+    # The command `jgen1d` puts its own name before that of the script.
+    program = sys.argv[0].split() if sys.argv[0].startswith("jgen1d ") else ["python", sys.argv[0]]
     made: dict[str, Any] = {
         "question": question,
         "script": Path(sys.argv[0]).name,
         "date": time.strftime("%Y-%m-%d"),
-        "command": shlex.join(["python", *sys.argv]),
+        "command": shlex.join([*program, *sys.argv[1:]]),
         "columns": columns(table),
         "pictures": pictures,
     }
