@@ -212,8 +212,7 @@ def fit(
     if isinstance(key, jax.core.Tracer):
         raise ValueError("fit: the key is traced: inside of jit, vmap and the like use jgen1d.run")
     key, thresholds = arguments.as_key(key), arguments.as_thresholds(thresholds)
-    task = Task(arguments.as_method(method), arguments.as_target(target), config, standardize)
-    task = prepare(task, num_steps, batch_size, num_samples)
+    task = prepare((method, target, config, standardize), num_steps, batch_size, num_samples)
     eval_every = check_eval_every(num_steps, eval_every)
     check_matmul_precision(matmul_precision)
     spec = Spec(task.method, num_steps, batch_size, eval_every, num_samples, standardize, matmul_precision)

@@ -66,7 +66,7 @@ class Forked:
 
     def __init__(self, args, env, cwd):
         self.args, self.returncode = args, None
-        self.out, self.err = (tempfile.TemporaryFile("w+", encoding="utf-8") for _ in range(2))  # noqa: SIM115
+        self.out, self.err = (tempfile.TemporaryFile("w+", encoding="utf-8") for _ in range(2))  # noqa: SIM115 (they live as long as this)
         self.reply, theirs = socket.socketpair()
         with theirs, tempfile.TemporaryFile("w+") as request:
             json.dump({"args": args, "env": env, "cwd": str(cwd or Path.cwd())}, request)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import itertools
 
 import chex
 import jax
@@ -189,13 +188,10 @@ def test_fit_does_not_depend_on_where_the_data_lie(method, config):
 
     wanted = fit(0.0, 1.0)
     samples = np.asarray(wanted.sample(jax.random.key(1), 200), np.float64)
-    for place, scale in itertools.product((0.0, -1e3, 1e8, 1e12), (1e-30, 1e-6, 1.0, 1e6, 1e30)):
-        if np.spacing(place) > 0.01 * scale:
-            with pytest.raises(ValueError, match=r"'normal': float64 cannot tell values .* apart at 1e"):
-                fit(place, scale)
-            continue
-        if (place, scale) not in [(0.0, 1e-30), (-1e3, 1e-6), (1e8, 1.0), (1e12, 1.0), (1e12, 1e30)]:
-            continue  # one of each kind is enough here: `test_units.py` has all for every family of targets
+    with pytest.raises(ValueError, match=r"'normal': float64 cannot tell values .* apart at 1e\+12"):
+        fit(1e12, 1e-6)
+    # One of each kind: `test_units.py` has all places and scales for every family of targets.
+    for place, scale in [(0.0, 1e-30), (-1e3, 1e-6), (1e8, 1.0), (1e12, 1.0), (1e12, 1e30)]:
         found = fit(place, scale)
         assert found.verdict == wanted.verdict
         chex.assert_trees_all_equal(found.state, wanted.state)

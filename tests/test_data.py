@@ -3,6 +3,8 @@
 import gzip
 import io
 import os
+import pathlib
+import tempfile
 import tracemalloc
 import zipfile
 
@@ -13,6 +15,7 @@ import pytest
 from jgen1d import data
 from tests.columns import error, write
 
+NOBODY = 65534
 GEYSER = "minutes, waiting ,note\n3.6,79,long\n1.8,54,short\n3.333,74,long\n2.283,62,short\n"
 
 
@@ -255,11 +258,18 @@ def test_paths_that_are_no_files_to_read(tmp_path):
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_read_permission(tmp_path):
-    path = write(tmp_path, "a.csv", GEYSER)
-    path.chmod(0)
-    assert "Permission denied" in error(path, 0)
+def test_a_file_without_read_permission():
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(pathlib.Path(folder), "a.csv", GEYSER)
+        path.chmod(0)
+        os.chmod(folder, 0o755)
+        if user == 0:  # who may read everything
+            os.seteuid(NOBODY)
+        try:
+            assert "Permission denied" in error(path, 0)
+        finally:
+            os.seteuid(user)
 
 
 def npy_bytes(array):

@@ -74,7 +74,7 @@ def test_a_column_is_read_back_exactly(tmp_path, kind, seed):
             found = data.read_with_notes(source, column)
             np.testing.assert_array_equal(found.values, values.astype(np.float64), err_msg=name)
             assert (found.name, found.notes) == ("x", ())
-        found = data.read_with_notes(source, "gaps", missing="drop")
+        found = data.read_with_notes(source, "gaps", options=data.Options(missing="drop"))
         np.testing.assert_array_equal(found.values, values[::3].astype(np.float64), err_msg=name)
         assert found.notes == ("20 rows with missing values dropped of 30",)
         with pytest.raises(ValueError, match=r"row 2, column 'gaps': .*null: .*missing='drop'"):
@@ -145,7 +145,9 @@ def test_half_precision_and_nan_as_a_missing_value(tmp_path):
             column_of = column if source is TABLE else None
             np.testing.assert_array_equal(data.read_column(source, column_of, missing="drop"), values)
     path = write(tmp_path, "a.npy", np.array([1, np.nan, 2]))
-    assert data.read_with_notes(path, missing="drop").notes == ("1 row with a missing value dropped of 3",)
+    assert data.read_with_notes(path, options=data.Options(missing="drop")).notes == (
+        "1 row with a missing value dropped of 3",
+    )
 
 
 def test_single_columns_are_read_and_named():
@@ -246,7 +248,7 @@ def test_no_library_of_tables_is_imported_with_the_package():
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
 def test_json_lines(tmp_path, name, text, column, values, notes):
-    found = data.read_with_notes(write(tmp_path, name, text), column, missing="drop")
+    found = data.read_with_notes(write(tmp_path, name, text), column, options=data.Options(missing="drop"))
     np.testing.assert_array_equal(found.values, values)
     assert found.notes == notes
 

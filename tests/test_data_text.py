@@ -14,7 +14,7 @@ ENCODINGS = {"utf-8": "", "utf-8-sig": "", "utf-16": "UTF-16", "cp1252": "Window
 
 def taken(path, column=None, **options):
     """The values, and the notes in one text."""
-    found = data.read_with_notes(path, column, **options)
+    found = data.read_with_notes(path, column, data.Options(**options))
     return found.values, "; ".join(found.notes)
 
 
@@ -117,7 +117,7 @@ def test_thousands_are_read_back_exactly(tmp_path, separator, decimal, group):
 def test_what_is_recognised_is_said(tmp_path, name, text, column, options, values, notes):
     if values[0] == 2.0**53 - 1:
         text, values = text + "1\n", [*values, 1]  # neighbours are equal in float32
-    found = data.read_with_notes(write(tmp_path, name, text), column, **options)
+    found = data.read_with_notes(write(tmp_path, name, text), column, data.Options(**options))
     np.testing.assert_array_equal(found.values, values)
     assert found.notes == notes
 

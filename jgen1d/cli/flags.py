@@ -256,7 +256,7 @@ def _read_once(path: str, column: str | None, *how: Any) -> tuple[Target, tuple[
     shape = {name: values.pop(name) for name in COLUMN_FLAGS}
     shape["support"] = _support(shape["support"])
     try:
-        found = data.read_with_notes(path, column, **values)
+        found = data.read_with_notes(path, column, data.Options(**values))
         with errors_that_name(path):
             target, notes = data.as_target(found, **shape)
         return target, (*found.notes, *notes)

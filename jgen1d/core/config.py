@@ -110,13 +110,14 @@ def pytree_dataclass(cls: type[T]) -> type[T]:
     The class gets a method `replace(**changes)`, which returns a changed copy, and a `repr` of its own, if it has none,
     which shows what differs from the defaults.
     """
+    added: dict[str, Any] = {"replace": replace}
     if not hasattr(cls, "__post_init__"):
-        cls.__post_init__ = _make_hashable  # type: ignore[attr-defined]
+        added["__post_init__"] = _make_hashable
     if "__repr__" not in vars(cls):
-        cls.__repr__ = _differences  # type: ignore[method-assign]
-    cls = dataclasses.dataclass(frozen=True)(cls)
-    cls.replace = replace  # type: ignore[attr-defined]
-    return jax.tree_util.register_dataclass(cls)
+        added["__repr__"] = _differences
+    for name, function in added.items():
+        setattr(cls, name, function)
+    return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(cls))
 
 
 def replace(config: D, /, **changes: Any) -> D:

@@ -1,7 +1,17 @@
 """What can be done with a user's column of numbers: read it, as an array or as a target, and see what was taken."""
 
-from jgen1d.data.columns import Column
+from jgen1d.data.columns import Column, Options
 from jgen1d.data.facts import Facts, examine, make_target
 from jgen1d.data.reading import as_target, read, read_column, read_with_notes
 
-__all__ = ["Column", "Facts", "as_target", "examine", "make_target", "read", "read_column", "read_with_notes"]
+__all__ = [
+    "Column",
+    "Facts",
+    "Options",
+    "as_target",
+    "examine",
+    "make_target",
+    "read",
+    "read_column",
+    "read_with_notes",
+]

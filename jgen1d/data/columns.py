@@ -35,7 +35,7 @@ class Column(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How `read` was told to read."""
+    """How to read; see `read_column`."""
 
     decimal: str | None = None
     comment: str | None = None

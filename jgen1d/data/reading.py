@@ -11,7 +11,7 @@ import gzip
 import os
 import pathlib
 from collections.abc import Callable
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from jgen1d.data.tables import read_arrow, read_parquet, read_table
 from jgen1d.data.text import read_text
 
 Reader = Callable[[IO[bytes], str | int | None, Options], Column]
+DEFAULTS = Options()
 
 
 def read(
@@ -62,7 +63,7 @@ def read(
       ValueError: in one line, for everything that `read_column` refuses, for a subset that cannot be drawn, and for
         values that no continuous model learns.
     """
-    found = read_with_notes(source, column, decimal=decimal, comment=comment, skip_rows=skip_rows, missing=missing)
+    found = read_with_notes(source, column, Options(decimal, comment, skip_rows, missing))
     with errors_that_name(source):
         return as_target(found, num_samples, seed, dequantize=dequantize, support=support, atom=atom)[0]
 
@@ -121,22 +122,13 @@ def read_column(
       ValueError: in one line, with the file, the row (from 1; in a text file, the line), the column, the value and what
         is allowed.
     """
-    return read_with_notes(
-        source, column, decimal=decimal, comment=comment, skip_rows=skip_rows, missing=missing
-    ).values
+    return read_with_notes(source, column, Options(decimal, comment, skip_rows, missing)).values
 
 
 def read_with_notes(
-    source: str | os.PathLike[str] | Any,
-    column: str | int | None = None,
-    *,
-    decimal: str | None = None,
-    comment: str | None = None,
-    skip_rows: int = 0,
-    missing: str = "refuse",
+    source: str | os.PathLike[str] | Any, column: str | int | None = None, options: Options = DEFAULTS
 ) -> Column:
     """Reads a column of numbers, as `read_column` does, and says what was recognised and what was left out."""
-    options = Options(decimal, comment, skip_rows, missing)
     with errors_that_name(source):
         if isinstance(source, str | os.PathLike):
             found = _read_file(pathlib.Path(source), column, options)
@@ -175,7 +167,7 @@ def _decompressed(reader: Reader) -> Reader:
 
     def read_gz(file: IO[bytes], column: str | int | None, options: Options) -> Column:
         with gzip.GzipFile(fileobj=file) as content:
-            return reader(content, column, options)  # type: ignore[arg-type]  # a GzipFile is read in the same way
+            return reader(cast(IO[bytes], content), column, options)
 
     return read_gz
 

@@ -183,7 +183,7 @@ def run(
       >>> metrics["w1"].shape, history["loss_g"].shape
       ((4,), (4, 20))
     """
-    key, task = as_key(key), prepare(Task(*task), num_steps, batch_size, num_samples)
+    key, task = as_key(key), prepare(task, num_steps, batch_size, num_samples)
     lengths_of = task.data_units.lengths()
     task = task.in_training_units
     eval_every = check_eval_every(num_steps, eval_every)

@@ -67,15 +67,16 @@ def units(target: Target, standardize: bool) -> tuple[jax.Array, jax.Array]:
     return (mean, std) if standardize else (jnp.zeros_like(mean), jnp.ones_like(std))
 
 
-def prepare(task: Task, num_steps: int, batch_size: int, num_samples: int) -> Task:
+def prepare(task: Task | tuple, num_steps: int, batch_size: int, num_samples: int) -> Task:
     """Checks a run's arguments before anything is compiled, and binds its config to the target and the length.
 
     Raises:
       ValueError: in one line, with the argument, its value and what is allowed.
     """
-    method = as_method(task.method)
-    target, config = as_target(task.target), as_config(task.config, method)
-    task = Task(method, target, config, task.standardize)
+    asked = Task(*task)
+    method = as_method(asked.method)
+    target, config = as_target(asked.target), as_config(asked.config, method)
+    task = Task(method, target, config, asked.standardize)
     for name, value in {"num_steps": num_steps, "batch_size": batch_size, "num_samples": num_samples}.items():
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name}={value!r}: must be an integer of at least 1")

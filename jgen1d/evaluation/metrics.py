@@ -192,8 +192,8 @@ def in_data_units(values: Mapping[str, Any], shift: Any, scale: Any) -> dict[str
 
     Args:
       values: f[...] by name.
-      shift: f[], or f[n] for the first axis, to data units.
-      scale: likewise.
+      shift: f[], or f[n] for the first axis of the values, in data units: data = shift + scale · training.
+      scale: f[], or f[n] for the first axis of the values, in data units, above 0.
     """
 
     def convert(name: str, value: Any) -> Any:

@@ -55,9 +55,9 @@ class _About(NamedTuple):
       config: the fields by name, a user's own parts by their qualified names.
       own_parts: the fields that are a user's own parts.
       target: see `_about_target`.
-      verdict: of the result, like the rest.
-      diverged_at: likewise.
-      standardize: likewise.
+      verdict: one of `verdict.VERDICTS`.
+      diverged_at: the first step that was not finite, −1 if there is none.
+      standardize: whether the run trained in training units.
       thresholds: by name.
       provenance: versions and whatever else is kept beside the result.
     """

@@ -119,9 +119,8 @@ _NOISE = np.polynomial.hermite_e.hermegauss(24) / np.array([[1], [math.sqrt(2 * 
 def _disk_log_prob(params: DiskParams, x: jax.Array) -> jax.Array:
     """log of (1/πR²) ∫₀ᴿ s/σ² exp(−(r² + s²)/2σ²) I₀(rs/σ²) ds, by Gauss–Legendre where the integrand is not 0."""
     radius, noise = params.radius, params.noise
-    r = jnp.sqrt(
-        jnp.maximum(jnp.sum((x - params.center[None]) ** 2, axis=1), jnp.finfo(x.dtype).tiny)
-    )  # the root has no gradient at zero
+    squares = jnp.sum((x - params.center[None]) ** 2, axis=1)
+    r = jnp.sqrt(jnp.maximum(squares, jnp.finfo(x.dtype).tiny))  # the root has no gradient at zero
     low = jnp.clip(r - 9 * noise, 0, jnp.maximum(radius - 9 * noise, 0))
     high = jnp.clip(r + 9 * noise, jnp.minimum(9 * noise, radius), radius)
     half = (high - low) / 2

@@ -129,7 +129,7 @@ def _as_numbers(values: npt.ArrayLike) -> np.ndarray:
 def _moments(values: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
     """The mean and the standard deviation of sorted values, whose squares may overflow or vanish."""
     start, reach = values[0], values[-1] / 2 - values[0] / 2
-    inner = (values / 2 - start / 2) / reach  # in [0, 1]·2
+    inner = (values / 2 - start / 2) / reach  # from 0 to 1
     mean = np.average(inner, weights=weights)
     std = math.sqrt(np.average((inner - mean) ** 2, weights=weights))
     return float(start + 2 * reach * mean), float(2 * reach * std)

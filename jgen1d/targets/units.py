@@ -106,8 +106,8 @@ class Units(NamedTuple):
     """Training units: (chart(x) − shift)/scale.
 
     Attributes:
-      shift: f64[dim] in data units; a number, in the chart's, if there is one.
-      scale: f64[], likewise, above 0; one for all axes.
+      shift: f64[dim], in data units; after a chart a number, in the chart's units.
+      scale: f64[], above 0, in data units or the chart's; one for all axes.
       chart: what is applied to x first.
     """
 
