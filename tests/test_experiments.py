@@ -217,7 +217,8 @@ def test_what_was_taken_from_a_file_is_said_and_kept(tmp_path):
 
 WRONG = {
     "--lerning_rate_g=1": "unknown flag --lerning_rate_g; did you mean --learning_rate_g?",
-    "--num_seeds=abc": "--num_seeds=abc",
+    "--num_seeds=abc": "flag --num_seeds=abc: must be an integer",
+    "--checkpoint_minutes=soon": "flag --checkpoint_minutes=soon: must be a number",
     "--num_seeds=0": "--num_seeds=0",
     "--targets=bimodl": "no target 'bimodl'; did you mean 'bimodal'?",
     "--targets=": "--targets",

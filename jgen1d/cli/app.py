@@ -18,6 +18,12 @@ from jgen1d.core import nearest
 from jgen1d.core.names import printable
 from jgen1d.engine.checkpoint import Interrupted
 
+PLAINER = {
+    r"invalid literal for int\(\) with base 10: .*": "must be an integer",
+    r"could not convert string to float: .*": "must be a number",
+}
+"""What Python says of a flag's value -> what a user understands."""
+
 
 def run(
     main: Callable[[], None], *, method_flag: str | None = None, quick: Mapping[str, Any] | None = None,
@@ -134,7 +140,10 @@ def _parse(argv: Sequence[str], method_flag: str | None, quick: Mapping[str, Any
     except flags.UnrecognizedFlagError as error:
         fail(f"unknown flag --{error.flagname}{nearest(error.flagname, values, quote='--{}')}")
     except (flags.Error, ValueError) as error:
-        fail(" ".join(str(error).split()))
+        said = " ".join(str(error).split())
+        for python, plain in PLAINER.items():
+            said = re.sub(python, plain, said)
+        fail(said)
     if len(rest) > 1:
         fail(f"unexpected argument {rest[1]!r}: flags are written --name=value")
     if quick and values["quick"].value:
@@ -166,5 +175,8 @@ def _said(error: Exception) -> str:
 
 def fail(message: str, code: int = 2) -> NoReturn:
     """Ends the process with one line on stderr."""
-    print(printable(f"{os.path.basename(sys.argv[0])}: {message}"), file=sys.stderr)
+    name = os.path.basename(sys.argv[0])
+    if name == "__main__.py":  # of python -m
+        name = os.path.basename(os.path.dirname(sys.argv[0]))
+    print(printable(f"{name}: {message}"), file=sys.stderr)
     sys.exit(code)
