@@ -646,3 +646,16 @@ def test_a_column_far_away_is_shown_in_training_units():
         found = settings.resolve(SETTINGS | {"target": "data", "data": name}, {name: upload})
         assert found.truth.name == f"x{suffix}"
         assert (abs(found.truth.mean[0]) < 1e-9) == bool(suffix)
+
+
+def test_a_column_that_no_model_learns_is_shown_and_can_be_taken_away(tmp_path, monkeypatch):
+    text = "x\n" + "0\n" * 30 + "".join(f"{value / 7}\n" for value in range(1, 31))
+    name, upload = settings.read_upload({"name": "a.csv", "column": "x", "text": text})
+    found = settings.resolve(SETTINGS | {"target": "data", "data": name}, {name: upload})
+    assert "--dequantize=False" in takeaway.as_command(found, {name: upload})
+    (line,) = [line for line in takeaway.as_python(found, {name: upload}).splitlines() if "data.read" in line]
+    (tmp_path / "a.csv").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    scope = {"jgen1d": jgen1d}
+    exec(f"import jgen1d.data\n{line}", scope)
+    np.testing.assert_array_equal(scope["target"].params, found.truth.params)

@@ -43,6 +43,11 @@ class Facts(NamedTuple):
         many_ties = 2 * self.num_distinct <= self.num_rows
         return self.step >= (COARSE_STEP if many_ties else VERY_COARSE_STEP) * self.std and self.step > 0
 
+    @property
+    def has_atom(self) -> bool:
+        """Whether one value is so frequent that no continuous model is one of the column."""
+        return self.share >= LARGE_ATOM and self.share * self.num_rows > FEW_TIES
+
 
 def examine(values: np.ndarray) -> Facts:
     """The facts of f64[n], n ≥ 2, finite and not all equal."""
@@ -101,8 +106,7 @@ def make_target(
     spread = facts.is_coarse if dequantize is None else dequantize
     if dequantize and not facts.step:
         raise ValueError("dequantize=True: the values have no common step")
-    tied = facts.share >= LARGE_ATOM and facts.share * facts.num_rows > FEW_TIES
-    if tied and not spread and dequantize is None:
+    if facts.has_atom and not spread and dequantize is None:
         raise ValueError(
             f"{100 * facts.share:.0f} % of the values are {facts.mode:g}, which no continuous model learns: atom="
             f"{facts.mode:g} makes that a probability of its own, dequantize=False ignores it"

@@ -53,6 +53,12 @@ class Upload(NamedTuple):
     target: Target
 
     @property
+    def options(self) -> dict[str, Any]:
+        """What `data.read` is told of the column: to take one that no model learns, because that is to be seen."""
+        facts = data.examine(self.numbers)
+        return {"dequantize": False} if facts.has_atom and not facts.is_coarse else {}
+
+    @property
     def values(self) -> str | None:
         """The numbers for an address, separated by commas, with all their digits; None if they are too many."""
         return ",".join(map(repr, self.numbers.tolist())) if len(self.numbers) <= LINK_VALUES else None
@@ -176,7 +182,6 @@ def read_upload(message: Mapping[str, Any]) -> tuple[str, Upload]:
         path.write_bytes(content)
         try:
             found = data.read_with_notes(path, column or None)
-            # An atom that no model learns is there to be seen.
             target, _ = data.as_target(found, dequantize=data.examine(found.values).is_coarse)
         except ValueError as error:
             raise FieldError("data", str(error).replace(f"{folder}/", "")) from None

@@ -20,7 +20,7 @@ def as_command(experiment: Experiment, uploads: Mapping[str, Upload]) -> str | N
     flags = {"method": asked["method"], "preset": asked["preset"], **asked["fields"]}
     if asked["target"] == "data":
         upload = uploads[asked["data"]]
-        flags |= {"data": upload.file} | ({} if column is None else {"column": column})
+        flags |= {"data": upload.file} | ({} if column is None else {"column": column}) | upload.options
     else:
         flags["targets"] = asked["target"]
     flags |= {"num_seeds": asked["lanes"], "seed": asked["seed"], "num_steps": asked["num_steps"]}
@@ -41,7 +41,8 @@ def as_python(experiment: Experiment, uploads: Mapping[str, Upload]) -> str:
     name = "truth" if asked["dataset_size"] else "target"
     if asked["target"] == "data":
         upload = uploads[asked["data"]]
-        lines.append(f"{name} = jgen1d.data.read({upload.file!r}, column={upload.column!r})")
+        options = "".join(f", {option}={value!r}" for option, value in upload.options.items())
+        lines.append(f"{name} = jgen1d.data.read({upload.file!r}, column={upload.column!r}{options})")
     elif asked["target"] == "drawn":
         step = (DRAWING["high"] - DRAWING["low"]) / (DRAWING["count"] - 1)
         lines.append(f"knots = [{DRAWING['low']} + {step} * i for i in range({DRAWING['count']})]")
