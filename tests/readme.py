@@ -14,11 +14,18 @@ TOY = ROOT / "docs" / "methods.md"
 
 def blocks():
     """The page and the text of each Python block."""
-    return [
-        (page.name, block)
-        for page in PAGES
-        for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
-    ]
+    return [(page.name, block) for page in PAGES for block in _python(page.read_text())]
+
+
+def scripts():
+    """The blocks of BUILD.md's section on users' own programs, by what stands in bold before each."""
+    text = (ROOT / "BUILD.md").read_text()
+    section = text.partition("## Inside your own programs\n")[2].partition("\n## ")[0]
+    return dict(zip(re.findall(r"^\*\*(.*?)\*\*", section, re.MULTILINE), _python(section), strict=True))
+
+
+def _python(text):
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
 def promised(block):

@@ -239,7 +239,8 @@ def test_progress_in_a_notebook_is_one_line_without_widgets(monkeypatch, capsys)
 
 
 def test_ctrl_c_leaves_the_process_usable(sweep, monkeypatch, capsys):
-    before = signal.getsignal(signal.SIGINT)
+    # As in a terminal: where the tests are a background job, Ctrl-C is ignored, as it should be there.
+    outside = signal.signal(signal.SIGINT, signal.default_int_handler)
     original, interrupted = blocks.run_block, []
 
     def run_block(spec, group, lanes, keys, devices, start, advanced, at_point):
@@ -252,10 +253,13 @@ def test_ctrl_c_leaves_the_process_usable(sweep, monkeypatch, capsys):
         return original(spec, group, lanes, keys, devices, start, press, at_point)
 
     monkeypatch.setattr(blocks, "run_block", run_block)
-    with pytest.raises(KeyboardInterrupt):
-        swept(progress=True)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            swept(progress=True)
+        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, outside)
     assert interrupted
-    assert signal.getsignal(signal.SIGINT) == before
     again = swept(progress=True)
     assert "12/12 runs" in capsys.readouterr().err
     for name, values in sweep.metrics.items():

@@ -237,8 +237,9 @@ class Checkpoints:
             files.write(self.folder / "identity.json", (json.dumps(self._identity, indent=2) + "\n").encode())
 
     def _remove_unfinished(self) -> None:
-        for path in self.folder.glob(_NAME + ".saving*"):  # orbax appends a suffix of its own while it writes
-            files.remove(path)
+        with contextlib.suppress(FileNotFoundError):  # a folder that somebody has removed by now holds none
+            for path in self.folder.glob(_NAME + ".saving*"):  # orbax appends a suffix of its own while it writes
+                files.remove(path)
 
     def _on_signal(self, previous: Any, number: int, _: object) -> None:
         if self._signal is None:
