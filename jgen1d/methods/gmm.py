@@ -128,7 +128,8 @@ def _start(key: Key, state: State, batch: jax.Array) -> State:
 
     # A loop without turns costs nothing; `cond` would compute both sides in the lanes of one program.
     first = state.step == 0
-    means, rows = jax.lax.stop_gradient((state.means, batch.astype(state.means.dtype)))  # reverse mode has no rule for such a loop
+    # Reverse mode has no rule for such a loop.
+    means, rows = jax.lax.stop_gradient((state.means, batch.astype(state.means.dtype)))
     carry = (jnp.zeros_like(state.step), means, jnp.ones_like(rows[:, 0]))
     _, means, squares = jax.lax.while_loop(lambda carry: first & (carry[0] < k), draw, carry)
     # With as many components as data no distance is left, but a variance of 0 is no start.
