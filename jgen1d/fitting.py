@@ -12,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jgen1d.core import Config, Key, Method, State, door
+from jgen1d.core import Config, Key, Method, State, door, replace
 from jgen1d.engine import arguments, evaluate
 from jgen1d.engine.block import Spec, check_matmul_precision, run_block
 from jgen1d.engine.plan import Group, Lane
+from jgen1d.engine.program import Programs
 from jgen1d.engine.task import Task, check_eval_every, prepare
 from jgen1d.evaluation import verdict as verdict_lib
 from jgen1d.methods import name_of
@@ -23,6 +24,10 @@ from jgen1d.targets import Target, Units
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+_PROGRAMS = Programs(None, "highest")
+"""What draws from one trained model."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +98,12 @@ class Result:
         """f64[dim], from the networks' units to data units: data = shift + scale · x, if the units have no chart."""
         return self.units.scale * np.asarray(self.task.in_training_units.units[1], np.float64)
 
+    @property
+    def _nameless(self) -> Task:
+        """The task in training units, with the programs of all targets of its family."""
+        task = self.task.in_training_units
+        return task._replace(target=replace(task.target, name=""))
+
     def sample(self, key: Key, num_samples: int, condition: ArrayLike | None = None) -> jax.Array | np.ndarray:
         """Draws f32[num_samples, dim] in data units; f64 of NumPy if float32 does not hold these, or after a chart.
 
@@ -115,8 +126,8 @@ class Result:
     def sample_in_training_units(self, key: Key, num_samples: int, condition: ArrayLike | None = None) -> jax.Array:
         """Draws f32[num_samples, dim] of `target.standardized()`; arguments as in `sample`."""
         num_samples = door.as_count(num_samples, "Result.sample: num_samples")
-        task, labels = self.task.in_training_units, self._labels(condition, num_samples)
-        return evaluate.draw_samples(task, key, self.state, num_samples, labels)
+        labels = self._labels(condition, num_samples)
+        return _PROGRAMS.call(evaluate.draw_samples, self._nameless, key, self.state, labels, num_samples=num_samples)
 
     def log_prob(self, x: ArrayLike, condition: ArrayLike | None = None) -> jax.Array:
         """The model's log density in nats, f32[n], or f32[] of one number; −∞ at infinite points, NaN at NaN.
@@ -136,7 +147,7 @@ class Result:
         rows = self._rows(x)
         z, slope = self.units.to_training(rows), self.units.log_slope(rows)
         z = jnp.asarray(z, dtype=float)
-        found = evaluate.log_prob(self.task.in_training_units, self.state, z, self._labels(condition, len(z)))
+        found = _PROGRAMS.call(evaluate.log_prob, self._nameless, self.state, z, self._labels(condition, len(z)))
         found = jnp.where(jnp.isneginf(slope), slope, found + slope)
         found = jnp.where(jnp.isnan(rows).any(axis=1), jnp.nan, found)
         return found if np.ndim(x) else found[0]

@@ -36,8 +36,9 @@ SMALL = {
 SIZED = {name: m for name, m in {**METHODS, "toy with a network": toys.METHOD}.items() if core.sizes(m.Config())}
 
 
-@pytest.fixture(params=list(ALL))
+@pytest.fixture(params=list(ALL), scope="module")
 def method(request):
+    """Each in turn through all tests, which share its programs."""
     return ALL[request.param]
 
 

@@ -29,7 +29,7 @@ def directly(function: Callable, *args: Any, **static: Any) -> Any:
     return function(*args, **static)
 
 
-def draw_samples(task: Task, key: Key, state: State, num_samples: int, labels: jax.Array | None = None) -> jax.Array:
+def draw_samples(task: Task, key: Key, state: State, labels: jax.Array | None = None, *, num_samples: int) -> jax.Array:
     """Draws f32[num_samples, dim] in data units.
 
     A model with classes is given the labels, i32[num_samples], or for None such as the target has in these shares.
@@ -67,7 +67,7 @@ def log_prob(task: Task, state: State, x: jax.Array, labels: jax.Array | None = 
 
 def sample(task: Task, run: Any, num_samples: int) -> jax.Array:
     """Draws f32[num_samples, dim] in data units from the model of a `Run`."""
-    return draw_samples(task, jax.random.fold_in(run.key_eval, run.step), run.state, num_samples)
+    return draw_samples(task, jax.random.fold_in(run.key_eval, run.step), run.state, num_samples=num_samples)
 
 
 def score(samples: jax.Array, target: Target) -> Info:
@@ -75,48 +75,78 @@ def score(samples: jax.Array, target: Target) -> Info:
     return metrics.evaluate(samples, target, metrics.reference(target, len(samples)))
 
 
-def divergence(task: Task, run: Any, num_samples: int) -> Info:
-    """`kl`, at the target's quantiles in 1-D and at draws from it in 2-D."""
-    target = task.target
+def draw_points(target: Target, key: Key, *, num_samples: int) -> tuple[jax.Array, jax.Array]:
+    """Points f32[num_samples, dim] for `kl`, the target's quantiles in 1-D and draws in 2-D, and its log density."""
     if target.dim == 1:
         points = target.quantile(midpoints(num_samples))[:, None]
     else:
-        points = target.sample(jax.random.fold_in(run.key_eval, 0), num_samples)
-    return {"kl": metrics.kl(target.log_prob(points), log_prob(task, run.state, points))}
+        points = target.sample(jax.random.fold_in(key, 0), num_samples)
+    return points, target.log_prob(points)
 
 
-def measure_gap(task: Task, run: Any, num_samples: int) -> Info:
-    """`metrics.evaluate_gap`, on `GAP_PARTS` times as many samples."""
-    target, num_drawn = task.target, GAP_PARTS * num_samples
-    edges, key = metrics.edges(target), jax.random.fold_in(run.key_eval, 2)
+def divergence(task: Task, run: Any, num_samples: int, call: Callable) -> Info:
+    """Every metric of the model's density."""
+    points, log_p = call(draw_points, task.target, run.key_eval, num_samples=num_samples)
+    log_q = call(log_prob, task, run.state, points)
+    return call(metrics.evaluate_density, log_p, log_q, task.target)
+
+
+def count_samples(task: Task, run: Any, edges: jax.Array, *, num_samples: int) -> metrics.Counts:
+    """The counts between edges of `GAP_PARTS` times `num_samples` samples, drawn in so many parts."""
+    key = jax.random.fold_in(run.key_eval, 2)
 
     def add(counts: metrics.Counts, part: jax.Array) -> tuple[metrics.Counts, None]:
-        samples = draw_samples(task, jax.random.fold_in(key, part), run.state, num_samples)
+        samples = draw_samples(task, jax.random.fold_in(key, part), run.state, num_samples=num_samples)
         return jax.tree.map(jnp.add, counts, metrics.count(samples, edges)), None
 
     _, zeros = door.vary((run, jnp.zeros(edges.shape, int)))
-    counts, _ = jax.lax.scan(add, metrics.Counts(zeros, zeros), jnp.arange(GAP_PARTS))
-    return metrics.evaluate_gap(metrics.largest_gap(counts, num_drawn, target, edges), target, num_drawn)
+    return jax.lax.scan(add, metrics.Counts(zeros, zeros), jnp.arange(GAP_PARTS))[0]
 
 
-def score_classes(task: Task, run: Any, num_samples: int) -> Info:
+def score_gap(counts: metrics.Counts, edges: jax.Array, target: Target, *, num_samples: int) -> Info:
+    """Every metric of the largest gap, from the counts of `num_samples` samples."""
+    gap = metrics.largest_gap(counts, num_samples, target, edges)
+    return metrics.evaluate_gap(gap, target, num_samples)
+
+
+def measure_gap(task: Task, run: Any, num_samples: int, call: Callable) -> Info:
+    """Every metric of the largest gap, from `GAP_PARTS` times as many samples."""
+    edges = call(metrics.edges, task.target)
+    counts = call(count_samples, task, run, edges, num_samples=num_samples)
+    return call(score_gap, counts, edges, task.target, num_samples=GAP_PARTS * num_samples)
+
+
+def draw_and_score_classes(task: Task, run: Any, *, num_samples: int) -> Info:
     """`metrics.evaluate_class` of each class, f32[classes] by name."""
     count = max(1, num_samples // task.num_classes)
     key = jax.random.fold_in(run.key_eval, 1)
 
     def one(label: jax.Array) -> Info:
         labels = jnp.full(count, label)
-        samples = draw_samples(task, jax.random.fold_in(key, label), run.state, count, labels)
+        samples = draw_samples(task, jax.random.fold_in(key, label), run.state, labels, num_samples=count)
         return metrics.evaluate_class(samples, task.target, label)
 
     return jax.lax.map(one, jnp.arange(task.num_classes))
 
 
+def score_classes(task: Task, run: Any, num_samples: int, call: Callable) -> Info:
+    """Every metric of the samples of each class."""
+    return call(draw_and_score_classes, task, run, num_samples=num_samples)
+
+
 class Stage(NamedTuple):
-    """One evaluation of a trained model: `(task, run, num_samples) -> info`, and of which tasks it is made."""
+    """One evaluation of a trained model, and of which tasks it is made.
+
+    What depends on the target alone, and what on the method, are functions of their own: programs of the former serve
+    all methods.
+
+    Attributes:
+      applies: whether a task has it.
+      compute: `(task, run, num_samples, call) -> info`, where `call` calls a function of one lane.
+    """
 
     applies: Callable[[Task], bool]
-    compute: Callable[[Task, Any, int], Info]
+    compute: Callable[[Task, Any, int, Callable], Info]
 
 
 STAGES: tuple[Stage, ...] = (
@@ -140,12 +170,12 @@ def evaluate(task: Task, run: Any, num_samples: int, call: Callable = directly, 
       task: what was trained.
       run: the `Run` at its end.
       num_samples: samples for the metrics, at least 1.
-      call: calls a stage's function, with `num_samples` as a keyword.
+      call: calls the functions that the stages are made of.
       example: the task of one lane, if `task` and `run` hold many.
     """
     samples = call(sample, task, run, num_samples=num_samples)
     info = call(score, samples, task.target)
     for stage in STAGES:
         if stage.applies(example or task):
-            info = info | call(stage.compute, task, run, num_samples=num_samples)
+            info = info | stage.compute(task, run, num_samples, call)
     return info

@@ -9,26 +9,17 @@ of their own.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jgen1d.core import (
-    Config,
-    InitFn,
-    PyTree,
-    condition_keyword,
-    format_value,
-    lookup,
-    pytree_dataclass,
-    replace,
-    static,
-)
+from jgen1d.core import Config, PyTree, condition_keyword, format_value, lookup, pytree_dataclass, replace, static
 from jgen1d.core import sizes as sizes_of
-from jgen1d.engine.task import Task
+from jgen1d.engine.task import Task, state_shapes
 from jgen1d.nets import CannotPad, Padded
 
 Variant = dict[str, Any]
@@ -148,21 +139,24 @@ class Cover(NamedTuple):
         actives = {name: np.array(active(own[name], size)) for name, size in self.padded.items()}
         return Padding(replace(config, **self.padded), actives, shallow)
 
-    def unpad(self, config: Config, leaves: Sequence[np.ndarray], init: InitFn) -> PyTree:
+    def unpad(self, config: Config, leaves: Sequence[np.ndarray], init: Callable) -> PyTree:
         """A config's state from its leaves as the program holds them, without the padding."""
 
-        def shapes(config: Config | Padding) -> PyTree:
-            return jax.eval_shape(lambda key: init(key, resolve(config)), jax.random.key(0))
-
-        padded = jax.tree.unflatten(jax.tree.structure(shapes(self.config(config))), leaves)
         if not self.padded:
-            return padded
+            return jax.tree.unflatten(jax.tree.structure(state_shapes(init, config)), leaves)
+        padded = jax.tree.unflatten(jax.tree.structure(state_shapes(_resolved(init), self.config(config))), leaves)
         by_path = dict(jax.tree_util.tree_flatten_with_path(padded)[0])
 
         def cut(path: Any, own: jax.ShapeDtypeStruct) -> np.ndarray:
             return by_path[path][tuple(map(slice, own.shape))]
 
-        return jax.tree_util.tree_map_with_path(cut, shapes(config))
+        return jax.tree_util.tree_map_with_path(cut, state_shapes(init, config))
+
+
+@functools.lru_cache(256)
+def _resolved(init: Callable) -> Callable:
+    """The method's `init` for a `Padding`; the same function whenever it is asked for."""
+    return lambda key, config: init(key, resolve(config))
 
 
 def resolve(config: Config | Padding) -> Config:

@@ -1,4 +1,4 @@
-"""Compiled programs: functions of one lane, vmapped over lanes that lie over the devices of a mesh."""
+"""Compiled programs: functions of one lane, vmapped over lanes that lie over the devices of a mesh, or as they are."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Programs(NamedTuple):
     """Calls functions of one lane for many, and keeps what was compiled.
 
     Attributes:
-      mesh: the devices that the lanes lie over.
+      mesh: the devices that the lanes lie over; None for one lane alone, whose arrays have no axis of lanes.
       matmul_precision: of float32 products.
     """
 
-    mesh: Mesh
+    mesh: Mesh | None
     matmul_precision: str
 
     def call(self, function: Callable, *args: Any, shared: tuple = (), **static: Any) -> Any:
@@ -54,7 +54,7 @@ def _compiled(
     structure: Any,
     kinds: tuple[Any, ...],
     num_shared: int,
-    mesh: Mesh,
+    mesh: Mesh | None,
     matmul_precision: str,
 ) -> Callable:
     """The program for arguments of one structure and one kind: dropping it from the cache drops what was compiled."""
@@ -68,6 +68,8 @@ def _compiled(
         with jax.default_matmul_precision(matmul_precision):
             return function(*args, *shared, **dict(static))
 
+    if mesh is None:
+        return jax.jit(one_lane)
     lane = PartitionSpec("lane")
     mapped = jax.shard_map(
         jax.vmap(one_lane, (0, None)), mesh=mesh, in_specs=(lane, PartitionSpec()), out_specs=lane, check_vma=False

@@ -103,6 +103,7 @@ def _step_keys(key: Key, step: jax.Array, count: int) -> tuple[jax.Array, Callab
 
 def _collect(body: Callable, carry: PyTree, count: jax.Array | int, words: jax.Array) -> tuple[PyTree, PyTree]:
     """Like `lax.scan` over i < count, which may be traced; the outputs have room for all words, and are 0 beyond."""
+    body = jax.jit(body, inline=True)  # traced once, for the shapes and for the loop
     shapes = jax.eval_shape(body, 0, carry)[1]
     outputs = jax.tree.map(lambda leaf: jnp.zeros((len(words), *leaf.shape), leaf.dtype), shapes)
     _, carry, outputs = door.vary((words, carry, outputs))

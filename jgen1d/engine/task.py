@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jgen1d.core import Config, Method, validate
+from jgen1d.core import Config, Method, PyTree, validate
 from jgen1d.engine.arguments import as_config, as_method, as_target
 from jgen1d.targets import SCALES_HELD, Target, Units
 
@@ -89,8 +91,19 @@ def prepare(task: Task | tuple, num_steps: int, batch_size: int, num_samples: in
     _require_resolution(task)
     config = method.bind(config, target.dim, int(num_steps))
     validate(config)
-    jax.eval_shape(method.init, jax.random.key(0), config)
+    state_shapes(method.init, config)
     return task._replace(config=config)
+
+
+def state_shapes(init: Callable, config: Config) -> PyTree:
+    """The shapes and dtypes of the state that `init` makes. Configs of one structure share them."""
+    leaves, structure = jax.tree.flatten(config)
+    return _state_shapes(init, structure, tuple(map(jax.typeof, leaves)))
+
+
+@functools.lru_cache(256)
+def _state_shapes(init: Callable, structure: Any, kinds: tuple[Any, ...]) -> PyTree:
+    return jax.eval_shape(init, jax.random.key(0), jax.tree.unflatten(structure, kinds))
 
 
 def _require_resolution(task: Task) -> None:

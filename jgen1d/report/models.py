@@ -23,7 +23,7 @@ from jgen1d.core import Config, Method, State, files, qualified_name, validate
 from jgen1d.engine import arguments
 from jgen1d.engine.archive import pack, unpack
 from jgen1d.engine.identity import difference
-from jgen1d.engine.task import Task
+from jgen1d.engine.task import Task, state_shapes
 from jgen1d.evaluation.verdict import VERDICTS, Thresholds
 from jgen1d.fitting import Result, as_result
 from jgen1d.methods import METHODS, name_of
@@ -193,7 +193,7 @@ def _target(about: Mapping[str, Any], leaves: list[Any]) -> Target:
 
 def _state(leaves: list[np.ndarray], method: Method, config: Config) -> State:
     """A state of its leaves, with the structure that the method's `init` gives it."""
-    like = jax.eval_shape(method.init, jax.random.key(0), config)
+    like = state_shapes(method.init, config)
     kept, wanted = ([(leaf.shape, leaf.dtype) for leaf in some] for some in (leaves, jax.tree.leaves(like)))
     if kept != wanted:
         raise ValueError("its state has not the shapes that this version's method has")
