@@ -43,7 +43,7 @@ def done():
 @pytest.fixture
 def form(monkeypatch):
     """The flags that an answer reads; --format may be changed."""
-    defaults = {"format": "text", "explain": False, "open": False}
+    defaults = {"format": "text", "explain": False, "open": False, "table": None}
     values = {name: types.SimpleNamespace(value=value) for name, value in defaults.items()}
     monkeypatch.setattr(output, "flags", types.SimpleNamespace(FLAGS=values))
     monkeypatch.setattr(output, "flag_values", dict)
@@ -244,6 +244,9 @@ def test_where_nothing_can_be_printed_all_is_written(done, tmp_path, form, monke
 
         def flush(self):
             pass
+
+        def isatty(self):
+            return False
 
     form.value = kind
     monkeypatch.setattr(sys, "stdout", Shut())

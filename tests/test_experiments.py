@@ -195,6 +195,26 @@ def test_a_column_of_numbers_is_a_target(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["geyser.csv"]
 
 
+def test_two_columns_are_points_in_the_plane(tmp_path):
+    path, rng = tmp_path / "people.csv", np.random.default_rng(0)
+    height = rng.normal(170, 10, 300)
+    lines = [f"{h:.2f},x,{0.005 * h + e:.4f}" for h, e in zip(height, rng.normal(0, 0.05, 300), strict=True)]
+    path.write_text("\n".join(["height,who,weight", *lines, "180.5,x,NA"]))
+    flags = ("--num_seeds=2", "--num_steps=20", "--method=gaussian", "--workdir=run", "--format=json")
+    done = run(f"--data={path}", "--columns=height,weight", *flags, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "row 302, column 'weight': 'NA'" in done.stderr
+    assert "; --missing=drop leaves such rows out" in done.stderr
+    done = run(f"--data={path}", "--columns=height,weight", "--missing=drop", *flags, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)["rows"]
+    assert (row["target"], row["verdicts"]["indistinguishable"]["count"]) == ("height, weight", 2)
+    assert "1 row with a missing value dropped of 301" in done.stderr
+    assert {path.name for path in (tmp_path / "run").glob("*.png")} >= {"verdicts.png", "distance.png"}
+    done = run(f"--data={path}", "--columns=height,weight", "--column=0", *flags, cwd=tmp_path)
+    assert "--column=0 and --columns=height,weight: one of them, not both" in done.stderr
+
+
 def test_what_was_taken_from_a_file_is_said_and_kept(tmp_path):
     path = tmp_path / "waits.csv"
     path.write_text("Tag;Dauer\n;min\n1;54,5\n2;NA\n3;62,25\n4;71\n", encoding="utf-16")
@@ -226,6 +246,7 @@ WRONG = {
     "--method=gann": "no method 'gann'; did you mean 'gan'?",
     "--data=missing.csv": "missing.csv",
     "--column=x": "--column is for the file in --data, which is not set",
+    "--columns=x,y": "--columns is for the file in --data, which is not set",
     "--missing=drop": "--missing is for the file in --data, which is not set",
     "--skip_rows=-1": "--skip_rows=-1",
     "--decimal=;": "--decimal=;",
@@ -240,6 +261,7 @@ WRONG = {
     "--matmul_precision=foo": "--matmul_precision=foo: value should be one of <highest|high|default>",
     "--process_id=1": "--process_id needs --coordinator=host:port",
     "--format=xml": "--format=xml",
+    "--table=some": "--table=some: value should be one of <fit|all>",
     "--workdir=README.md": "is a file",
     "extra": "unexpected argument 'extra'",
 }
@@ -267,9 +289,20 @@ def test_help_is_the_docstring_and_every_flag():
     assert done.returncode == 0
     for text in ("In how many seeds", "--num_seeds", "--learning_rate_g", "--widths_d", "--compilation_cache"):
         assert text in done.stdout
-    assert "--quick: --num_seeds=4, --num_steps=200, --targets=normal,bimodal, unless given" in done.stdout
+    assert "--quick: --num_seeds=4, --num_steps=200, --targets=normal,bimodal, unless given" in _one_line(done.stdout)
     assert "--activation: " in done.stdout
     assert "--network" not in done.stdout  # its only choice is the default; the user's own network is no text
+    groups = dict(re.findall(r"^(\w+) flags:\n((?:  .*\n?)+)", done.stdout, re.MULTILINE))
+    assert list(groups) == ["Run", "Data", "Method", "Output"]
+    of_group = {"Run": "num_steps", "Data": "columns", "Method": "r1", "Output": "workdir"}
+    for group, name in of_group.items():
+        assert [one for one, text in groups.items() if f"--{name}:" in text] == [group]
+    usage = done.stdout[done.stdout.index("Run flags:") :]
+    assert max(map(len, usage.splitlines())) <= 80
+
+
+def _one_line(text):
+    return " ".join(text.split())
 
 
 def test_only_cli_and_scripts_know_flags():
@@ -277,7 +310,7 @@ def test_only_cli_and_scripts_know_flags():
     imports = re.compile(r"^from absl import .*\bflags\b", re.MULTILINE)
     found = {str(path.relative_to(package)) for path in package.rglob("*.py") if imports.search(path.read_text())}
     scripts = {"cli/compare.py", "cli/convergence.py", "playground/__main__.py"}
-    assert found == {"cli/app.py", "cli/flags.py", "cli/output.py", *scripts}
+    assert found == {*(f"cli/{name}.py" for name in ("app", "data_flags", "flags", "help", "output")), *scripts}
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def train(targets=("normal", "uniform"), num_configs=2, num_seeds=4, num_steps=3
 
 
 def write(workdir, done, monkeypatch, presets=PRESETS, figures=None, sweep=True, **values):
-    values = {"format": "text", "explain": False, "open": False} | values
+    values = {"format": "text", "explain": False, "open": False, "table": None} | values
     found = {name: types.SimpleNamespace(value=value) for name, value in values.items()}
     monkeypatch.setattr(output, "flags", types.SimpleNamespace(FLAGS=found))
     monkeypatch.setattr(output, "flag_values", lambda: {"targets": ["normal"], "column": None})

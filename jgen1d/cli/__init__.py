@@ -1,9 +1,9 @@
 """What every script shares: its flags, its answer, and how it starts and ends. Flags are read here and nowhere else."""
 
 from jgen1d.cli.app import run
+from jgen1d.cli.data_flags import define_data_flags
 from jgen1d.cli.flags import (
     configs,
-    define_data_flags,
     define_output_flags,
     define_run_flags,
     define_seed_flags,

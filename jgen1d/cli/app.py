@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 import jax
 from absl import app, flags, logging
 
-from jgen1d.cli.flags import COMPILATION_CACHE, MODULE, define_config_flags, method
+from jgen1d.cli.flags import COMPILATION_CACHE, define_config_flags, method
+from jgen1d.cli.help import help_text
 from jgen1d.core import nearest
 from jgen1d.core.names import printable
 from jgen1d.engine.checkpoint import Interrupted
@@ -126,15 +127,18 @@ def _join(coordinator: str | None, num_processes: int | None, process_id: int | 
 
 
 def _parse(argv: Sequence[str], method_flag: str | None, quick: Mapping[str, Any], about: str | None) -> list[str]:
-    values = flags.FLAGS
+    values, fields = flags.FLAGS, []
     try:
         if method_flag:
             chosen = [arg for arg in argv if arg.lstrip("-").partition("=")[0] in (method_flag, "flagfile")]
             values([argv[0], *_with_values(argv, chosen)], known_only=True)
-            define_config_flags(method(values[method_flag].value))
+            fields = define_config_flags(method(values[method_flag].value))
             values.unparse_flags()
         if {"--help", "-help", "-h", "--helpfull", "--helpshort"} & set(argv):
-            print(_help(about))
+            try:
+                print(help_text(about, fields), flush=True)
+            except BrokenPipeError:  # the reader, such as `head`, has seen enough
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
         rest = values(list(argv))
     except flags.UnrecognizedFlagError as error:
@@ -156,16 +160,6 @@ def _parse(argv: Sequence[str], method_flag: str | None, quick: Mapping[str, Any
 def _with_values(argv: Sequence[str], chosen: Sequence[str]) -> list[str]:
     """The arguments in `chosen`, each with the argument after it if its value is not behind a `=`."""
     return [part for i, arg in enumerate(argv) if arg in chosen for part in ([arg] if "=" in arg else argv[i : i + 2])]
-
-
-def _help(about: str | None) -> str:
-    """What the script is about, and its flags."""
-    values = flags.FLAGS
-    lines = [(about or sys.modules["__main__"].__doc__ or "").strip(), "", "Flags:"]
-    for flag in (flag for module in (sys.argv[0], MODULE) for flag in values.flags_by_module_dict().get(module, [])):
-        default = "" if flag.default is None else f" (default: {flag.default_as_str.strip(chr(39))})"
-        lines.append(f"  --{flag.name}: {flag.help}{default}")
-    return "\n".join(lines)
 
 
 def _said(error: Exception) -> str:

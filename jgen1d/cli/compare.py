@@ -77,7 +77,21 @@ def _main() -> None:
                     results.save(workdir / file_name(f"{name}-{target.name}"), sweep, None, cli.flag_values())
             except OSError as error:  # the others may be written, and the table be printed
                 lost = lost or error
-    table = Table(rows, (*OUTCOME, "modes_covered", "w1_over_floor", "tv", "ks", "kl", "samples_to_tell"))
+    table = Table(
+        rows,
+        (
+            *OUTCOME,
+            "steps",
+            "train_s",
+            "sample_ms",
+            "modes_covered",
+            "w1_over_floor",
+            "tv",
+            "ks",
+            "kl",
+            "samples_to_tell",
+        ),
+    )
     conclusions = [_conclusion(target.name, rows) for target in targets]
     title = f"Densities after {flags.FLAGS.budget}, of the seed whose W1 is the median of {len(cli.seeds())}"
     pictures = {"densities": partial(figures.comparisons, models, title)}
@@ -132,7 +146,7 @@ def _row(name: str, sweep: Sweep, model: Result) -> dict[str, Any]:
     milliseconds = 1e3 * (time.perf_counter() - began)
     row = sweep.table().rows[0]
     took = {"steps": sweep.num_steps, "train_s": round(sweep.seconds, 1), "sample_ms": round(milliseconds, 1)}
-    return {"target": row.pop("target"), "method": name, **took, **row}
+    return {"target": row.pop("target"), "method": name, "num_seeds": row.pop("num_seeds"), **took, **row}
 
 
 def _conclusion(target: str, rows: list[dict[str, Any]]) -> str:

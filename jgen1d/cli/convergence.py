@@ -3,6 +3,7 @@
     jgen1d convergence                                        # two presets, five targets, 64 seeds
     jgen1d convergence --targets=bimodal --preset=textbook --learning_rate_d=1e-4,1e-3 --r1=none,0.1
     jgen1d convergence --data=PATH --column=NAME              # a column of numbers of your own
+    jgen1d convergence --data=PATH --columns=NAME,NAME        # two of them, as points in the plane
 
 Prints one row per (target, config), shares with Wilson 95 % intervals, and one sentence per target. The workdir
 receives `config.json`, `runs.csv`, `curves.npz`, `summary.json` and plots. After Ctrl-C, SIGTERM or a crash the same
@@ -31,7 +32,7 @@ def start(about: str | None = __doc__) -> None:
     """
     own: dict[str, Any] = {"module_name": sys.argv[0]}
     flags.DEFINE_list("targets", _TARGETS, "targets to learn, separated by commas", **own)
-    presets = "the method's presets, separated by commas (for gan: textbook,robust)"
+    presets = "the method's presets, separated by commas (for gan: textbook,robust; in 2-D textbook,planar)"
     flags.DEFINE_list("preset", None, presets, **own)
     cli.define_data_flags()
     flags.DEFINE_string("method", "gan", f"what to train: {', '.join(METHODS)}", **own)
@@ -47,7 +48,8 @@ def _main() -> None:
     """Trains, prints and writes what the flags ask for."""
     values = flags.FLAGS
     method, targets = cli.method(values.method), cli.read_targets()
-    presets = values.preset or (["textbook", "robust"] if values.method == "gan" else ["default"])
+    best = "robust" if any(target.dim == 1 for target in targets) else "planar"
+    presets = values.preset or (["textbook", best] if values.method == "gan" else ["default"])
     configs, config_names = cli.configs(method, presets)
     workdir = cli.choose_workdir("convergence")
 

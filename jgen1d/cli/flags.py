@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-import math
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,9 +12,9 @@ from typing import Any
 import jax
 from absl import flags
 
-from jgen1d import data, targets
+from jgen1d import targets
+from jgen1d.cli import data_flags
 from jgen1d.core import Config, Method, parse, replace, unknown, validate, with_shape
-from jgen1d.data.columns import errors_that_name
 from jgen1d.engine.block import MATMUL_PRECISIONS
 from jgen1d.methods import METHODS, name_of
 from jgen1d.targets import Target
@@ -32,15 +30,11 @@ COMPILATION_CACHE = flags.DEFINE_string(
 )  # fmt: skip
 RUN_FLAGS = ("checkpoint_minutes", "coordinator", "num_processes", "process_id", "explain")
 """The flags of `define_run_flags` that change how a run is computed, but not its results."""
-DATA_FLAGS = ("column", "decimal", "comment", "skip_rows", "missing")
-"""The flags of `define_data_flags` that say what to read in --data, and how."""
-COLUMN_FLAGS = ("dequantize", "support", "atom")
-"""Those that say which target it makes."""
-OUTPUT_FLAGS = ("workdir", "overwrite", "format", "open", "compilation_cache")
+OUTPUT_FLAGS = ("workdir", "overwrite", "format", "table", "open", "compilation_cache")
 
 
 def define_output_flags(script: str) -> None:
-    """Defines `workdir`, `overwrite`, `format` and `open`.
+    """Defines `workdir`, `overwrite`, `format`, `table` and `open`.
 
     Args:
       script: its name, which the default workdir starts with.
@@ -49,6 +43,8 @@ def define_output_flags(script: str) -> None:
     flags.DEFINE_string("workdir", None, f"where to write; default: runs/{script}-TIME; empty: nowhere", **own)
     flags.DEFINE_bool("overwrite", False, "write into a workdir that is not empty", **own)
     flags.DEFINE_enum("format", "text", ["text", "json", "csv"], "of the results on stdout", **own)
+    columns = "columns of the text: those that fit the terminal, or all; default: fit in a terminal, all elsewhere"
+    flags.DEFINE_enum("table", None, ["fit", "all"], columns, **own)
     flags.DEFINE_bool("open", False, "open the report in a browser once it is written", **own)
 
 
@@ -57,21 +53,6 @@ def define_seed_flags(num_seeds: int | None = 64) -> None:
     own: dict[str, Any] = {"module_name": sys.argv[0]}
     flags.DEFINE_integer("num_seeds", num_seeds, "runs of each setting, one per seed", lower_bound=1, **own)
     flags.DEFINE_integer("seed", 0, "the first seed", lower_bound=0, **own)
-
-
-def define_data_flags() -> None:
-    """Defines `data`, a file in place of the flag `targets`, `column`, and how the file is read."""
-    own: dict[str, Any] = {"module_name": sys.argv[0]}
-    kinds = ".csv, .tsv, .txt, .jsonl (each also with .gz), .npy, .npz, .parquet, .feather or .arrow"
-    flags.DEFINE_string("data", None, f"a file in place of --targets: {kinds}", **own)
-    flags.DEFINE_string("column", None, "the column of --data, by name or index", **own)
-    flags.DEFINE_enum("decimal", None, [".", ","], "the decimal mark in a text; default: as recognised", **own)
-    flags.DEFINE_string("comment", None, "what comment lines in a text begin with, such as #", **own)
-    flags.DEFINE_integer("skip_rows", 0, "lines to leave out at the beginning of a text", lower_bound=0, **own)
-    flags.DEFINE_enum("missing", "refuse", ["refuse", "drop"], "what to do with rows that have no value", **own)
-    flags.DEFINE_bool("dequantize", None, "spread values over their step, round samples; default: a coarse step", **own)
-    flags.DEFINE_string("support", None, "where samples stay: positive, or LOW,HIGH of which HIGH may be inf", **own)
-    flags.DEFINE_float("atom", None, "a value that is a probability of its own, such as 0", **own)
 
 
 def define_training_flags(num_seeds: int | None = 64, num_steps: int | None = 5_000) -> None:
@@ -99,8 +80,11 @@ def define_run_flags() -> None:
     integer("process_id", None, "index of this process; process 0 prints and writes", lower_bound=0)
 
 
-def define_config_flags(method: Method) -> None:
-    """Defines a flag for every field of the method's config; commas separate the values of a sweep axis."""
+def define_config_flags(method: Method) -> list[str]:
+    """Defines a flag for every field of the method's config, and returns their names.
+
+    Commas separate the values of a sweep axis.
+    """
     if any(isinstance(field.default, tuple) for field in _fields(method)):
         for name, text in SHAPE.items():
             flags.DEFINE_string(name, None, text, module_name=MODULE)
@@ -108,6 +92,7 @@ def define_config_flags(method: Method) -> None:
         choices = field.metadata.get("choices")
         text = field.metadata.get("help", "") + (f"; one of {', '.join(choices)}" if choices else "")
         flags.DEFINE_string(field.name, None, text, module_name=MODULE)
+    return [field.name for field in _fields(method)]
 
 
 def flag_values() -> dict[str, Any]:
@@ -212,7 +197,7 @@ def read_targets(
     Raises:
       ValueError: for an unknown name, another dimension, or an unreadable file.
     """
-    if (own := _own_target()) is not None:
+    if (own := data_flags.own_target()) is not None:
         if jax.process_index() == 0:
             for note in own[1]:
                 print(f"{flags.FLAGS['data'].value}: {note}", file=sys.stderr)
@@ -230,53 +215,6 @@ def read_targets(
         if dim is not None and target.dim != dim:
             raise ValueError(f"--{flag}={target.name}: must be {dim}-D")
     return found
-
-
-def data_notes() -> list[str]:
-    """What was recognised in the file in --data, left out of it and made of it; none without a file."""
-    found = _own_target()
-    return [] if found is None else list(found[1])
-
-
-def _own_target() -> tuple[Target, tuple[str, ...]] | None:
-    """The target that the flags of `define_data_flags` name, and the notes on it; None if they name none."""
-    if "data" not in flags.FLAGS:
-        return None
-    if (path := flags.FLAGS["data"].value) is not None:
-        return _read_once(path, *(flags.FLAGS[name].value for name in (*DATA_FLAGS, *COLUMN_FLAGS)))
-    for name in (*DATA_FLAGS, *COLUMN_FLAGS):
-        if flags.FLAGS[name].present:
-            raise ValueError(f"--{name} is for the file in --data, which is not set")
-    return None
-
-
-@functools.lru_cache(1)
-def _read_once(path: str, column: str | None, *how: Any) -> tuple[Target, tuple[str, ...]]:
-    values = dict(zip((*DATA_FLAGS[1:], *COLUMN_FLAGS), how, strict=True))
-    shape = {name: values.pop(name) for name in COLUMN_FLAGS}
-    shape["support"] = _support(shape["support"])
-    try:
-        found = data.read_with_notes(path, column, data.Options(**values))
-        with errors_that_name(path):
-            target, notes = data.as_target(found, **shape)
-        return target, (*found.notes, *notes)
-    except ValueError as error:
-        # The library's messages name arguments.
-        names = "|".join((*DATA_FLAGS[1:], *COLUMN_FLAGS))
-        raise ValueError(re.sub(rf"\b({names})='?([^\s']*)'?", r"--\1=\2", str(error))) from None
-
-
-def _support(text: str | None) -> tuple[float, float] | None:
-    """The ends that --support means."""
-    if text is None:
-        return None
-    try:
-        low, high = (0.0, math.inf) if text == "positive" else map(float, text.split(","))
-    except ValueError:
-        raise ValueError(
-            f"--support={text}: must be positive, or two numbers LOW,HIGH of which HIGH may be inf"
-        ) from None
-    return low, high
 
 
 def _fields(method: Method) -> list[dataclasses.Field]:

@@ -19,10 +19,12 @@ import jax
 import numpy as np
 from absl import flags
 
-from jgen1d.cli.flags import OUTPUT_FLAGS, RUN_FLAGS, data_notes, flag_values
+from jgen1d.cli.data_flags import data_notes
+from jgen1d.cli.flags import OUTPUT_FLAGS, RUN_FLAGS, flag_values
 from jgen1d.core import Config, files
 from jgen1d.core.names import file_name, printable
 from jgen1d.engine.checkpoint import Checkpoints, saved_identity
+from jgen1d.report import terminal
 from jgen1d.report import workdir as results
 from jgen1d.report.gathered import MADE, columns
 from jgen1d.report.table import Table
@@ -176,7 +178,8 @@ def _print(table: Table, conclusions: Sequence[str], sweep: Sweep | None, more: 
     elif form == "csv":
         text = table.to_csv().rstrip("\n")
     else:
-        text = "\n".join([f"{table}\n", *([f"{sweep.thresholds}\n"] if sweep else []), *map(printable, conclusions)])
+        shown = terminal.shown(table, sys.stdout, flags.FLAGS["table"].value)
+        text = "\n".join([f"{shown}\n", *([f"{sweep.thresholds}\n"] if sweep else []), *map(printable, conclusions)])
     print(text, flush=True)
 
 

@@ -24,7 +24,7 @@ class Column(NamedTuple):
     """Numbers as they were read.
 
     Attributes:
-      values: float64[n], n ≥ 2, finite and not all equal, in the file's order.
+      values: float64[n], n ≥ 2, or of two columns float64[n, 2]: finite and not all equal, in the file's order.
       name: the column's, or the file's if the column has none.
       notes: what was recognised in the file or left out of it, a line each; empty for a plain file.
     """
@@ -35,15 +35,15 @@ class Column(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How to read; see `read_column`."""
+    """How to read; see `read_column`. Of a pair, missing values are kept as NaN until both columns are read."""
 
     decimal: str | None = None
     comment: str | None = None
     skip_rows: int = 0
     missing: str = "refuse"
 
-    def check(self, is_text: bool) -> None:
-        """Raises ValueError for a value that is not allowed, and for text's options where there is no text."""
+    def check(self) -> None:
+        """Raises ValueError for a value that is not allowed."""
         for name, allowed in {"decimal": (None, ".", ","), "missing": ("refuse", "drop")}.items():
             value = getattr(self, name)
             if value not in allowed:
@@ -52,6 +52,9 @@ class Options(NamedTuple):
         if self.comment is not None and (not isinstance(self.comment, str) or not self.comment.strip()):
             raise ValueError(f"comment={shown(self.comment)}: must be what comment lines begin with, such as '#'")
         require_integer("skip_rows", self.skip_rows, 0, limits.MAX_LINES)
+
+    def require_text(self, is_text: bool) -> None:
+        """Raises ValueError for the options of texts where there is no text."""
         for name in ("decimal", "comment", "skip_rows"):
             if not is_text and (value := getattr(self, name)) != Options._field_defaults[name]:
                 raise ValueError(f"{name}={shown(value)}: is for .csv, .tsv and .txt files only")
@@ -122,22 +125,23 @@ def finished(values: np.ndarray, name: str, label: str, missing: str, is_integer
       values: integers or floats of shape [n]; NaN stands for a missing value.
       name: the column's; empty if it has none.
       label: the column as errors show it.
-      missing: refuse or drop.
+      missing: refuse, drop or keep.
       is_integer: whether the file or table holds integers, also where missing values made them floats.
     """
     with np.errstate(over="ignore"):
         numbers = values.astype(np.float64)
     is_missing = np.isnan(numbers)
     is_allowed = np.abs(numbers) <= limits.MAX_MAGNITUDE
-    if missing == "drop":
+    if missing != "refuse":
         is_allowed |= is_missing
     if not is_allowed.all():
         row = int(np.argmin(is_allowed))
         what, end = ("nan or null", limits.HOW_TO_DROP) if is_missing[row] else (f"{numbers[row]}", "")
         raise ValueError(f"row {row + 1}, column {label}: {what}: {limits.ALLOWED}{end}")
     num_large = int(is_integer and np.count_nonzero(np.abs(numbers) >= limits.MAX_EXACT))
-    notes = notes_on_values(len(numbers), int(is_missing.sum()), num_large)
-    return Column(numbers[~is_missing], name, notes)
+    is_dropped = is_missing & (missing == "drop")
+    notes = notes_on_values(len(numbers), int(is_dropped.sum()), num_large)
+    return Column(numbers[~is_dropped], name, notes)
 
 
 def notes_on_values(num_rows: int, num_missing: int, num_large: int, num_blank: int = 0) -> tuple[str, ...]:

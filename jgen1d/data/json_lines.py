@@ -38,8 +38,11 @@ def read_jsonl(file: IO[bytes], column: str | int | None, options: Options) -> C
                 raise ValueError(f"row {row}: {short(line)}: must be {'a number' if names is None else 'an object'}")
             value: Any = found.get(name) if isinstance(found, dict) else found
             is_missing = value is None or (isinstance(value, float) and math.isnan(value))
-            if is_missing and options.missing == "drop":
-                dropped["missing"] += 1
+            if is_missing and options.missing != "refuse":
+                if options.missing == "drop":
+                    dropped["missing"] += 1
+                else:
+                    values.append(math.nan)
                 continue
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if not is_number or not abs(value) <= limits.MAX_MAGNITUDE:

@@ -6,6 +6,7 @@ thousands, and `1,234` alone leaves it open.
 
 from __future__ import annotations
 
+import math
 import re
 from array import array
 from collections.abc import Iterable
@@ -101,6 +102,11 @@ class Numbers:
         self._enough = next(iter(kept.values())) if len(kept) == 1 else self._enough
         if len(kept) == 2 and not self._open and kept["."].values[-1] != kept[","].values[-1]:
             self._open = (row, cell)
+
+    def miss(self) -> None:
+        """Takes a missing value, as NaN."""
+        for reading in [self._enough] if self._enough else self._readings.values():
+            reading.values.append(math.nan)
 
     def _hint(self, cell: str) -> str:
         """What to do about a cell that is refused."""

@@ -1,4 +1,4 @@
-"""How does a user's column of numbers become a target?
+"""How does a user's column of numbers, or a pair of columns, become a target?
 
 A column is read exactly or refused. What is recognised in a file, such as a separator, a decimal comma, an encoding or
 a row of units, and what is left out because the caller said so, is told in notes. Nothing is filled in or guessed.
@@ -10,7 +10,7 @@ import functools
 import gzip
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO, Any, cast
 
 import numpy as np
@@ -21,6 +21,7 @@ from jgen1d.data.arrays import read_npy, read_npz
 from jgen1d.data.columns import Column, Options, errors_that_name, require_integer, short
 from jgen1d.data.facts import make_target
 from jgen1d.data.json_lines import read_jsonl
+from jgen1d.data.pairs import Name, planar_target, read_pair, require_spread
 from jgen1d.data.tables import read_arrow, read_parquet, read_table
 from jgen1d.data.text import read_text
 
@@ -30,7 +31,7 @@ DEFAULTS = Options()
 
 def read(
     source: str | os.PathLike[str] | Any,
-    column: str | int | None = None,
+    column: Name | Sequence[Name] | None = None,
     *,
     num_samples: int | None = None,
     seed: int = 0,
@@ -44,11 +45,12 @@ def read(
 ) -> targets.Target:
     """Reads a column of numbers and returns the distribution of that sample (see `targets.empirical`).
 
-    The target is named after the column, or after the file if the column has no name.
+    The target is named after the column, or after the file if the column has no name. Two columns make a distribution
+    in the plane.
 
     Args:
       source: a file or a table (see `read_column`).
-      column: a name, or an index from 0; None for the only column.
+      column: a name, or an index from 0; a pair of them for two columns; None for the only column.
       num_samples: the size of a random subset without replacement, from 2 to the number of values; None for all values.
       seed: the seed of the subset, from 0 to 2⁶⁴ − 1.
       decimal: see `read_column`, as for all that follow.
@@ -80,13 +82,13 @@ def as_target(
         require_integer("num_samples", num_samples, 2, len(values))
         require_integer("seed", seed, 0, 2**64 - 1)
         values = np.random.default_rng(seed).choice(values, num_samples, replace=False)
-        _require_spread(values, f"num_samples={num_samples}, seed={seed}: ")
-    return make_target(values, column.name, **options)
+        _require_spread(values, column.name, f"num_samples={num_samples}, seed={seed}: ")
+    return (make_target if values.ndim == 1 else planar_target)(values, column.name, **options)
 
 
 def read_column(
     source: str | os.PathLike[str] | Any,
-    column: str | int | None = None,
+    column: Name | Sequence[Name] | None = None,
     *,
     decimal: str | None = None,
     comment: str | None = None,
@@ -108,7 +110,8 @@ def read_column(
 
     Args:
       source: a file of at most `limits.MAX_BYTES`, also after decompression, or a table.
-      column: a name; or an index from 0, also as a string if no column has that name; None for the only column.
+      column: a name; or an index from 0, also as a string if no column has that name; a pair of them for two columns;
+        None for the only column.
       decimal: the decimal mark in a text, "." or ","; None to recognise it, and to refuse a column such as `1,234` that
         leaves it open.
       comment: what comment lines in a text begin with, such as "#"; None if there are none.
@@ -116,7 +119,7 @@ def read_column(
       missing: whether to "refuse" or to "drop" missing values: empty cells and blank lines, NA, NaN, null and the like.
 
     Returns:
-      float64[n], n ≥ 2, finite and not all equal, in the file's order.
+      float64[n], n ≥ 2, or of two columns float64[n, 2]: finite and not all equal, in the file's order.
 
     Raises:
       ValueError: in one line, with the file, the row (from 1; in a text file, the line), the column, the value and what
@@ -126,18 +129,26 @@ def read_column(
 
 
 def read_with_notes(
-    source: str | os.PathLike[str] | Any, column: str | int | None = None, options: Options = DEFAULTS
+    source: str | os.PathLike[str] | Any, column: Name | Sequence[Name] | None = None, options: Options = DEFAULTS
 ) -> Column:
-    """Reads a column of numbers, as `read_column` does, and says what was recognised and what was left out."""
+    """Reads what `read_column` does, and says what was recognised and what was left out."""
     with errors_that_name(source):
-        if isinstance(source, str | os.PathLike):
-            found = _read_file(pathlib.Path(source), column, options)
+        options.check()
+        read = functools.partial(_read_one, source)
+        if column is None or isinstance(column, str | int | np.integer):
+            found = read(column, options)
         else:
-            options.check(is_text=False)
-            found = read_table(source, column, options)
-            found = found._replace(name=found.name or "data")
-        _require_spread(found.values)
+            found = read_pair(read, list(column), options)
+        _require_spread(found.values, found.name)
     return found
+
+
+def _read_one(source: Any, column: Name | None, options: Options) -> Column:
+    if isinstance(source, str | os.PathLike):
+        return _read_file(pathlib.Path(source), column, options)
+    options.require_text(False)
+    found = read_table(source, column, options)
+    return found._replace(name=found.name or "data")
 
 
 def _read_file(path: pathlib.Path, column: str | int | None, options: Options) -> Column:
@@ -149,13 +160,15 @@ def _read_file(path: pathlib.Path, column: str | int | None, options: Options) -
         raise ValueError(f"file name extension {short(path.suffix)}: must be one of {', '.join(READERS)}")
     if size > limits.MAX_BYTES:
         raise ValueError(f"the file has {size} bytes: at most {limits.MAX_BYTES} are allowed")
-    options.check(is_text=suffix.removesuffix(".gz") in SEPARATORS)
+    options.require_text(suffix.removesuffix(".gz") in SEPARATORS)
     with path.open("rb") as file:
         found = READERS[suffix](file, column, options)
     return found._replace(name=found.name or path.name[: -len(suffix)])
 
 
-def _require_spread(values: np.ndarray, where: str = "") -> None:
+def _require_spread(values: np.ndarray, name: str, where: str = "") -> None:
+    if values.ndim == 2:
+        return require_spread(values, name, where)
     if len(values) < 2:
         raise ValueError(f"{where}the number of values is {len(values)}: {limits.AT_LEAST}")
     if np.ptp(values) == 0:

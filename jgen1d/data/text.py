@@ -59,6 +59,8 @@ def read_text(file: IO[bytes], column: str | int | None, options: Options, usual
             cell = cells[index].strip(" \t")
             if cell in MISSING and options.missing == "drop":
                 dropped["missing"] += 1
+            elif cell in MISSING and options.missing == "keep":
+                numbers.miss()
             else:
                 numbers.add(row, cell, label)
     is_comma_elsewhere = has_commas and has_decimal_commas(cell.strip() for _, cells in sample for cell in cells)

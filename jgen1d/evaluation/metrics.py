@@ -138,8 +138,8 @@ def _class_accuracy(drawn: ClassSamples) -> jax.Array:
 
 def _out_of_range(s: Samples) -> jax.Array:
     assert s.target.family.ends is not None
-    low, high = s.target.family.ends(s.target.params)
-    return jnp.mean(((s.samples < low) | (s.samples > high)).astype(s.samples.dtype))
+    low, high = (jnp.reshape(end, (1, -1)) for end in s.target.family.ends(s.target.params))
+    return jnp.mean(((s.samples < low) | (s.samples > high)).any(axis=1).astype(s.samples.dtype))
 
 
 METRICS: dict[str, Metric] = {

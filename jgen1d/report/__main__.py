@@ -17,7 +17,7 @@ from pathlib import Path
 
 from jgen1d.core import files
 from jgen1d.core.names import printable
-from jgen1d.report import pairs
+from jgen1d.report import pairs, terminal
 from jgen1d.report.page import of_workdir
 
 
@@ -39,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 webbrowser.open(path.absolute().as_uri())
         else:
             table, sentences = pairs.compare(given.workdir, given.other)
-            print(f"A: {printable(str(given.workdir))}\nB: {printable(str(given.other))}\n\n{table}\n")
+            print(f"A: {printable(str(given.workdir))}\nB: {printable(str(given.other))}\n")
+            print(f"{terminal.shown(table, sys.stdout)}\n")
             print("\n".join(map(printable, sentences)))
     except (ValueError, OSError) as error:
         print(printable(f"jgen1d.report: {files.one_line(error)}"), file=sys.stderr)

@@ -196,6 +196,8 @@ class Axis(NamedTuple):
     def of(cls, result: Result) -> Axis:
         """The axis of a run."""
         units = result.units
+        if units.chart.kind == "axes":
+            return cls(np.zeros(2), 1.0, "standard deviations from the mean")
         if units.chart.kind != "line":
             return cls(np.zeros(1), 1.0, f"training units, {units.chart.kind}")
         return cls(np.asarray(units.shift), float(units.scale), "data units")

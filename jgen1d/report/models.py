@@ -42,6 +42,7 @@ _FORMS: dict[str, tuple[Family, Callable[..., Any]]] = {
     "piecewise_linear": (targets.PIECEWISE_LINEAR, targets.PiecewiseLinearParams),
     "steps": (targets.STEPS, targets.StepsParams),
     "finite_sample": (targets.EMPIRICAL, np.asarray),
+    "planar_sample": (targets.PLANAR_SAMPLE, np.asarray),
 }
 """Name of a form -> its functions, and what makes its parameters of their leaves."""
 
@@ -183,7 +184,8 @@ def _target(about: Mapping[str, Any], leaves: list[Any]) -> Target:
     *params, mean, std, centers, scales, weights = leaves
     units, discrete = about["units"], about["discrete"]
     if units is not None:
-        units = Units(units["shift"], units["scale"], Chart(**units["chart"]))
+        chart: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in units["chart"].items()}
+        units = Units(units["shift"], units["scale"], Chart(**chart))
     if discrete is not None:  # JSON has no infinite numbers
         ends = {"low": -math.inf, "high": math.inf}
         discrete = Discrete(**discrete | {name: end for name, end in ends.items() if discrete[name] is None})

@@ -147,7 +147,7 @@ class Table:
     def __str__(self) -> str:
         """The table as aligned text, shares in percent with their interval."""
         titles, columns = zip(*self.columns(), strict=True)
-        return align([titles, *zip(*columns, strict=True)], len(labels(self.rows[0])))
+        return align([titles], list(zip(*columns, strict=True)), len(labels(self.rows[0])))
 
     def columns(self) -> Iterator[tuple[str, list[str]]]:
         """The title and the cells of each column of the text."""
@@ -239,16 +239,13 @@ def labels(row: Mapping[str, Any]) -> list[str]:
     return list(row)[: [*ends, True].index(True)]
 
 
-def align(lines: Sequence[Sequence[str]], num_labels: int) -> str:
-    """A header and rows of cells as text: the first `num_labels` columns flush left, the others flush right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    aligned = [
-        "  ".join(
-            c.ljust(w) if i < num_labels else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    ]
-    return "\n".join([aligned[0], "-" * len(aligned[0]), *aligned[1:]])
+def align(titles: Sequence[Sequence[str]], lines: Sequence[Sequence[str]], num_labels: int) -> str:
+    """Lines of titles and rows of cells as text: the first `num_labels` columns flush left, the others flush right."""
+    widths = [max(map(len, column)) for column in zip(*titles, *lines, strict=True)]
+    sides = ["<" if i < num_labels else ">" for i in range(len(widths))]
+    form = "  ".join(f"{{:{side}{width}}}" for side, width in zip(sides, widths, strict=True))
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    return "\n".join([*(form.format(*one) for one in titles), rule, *(form.format(*one) for one in lines)])
 
 
 def cell(value: Any) -> str:

@@ -18,6 +18,7 @@ from jgen1d.targets.finite_sample import EMPIRICAL, empirical
 from jgen1d.targets.mixtures import grid, mixture, normal, ring
 from jgen1d.targets.normals import LOG_2PI, NORMAL_MIXTURE, PLANAR_MIXTURE, MixtureParams, Modes
 from jgen1d.targets.piecewise import PIECEWISE_LINEAR, PiecewiseLinearParams, piecewise_linear
+from jgen1d.targets.planar_sample import PLANAR_SAMPLE
 from jgen1d.targets.steps import STEPS, StepsParams
 from jgen1d.targets.target import Target
 from jgen1d.targets.units import SCALES_HELD, Chart, Units
@@ -50,6 +51,7 @@ __all__ = [
     "NORMAL_MIXTURE",
     "PIECEWISE_LINEAR",
     "PLANAR_MIXTURE",
+    "PLANAR_SAMPLE",
     "SCALES_HELD",
     "STEPS",
     "TARGETS",

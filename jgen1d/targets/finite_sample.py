@@ -13,9 +13,10 @@ from scipy import special
 
 from jgen1d.targets.discrete import Discrete
 from jgen1d.targets.family import Family
+from jgen1d.targets.planar_sample import planar
 from jgen1d.targets.steps import STEPS, StepsParams
 from jgen1d.targets.target import Target, as_leaf, no_modes
-from jgen1d.targets.units import Chart, Units
+from jgen1d.targets.units import Chart, Units, moments
 
 BULK = 0.05
 """The probability on either side of the bulk, whose standard deviation outliers cannot change."""
@@ -61,12 +62,15 @@ def empirical(
 ) -> Target:
     """The distribution of a finite sample, in which all values are equally likely; its cdf and quantiles are exact.
 
+    Of two columns it is that of points in the plane: their training units are (x − mean)/std of each column, and so are
+    those of all distances.
+
     Training units are (x − mean)/std. If few values own the standard deviation (it is more than `HEAVY` times that of
     the values moved to between the 5 % and 95 % quantiles), they are those of the bulk, and logarithmic far outside of
     it. With a `support` they are the logarithm or the logit. In all but the first, distances are in training units.
 
     Args:
-      values: f[n] or f[n, 1], n ≥ 2, in data units, finite, not all equal. The array is copied.
+      values: f[n], f[n, 1] or f[n, 2], n ≥ 2, in data units, finite, not all equal. The array is copied.
       name: for tables and plots.
       support: (low, high), between which all values lie and samples stay; high may be ∞. With a `step` the ends are
         values that samples may take; else values must not be at the ends, where a density has no room.
@@ -81,11 +85,16 @@ def empirical(
     v = _as_numbers(values)
     if v.ndim == 2 and v.shape[1] == 1:
         v = v[:, 0]
-    if v.ndim != 1:
-        raise ValueError(f"empirical: values must have shape [n] or [n, 1], not {list(v.shape)}")
+    if v.shape[1:] not in ((), (2,)) or v.ndim == 0:
+        raise ValueError(f"empirical: values must have shape [n], [n, 1] or [n, 2], not {list(v.shape)}")
     if not np.isfinite(v).all():
-        row = int(np.argmin(np.isfinite(v)))
-        raise ValueError(f"empirical: values must be finite, but values[{row}] is {v[row]}")
+        place = np.argwhere(~np.isfinite(v))[0].tolist()
+        raise ValueError(f"empirical: values must be finite, but values{place} is {v[tuple(place)]}")
+    if v.ndim == 2:
+        for option, value in {"support": support, "step": step, "atom": atom}.items():
+            if value is not None:
+                raise ValueError(f"empirical: {option} is for one column, not for two")
+        return planar(v, name)
     v.sort()
     discrete = Discrete()
     if atom is not None:
@@ -104,7 +113,7 @@ def empirical(
     if step is not None:
         discrete = discrete._replace(step=float(step), origin=float(v[0]), low=low, high=high)
         return _dequantized(v, name, discrete)
-    mean, std = _moments(v)
+    mean, std = moments(v)
     units = _own_units(v, std, low, high)
     kept = discrete if discrete.share else None
     return Target(as_leaf(v), as_leaf([mean]), as_leaf([std]), no_modes(1), EMPIRICAL, 1, name, units, kept)
@@ -117,7 +126,9 @@ def _as_numbers(values: npt.ArrayLike) -> np.ndarray:
     try:
         array = np.asarray(values)
     except ValueError:
-        raise ValueError("empirical: values must have shape [n] or [n, 1], not rows of different lengths") from None
+        raise ValueError(
+            "empirical: values must have shape [n], [n, 1] or [n, 2], not rows of different lengths"
+        ) from None
     if array.dtype.kind not in "iuf":
         kinds = {"c": "complex numbers", "M": "dates", "m": "time spans", "b": "booleans", "U": "texts", "O": "objects"}
         raise ValueError(
@@ -126,27 +137,18 @@ def _as_numbers(values: npt.ArrayLike) -> np.ndarray:
     return np.array(array, np.float64)
 
 
-def _moments(values: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
-    """The mean and the standard deviation of sorted values, whose squares may overflow or vanish."""
-    start, reach = values[0], values[-1] / 2 - values[0] / 2
-    inner = (values / 2 - start / 2) / reach  # from 0 to 1
-    mean = np.average(inner, weights=weights)
-    std = math.sqrt(np.average((inner - mean) ** 2, weights=weights))
-    return float(start + 2 * reach * mean), float(2 * reach * std)
-
-
 def _own_units(values: np.ndarray, std: float, low: float, high: float) -> Units | None:
     """The training units of sorted values that mean and standard deviation do not suit; None for these."""
     if math.isfinite(low):
         chart = Chart("interval", low, high) if math.isfinite(high) else Chart("positive", low)
     else:
         start, q25, middle, q75, end = np.quantile(values, [BULK, 0.25, 0.5, 0.75, 1 - BULK])
-        bulk = _moments(np.clip(values, start, end))[1] if start < end else 0.0
+        bulk = moments(np.clip(values, start, end))[1] if start < end else 0.0
         if not 0 < HEAVY * bulk < std:
             return None
         chart = Chart("bent", float(middle), float((q75 - q25) / (2 * special.ndtri(0.75)) or bulk))
     charted = Units(0.0, 1.0, chart).to_training(values)
-    shift, scale = _moments(charted)
+    shift, scale = moments(charted)
     if scale < LEAST_SPREAD:
         raise ValueError(
             f"empirical: support from {low:g} to {high:g}: too far from the values to matter; leave it out"
@@ -169,7 +171,7 @@ def _dequantized(values: np.ndarray, name: str, discrete: Discrete) -> Target:
     # A cell around each value, and one without mass wherever a value is missing.
     edges = np.unique(np.concatenate([2 * places - 1, 2 * places + 1])) / 2
     cdf = np.concatenate([[0], np.cumsum(masses)])[np.searchsorted(places, edges)]
-    mean, std = _moments(distinct, masses)
+    mean, std = moments(distinct, masses)
     params = StepsParams(as_leaf(origin + step * edges), as_leaf(cdf))
     std = math.hypot(std, step / math.sqrt(12))
     return Target(params, as_leaf([mean]), as_leaf([std]), no_modes(1), STEPS, 1, name, None, discrete)

@@ -123,7 +123,8 @@ class Target:
         if units.chart.kind == "line":
             return self.moved(units.shift, units.scale)
         values = units.to_training(self.params)  # a finite sample, which any monotone map takes to one
-        return replace(self, params=values, mean=np.zeros(1), std=np.ones(1), own_units=None, discrete=None)
+        mean, std = np.zeros(self.dim), np.ones(self.dim)
+        return replace(self, params=values, mean=mean, std=std, own_units=None, discrete=None)
 
     def moved(self, shift: Any, scale: Any) -> Target:
         """The distribution of (X − shift)/scale, with shift f64[dim] and scale f64[]."""

@@ -6,6 +6,7 @@ holds them, wherever the data lie and however large they are. The maps are compu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -28,26 +29,26 @@ def _numpy_for(x: Any) -> Any:
 
 
 class Chart(NamedTuple):
-    """A monotone map of a line that comes before the shift and the scale.
+    """A monotone map of a line, or of each axis of a plane, that comes before the shift and the scale.
 
     Attributes:
       kind: `line`, the identity; `bent`, (x − a)/b, logarithmic beyond `KNEE`; `positive`, log(x − a); `interval`,
-        log((x − a)/(b − x)).
-      a: in data units: the median, or the lower bound.
-      b: in data units: the scale of the bulk, or the upper bound.
+        log((x − a)/(b − x)); `axes`, (x − a)/b, with a and b of each axis.
+      a: in data units: the median, the lower bound, or the mean of each axis.
+      b: in data units: the scale of the bulk, the upper bound, or the standard deviation of each axis.
     """
 
     kind: str = "line"
-    a: float = 0.0
-    b: float = 1.0
+    a: float | tuple[float, ...] = 0.0
+    b: float | tuple[float, ...] = 1.0
 
 
 class _Maps(NamedTuple):
     """A kind of chart: the map, its inverse, and the log of its slope at x; each takes the array, a and b."""
 
-    forward: Callable[[Any, float, float], Any]
-    inverse: Callable[[Any, float, float], Any]
-    log_slope: Callable[[Any, float, float], Any]
+    forward: Callable[[Any, Any, Any], Any]
+    inverse: Callable[[Any, Any, Any], Any]
+    log_slope: Callable[[Any, Any, Any], Any]
 
 
 def _bend(x: Any, a: float, b: float) -> Any:
@@ -87,7 +88,17 @@ def _log_in(x: Any, low: float, high: float, function: Callable[[Any], Any], out
     return np_.where(inside, function(np_.where(inside, x, low + 1 if np.isinf(high) else (low + high) / 2)), outside)
 
 
+def _row(values: tuple[float, ...]) -> np.ndarray:
+    """Beside f[n, dim]."""
+    return np.asarray(values, np.float64)[None]
+
+
 _CHARTS = {
+    "axes": _Maps(
+        lambda x, a, b: (x - _row(a)) / _row(b),
+        lambda z, a, b: _row(a) + _row(b) * z,
+        lambda x, a, b: _numpy_for(x).zeros(x.shape) - np.log(_row(b)),
+    ),
     "bent": _Maps(_bend, _unbend, _bend_log_slope),
     "positive": _Maps(
         lambda x, a, b: _log_in(x, a, np.inf, lambda x: _numpy_for(x).log(x - a), -np.inf),
@@ -156,3 +167,12 @@ class Units(NamedTuple):
     def lengths(self) -> tuple[Any, Any]:
         """The shift, f64[], and the scale, f64[], that take a metric to data units; 0 and 1 after a chart."""
         return (0.0, 1.0) if self.chart.kind != "line" else (self.shift[0], self.scale)
+
+
+def moments(values: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
+    """The mean and the standard deviation of sorted values, whose squares may overflow or vanish."""
+    start, reach = values[0], values[-1] / 2 - values[0] / 2
+    inner = (values / 2 - start / 2) / reach  # from 0 to 1
+    mean = np.average(inner, weights=weights)
+    std = math.sqrt(np.average((inner - mean) ** 2, weights=weights))
+    return float(start + 2 * reach * mean), float(2 * reach * std)
