@@ -10,7 +10,7 @@ import functools
 import gzip
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import IO, Any, cast
 
 import numpy as np
@@ -31,7 +31,7 @@ DEFAULTS = Options()
 
 def read(
     source: str | os.PathLike[str] | Any,
-    column: Name | Sequence[Name] | None = None,
+    column: Name | tuple[Name, Name] | list[Name] | None = None,
     *,
     num_samples: int | None = None,
     seed: int = 0,
@@ -88,7 +88,7 @@ def as_target(
 
 def read_column(
     source: str | os.PathLike[str] | Any,
-    column: Name | Sequence[Name] | None = None,
+    column: Name | tuple[Name, Name] | list[Name] | None = None,
     *,
     decimal: str | None = None,
     comment: str | None = None,
@@ -129,16 +129,15 @@ def read_column(
 
 
 def read_with_notes(
-    source: str | os.PathLike[str] | Any, column: Name | Sequence[Name] | None = None, options: Options = DEFAULTS
+    source: str | os.PathLike[str] | Any,
+    column: Name | tuple[Name, Name] | list[Name] | None = None,
+    options: Options = DEFAULTS,
 ) -> Column:
     """Reads what `read_column` does, and says what was recognised and what was left out."""
     with errors_that_name(source):
         options.check()
         read = functools.partial(_read_one, source)
-        if column is None or isinstance(column, str | int | np.integer):
-            found = read(column, options)
-        else:
-            found = read_pair(read, list(column), options)
+        found = read_pair(read, column, options) if isinstance(column, tuple | list) else read(column, options)
         _require_spread(found.values, found.name)
     return found
 
