@@ -1,4 +1,7 @@
-"""How is the documentation built? `make docs` writes docs/_build/html, and every warning is an error."""
+"""How is the documentation built? `make docs` writes docs/_build/html, and every warning is an error.
+
+The pages in `run_pages.PAGES` run their Python, so that what they show is true.
+"""
 
 import dataclasses
 import inspect
@@ -6,16 +9,23 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-sys.path.insert(0, str(FOLDER.parent))
+sys.path[:0] = [str(FOLDER.parent), str(FOLDER)]
 
+import run_pages  # noqa: E402
+from sphinx.application import Sphinx  # noqa: E402
+
+from jgen1d.cli.app import keep_compiled  # noqa: E402
 from jgen1d.core import format_value  # noqa: E402
 from jgen1d.methods import METHODS  # noqa: E402
 
 project = "jgen1d"
 author = "the jgen1d developers"
+keep_compiled()
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 html_theme = "furo"
 html_title = "jgen1d"
+html_static_path = ["static"]
+html_js_files = ["keyboard.js"]
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence"]
@@ -52,3 +62,14 @@ def _row(field: dataclasses.Field) -> str:
 
 
 (FOLDER / "families.md").write_text(_families())
+
+
+def _run(app: Sphinx, name: str, source: list[str]) -> None:
+    del app
+    if name in run_pages.PAGES:
+        source[0] = run_pages.with_results(FOLDER, name, source[0])
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx: runs pages as they are read."""
+    app.connect("source-read", _run)

@@ -8,13 +8,15 @@ import types
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RUN_BY_THE_BUILD = ("start", "judging")
 TOY = ROOT / "docs" / "methods.md"
 """The page that tells how to write a method."""
 
 
 def blocks():
-    """The page and the text of each Python block."""
-    return [(page.name, block) for page in PAGES for block in _python(page.read_text())]
+    """The page and the text of each Python block, but for those pages that the site's build runs."""
+    pages = [page for page in PAGES if page.stem not in RUN_BY_THE_BUILD]
+    return [(page.name, block) for page in pages for block in _python(page.read_text())]
 
 
 def scripts():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import jgen1d
-from tests import chromium, scripts
+from tests import accessible, chromium, scripts
 from tests.chromium import FAST, Visit, wait
 
 pytestmark = chromium.needed
@@ -321,6 +321,7 @@ def test_both_widths_and_themes_fit_and_are_photographed(browser, address, theme
     wait(visit.page, "document.getElementById('status').textContent.startsWith('Stopped')")  # said once a second
     assert visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert visit.page.evaluate(CONTRAST) == []
+    assert accessible.findings(visit.page) == []
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     visit.page.screenshot(path=SCREENSHOTS / f"{width}-{theme}.png")
     assert visit.logged == []

@@ -142,7 +142,7 @@ def configured():
 def test_the_flag_sets_the_folder_or_none(tmp_path, monkeypatch, configured, flag, expected):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
-    app._keep_compiled(flag)
+    app.keep_compiled(flag)
     assert jax.config.values["jax_compilation_cache_dir"] == (expected and str(tmp_path / expected))
     assert [path.name for path in tmp_path.iterdir()] == ([] if expected is None else [expected.partition("/")[0]])
 
@@ -153,10 +153,10 @@ def test_programs_that_others_could_have_written_are_not_run(tmp_path, monkeypat
     folder.mkdir()
     folder.chmod(mode)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    app._keep_compiled(None)
+    app.keep_compiled(None)
     assert capsys.readouterr().err == f"no programs are kept in '{folder}': others can write to it\n"
     with pytest.raises(ValueError, match=r"^--compilation_cache: ") as info:
-        app._keep_compiled(str(folder))
+        app.keep_compiled(str(folder))
     assert str(info.value) == f"--compilation_cache: '{folder}' cannot be used: others can write to it"
     assert jax.config.values["jax_compilation_cache_dir"] is None
 
@@ -164,10 +164,10 @@ def test_programs_that_others_could_have_written_are_not_run(tmp_path, monkeypat
 def test_a_folder_that_cannot_be_made_is_refused_only_where_it_was_asked_for(tmp_path, monkeypatch, capsys):
     (tmp_path / "jgen1d").write_text("a file")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    app._keep_compiled(None)
+    app.keep_compiled(None)
     assert capsys.readouterr().err == f"no programs are kept in '{tmp_path / 'jgen1d'}': File exists\n"
     with pytest.raises(ValueError, match=r"^--compilation_cache: '.*' cannot be used: File exists$"):
-        app._keep_compiled(str(tmp_path / "jgen1d"))
+        app.keep_compiled(str(tmp_path / "jgen1d"))
 
 
 def test_importing_the_library_keeps_no_programs_and_is_quick():

@@ -6,7 +6,7 @@ Screenshots of both widths in both schemes are written to `runs/screenshots` for
 import pytest
 
 from jgen1d.report.page import of_workdir
-from tests import chromium
+from tests import accessible, chromium
 from tests.test_browser import CONTRAST, SCREENSHOTS
 from tests.test_report import train, write
 
@@ -50,6 +50,7 @@ def test_the_report_fits_and_can_be_read(visit, scheme, width, height):
     page = visit(viewport={"width": width, "height": height}, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.evaluate(CONTRAST) == []
+    assert accessible.findings(page) == []
     clipped = """[...document.querySelectorAll('.chart text')].filter((text) => {
       const [box, whole] = [text.getBoundingClientRect(), text.closest('.chart').getBoundingClientRect()];
       return box.left < whole.left || box.right > whole.right || box.bottom > whole.bottom;

@@ -54,7 +54,7 @@ def run(
             if isinstance(stream, io.TextIOWrapper):  # what its encoding lacks must not end a run
                 stream.reconfigure(errors="backslashreplace")
         try:
-            _keep_compiled(COMPILATION_CACHE.value)
+            keep_compiled(COMPILATION_CACHE.value)
             if "coordinator" in flags.FLAGS:
                 _join(*(flags.FLAGS[name].value for name in ("coordinator", "num_processes", "process_id")))
             main()
@@ -79,8 +79,15 @@ def run(
     app.run(guarded, flags_parser=lambda argv: _parse(argv, method_flag, quick or {}, about))
 
 
-def _keep_compiled(folder: str | None) -> None:
-    """Keeps compiled programs in a folder that only its user can write to, because JAX executes what it finds there."""
+def keep_compiled(folder: str | None = None) -> None:
+    """Keeps compiled programs in a folder that only its user can write to, because JAX executes what it finds there.
+
+    Args:
+      folder: None for `jgen1d` in the user's folder of caches; empty for none.
+
+    Raises:
+      ValueError: if a folder that was asked for cannot be used.
+    """
     if folder == "":
         return
     path = Path(folder or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jgen1d").expanduser()

@@ -1,4 +1,4 @@
-"""What can be done with one or two columns of a user's numbers? Read them as an array or a target; see what was taken."""
+"""What can be done with one or two columns of a user's numbers? Read as an array or a target; see what was taken."""
 
 from jgen1d.data.columns import Column, Options
 from jgen1d.data.facts import Facts, examine, make_target

@@ -25,13 +25,14 @@ from jgen1d.data.pairs import Name, planar_target, read_pair, require_spread
 from jgen1d.data.tables import read_arrow, read_parquet, read_table
 from jgen1d.data.text import read_text
 
+Columns = Name | tuple[Name, Name] | list[Name] | None
 Reader = Callable[[IO[bytes], str | int | None, Options], Column]
 DEFAULTS = Options()
 
 
 def read(
     source: str | os.PathLike[str] | Any,
-    column: Name | tuple[Name, Name] | list[Name] | None = None,
+    column: Columns = None,
     *,
     num_samples: int | None = None,
     seed: int = 0,
@@ -88,7 +89,7 @@ def as_target(
 
 def read_column(
     source: str | os.PathLike[str] | Any,
-    column: Name | tuple[Name, Name] | list[Name] | None = None,
+    column: Columns = None,
     *,
     decimal: str | None = None,
     comment: str | None = None,
@@ -129,9 +130,7 @@ def read_column(
 
 
 def read_with_notes(
-    source: str | os.PathLike[str] | Any,
-    column: Name | tuple[Name, Name] | list[Name] | None = None,
-    options: Options = DEFAULTS,
+    source: str | os.PathLike[str] | Any, column: Columns = None, options: Options = DEFAULTS
 ) -> Column:
     """Reads what `read_column` does, and says what was recognised and what was left out."""
     with errors_that_name(source):
