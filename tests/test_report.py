@@ -16,10 +16,11 @@ import pytest
 
 import jgen1d
 from jgen1d import TARGETS, cli
-from jgen1d.cli import output
+from jgen1d.cli import compare, output
 from jgen1d.report import __main__ as command
 from jgen1d.report import conclusions, drawn, gathered, page, pairs, stats, svg, thinned
 from jgen1d.report.page import of_workdir
+from jgen1d.report.pair_page import of_pair
 from jgen1d.report.table import Table
 from tests import toys
 from tests.damage import DAMAGES, within
@@ -43,13 +44,13 @@ def train(targets=("normal", "uniform"), num_configs=2, num_seeds=4, num_steps=3
     )  # fmt: skip
 
 
-def write(workdir, done, monkeypatch, presets=PRESETS, figures=None, sweep=True, **values):
+def write(workdir, done, monkeypatch, presets=PRESETS, figures=None, sweep=True, models=(), **values):
     values = {"format": "text", "explain": False, "open": False, "table": None} | values
     found = {name: types.SimpleNamespace(value=value) for name, value in values.items()}
     monkeypatch.setattr(output, "flags", types.SimpleNamespace(FLAGS=found))
     monkeypatch.setattr(output, "flag_values", lambda: {"targets": ["normal"], "column": None})
     table = done.table(presets)
-    options = {"sweep": done, "presets": presets} if sweep else {}
+    options = {"sweep": done, "presets": presets} if sweep else {"models": models}
     cli.answer(workdir, table, conclusions.of_sweep(table), figures or {}, **options)
 
 
@@ -453,6 +454,54 @@ def test_the_same_seeds_are_compared_in_pairs(workdir, copy, capsys):
     assert "B's median is nearer to it, W1/floor -0.5 [-0.5, -0.5]." in sentences[0]
     assert command.main([str(workdir), str(better)]) == 0
     assert str(table) in capsys.readouterr().out
+
+
+def test_the_comparison_is_also_a_page(workdir, copy, capsys, monkeypatch):
+    better = changed(copy, lambda row: row | {"verdict": "converged"})
+    assert command.main([str(workdir), str(better)]) == 0
+    assert capsys.readouterr().err == f"written to {better / 'differences.html'}\n"
+    text = (better / "differences.html").read_text()
+    found, (table, sentences) = Strict(text), pairs.compare(workdir, better)
+    assert found.text("h1") == ["How copy (B) differs from run (A)"]
+    assert found.text("li") == sentences
+    titles, cells = zip(*table.columns(), strict=True)
+    assert found.text("th")[: len(titles)] == list(titles)
+    assert found.text("td")[: len(table) * len(titles)] == [one for row in zip(*cells, strict=True) for one in row]
+    assert found.data["rows"] == json.loads(table.to_json())["rows"]
+    # Of 4 seeds none against all: the drawn interval is Newcombe's, between −100 and 100 on 1,000 units.
+    low, high = (500 + 500 * table[0]["learned_difference"][end] for end in ("low", "high"))
+    assert f"M{low:.0f} 10v12m0-6H{high:.0f}" in text
+    other, opened = copy.parent / "elsewhere.html", []
+    monkeypatch.setattr(command.webbrowser, "open", opened.append)
+    assert command.main([str(workdir), str(better), f"--out={other}", "--open"]) == 0
+    assert (other.read_text(), opened) == (text, [other.as_uri()])
+
+
+def test_what_differs_in_the_flags_of_two_workdirs_is_on_their_page(workdir, copy):
+    config = json.loads((copy / "config.json").read_text())
+    config["flags"] |= {"targets": ["uniform"], "workdir": "b"}
+    (copy / "config.json").write_text(json.dumps(config))
+    found = Strict(of_pair(workdir, copy).decode())
+    assert found.text("td")[-3:] == ["--targets", "['normal']", "['uniform']"]
+    same = Strict(of_pair(workdir, workdir).decode())
+    assert "A and B were made with the same flags and versions." in same.text("p")
+
+
+def test_a_report_has_the_script_s_question_as_its_title_however_it_is_started(done, monkeypatch):
+    for about, title in {None: pytest.__doc__, compare.__doc__: compare.__doc__}.items():
+        monkeypatch.setitem(sys.modules, "__main__", pytest)
+        made = json.loads(output._made(done.table(PRESETS), (), [], about))
+        assert made["question"] == title.strip().splitlines()[0]
+
+
+def test_runs_of_a_table_that_is_no_sweep_are_drawn_beside_their_targets(done, tmp_path, monkeypatch):
+    runs = [done.result(t, c, 0) for t in range(2) for c in range(2)]
+    write(tmp_path, done, monkeypatch, sweep=False, models=runs)
+    found = parsed(tmp_path)
+    assert found.text("h2").count("The median run of each") == 1
+    assert len([text for text in found.text("strong") if text.startswith("Density, ")]) == len(runs)
+    made = json.loads((tmp_path / "report.json").read_text())
+    assert made["panels"] == json.loads(json.dumps([thinned._panel(run, 80) for run in runs]))
 
 
 def test_other_seeds_are_compared_as_independent_ones(workdir, copy):

@@ -6,6 +6,7 @@ Screenshots of both widths in both schemes are written to `runs/screenshots` for
 import pytest
 
 from jgen1d.report.page import of_workdir
+from jgen1d.report.pair_page import of_pair
 from tests import accessible, chromium
 from tests.test_browser import CONTRAST, SCREENSHOTS
 from tests.test_report import train, write
@@ -59,6 +60,18 @@ def test_the_report_fits_and_can_be_read(visit, scheme, width, height):
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"report-{width}-{scheme}.png", full_page=True)
     print(f"first paint after {page.evaluate(PAINT)} ms")
+
+
+def test_the_page_of_two_workdirs_can_be_read_by_anyone(browser, workdir, tmp_path):
+    path = tmp_path / "differences.html"
+    path.write_bytes(of_pair(workdir, workdir))
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(path.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.evaluate(CONTRAST) == []
+    assert accessible.findings(page) == []
+    page.screenshot(path=SCREENSHOTS / "differences.png", full_page=True)
+    page.close()
 
 
 def test_a_heading_sorts_the_table_and_back(visit):

@@ -95,7 +95,8 @@ def _main() -> None:
     conclusions = [_conclusion(target.name, rows) for target in targets]
     title = f"Densities after {flags.FLAGS.budget}, of the seed whose W1 is the median of {len(cli.seeds())}"
     pictures = {"densities": partial(figures.comparisons, models, title)}
-    cli.answer(workdir, table, conclusions, pictures, budget=flags.FLAGS.budget)
+    shown = [run for runs in models.values() for run in runs.values()]
+    cli.answer(workdir, table, conclusions, pictures, about=__doc__, models=shown, budget=flags.FLAGS.budget)
     if lost:
         raise lost
 

@@ -66,7 +66,7 @@ def _main() -> None:
                 pictures = figures.of_sweep(done, config_names)
             cli.answer(
                 workdir, table, conclusions.of_sweep(table), pictures,
-                sweep=done, presets=config_names, checkpoints=checkpoints,
+                sweep=done, presets=config_names, checkpoints=checkpoints, about=__doc__,
             )  # fmt: skip
         elif checkpoints:
             checkpoints.clear()

@@ -24,6 +24,7 @@ from jgen1d.cli.flags import OUTPUT_FLAGS, RUN_FLAGS, flag_values
 from jgen1d.core import Config, files
 from jgen1d.core.names import file_name, printable
 from jgen1d.engine.checkpoint import Checkpoints, saved_identity
+from jgen1d.fitting import Result
 from jgen1d.report import terminal
 from jgen1d.report import workdir as results
 from jgen1d.report.gathered import MADE, columns
@@ -98,6 +99,8 @@ def answer(
     sweep: Sweep | None = None,
     presets: Sequence[str] | None = None,
     checkpoints: Checkpoints | None = None,
+    about: str | None = None,
+    models: Sequence[Result] = (),
     **more: Any,
 ) -> None:
     """Writes a script's results to the workdir, prints them as --format says, and then draws the pictures.
@@ -115,6 +118,8 @@ def answer(
       sweep: the runs, if the table is that of one sweep.
       presets: a name for each config of the sweep.
       checkpoints: the run's progress, which is removed once all is written.
+      about: whose first line is the report's title; None for the docstring of the file that was started.
+      models: without a sweep, a run for each row, which the report shows beside its target; or none.
       **more: what else the JSON holds, by name.
 
     Raises:
@@ -152,7 +157,7 @@ def answer(
     if workdir is not None:
         try:
             pictures = _pictures(figures, animations or {})
-            made = functools.partial(_made, table, sweep, list(pictures))
+            made = functools.partial(_made, table, sweep or models, list(pictures), about)
             missing = _draw(workdir, pictures | {MADE: made, PAGE: functools.partial(_page, workdir)})
             if PAGE not in missing and flags.FLAGS["open"].value:
                 webbrowser.open((workdir / PAGE).absolute().as_uri())
@@ -198,9 +203,9 @@ def _pictures(
     return pictures | {f"{file_name(name)}.gif": make for name, make in animations.items()}
 
 
-def _made(table: Table, sweep: Sweep | None, pictures: Sequence[str]) -> bytes:
+def _made(table: Table, runs: Sweep | Sequence[Result], pictures: Sequence[str], about: str | None) -> bytes:
     """What a report shows beside the results: `gathered` reads it."""
-    question = (sys.modules["__main__"].__doc__ or "").strip().partition("\n")[0]
+    question = (about or sys.modules["__main__"].__doc__ or "").strip().partition("\n")[0]
     # The command `jgen1d` puts its own name before that of the script.
     program = sys.argv[0].split() if sys.argv[0].startswith("jgen1d ") else ["python", sys.argv[0]]
     made: dict[str, Any] = {
@@ -211,10 +216,10 @@ def _made(table: Table, sweep: Sweep | None, pictures: Sequence[str]) -> bytes:
         "columns": columns(table),
         "pictures": pictures,
     }
-    if sweep is not None:
+    if runs:
         from jgen1d.report import thinned  # imported here because it needs matplotlib
 
-        made |= thinned.of_sweep(sweep)
+        made |= thinned.of_sweep(runs) if isinstance(runs, Sweep) else {"panels": thinned.of_runs(runs)}
     return results.as_json(made)
 
 

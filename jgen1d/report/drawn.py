@@ -9,7 +9,7 @@ import numpy as np
 
 from jgen1d.core.names import in_html
 from jgen1d.evaluation.verdict import VERDICTS
-from jgen1d.report.svg import Frame, bar
+from jgen1d.report.svg import Frame, bar, interval
 from jgen1d.report.table import cell
 
 
@@ -96,12 +96,22 @@ def _points(panel: Mapping[str, Any]) -> str:
     return _figure(frame.chart(said, marks, "x₁", "x₂"), "Samples, median seed")
 
 
-def legend(has_panels: bool, has_floors: bool) -> str:
+def difference(row: Mapping[str, Any], name: str) -> str:
+    """By how much a share differs, in percentage points, between −100 and 100: its interval and the estimate."""
+    found = row["learned_difference"]
+    values = [100 * found[end] for end in ("low", "difference", "high")]
+    said = "{1:+.0f} percentage points, 95 % interval from {0:+.0f} to {2:+.0f}".format(*values)
+    return (
+        f"<div><p><strong>{in_html(name, 200)}</strong>: {said}</p>{interval(*values, label=f'{name}: {said}')}</div>"
+    )
+
+
+def legend(has_panels: bool = True, has_floors: bool = False, has_distances: bool = True) -> str:
     """What lines and areas mean in all drawings."""
     keys = [("learnt", "rule", "median of the seeds"), ("learnt faint", "", "5–95 % of the seeds")]
     keys += [("threshold", "rule dashed", "limit for a converged run")]
     keys += [("real", "rule dotted", "perfect sampler")] if has_floors else []
-    parts = [("Distance", keys)]
+    parts = [("Distance", keys)] if has_distances else []
     if has_panels:
         parts += [("Density", [("learnt", "", "generated"), ("real", "rule dashed", "target")])]
         accepted = ("real faint", "", "accepted by a Kolmogorov–Smirnov test")

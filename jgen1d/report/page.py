@@ -62,13 +62,15 @@ def page(data: Mapping[str, Any], pictures: Mapping[str, Path]) -> bytes:
     rows = summary["rows"]
     names = _names(rows)
     parts = [f'<p class="note">{in_html(_origin(data))}</p>']
-    parts += ["<h2>What was found</h2>", _list(summary["conclusions"])]
-    parts += ["<h2>Results</h2>", _results(made["columns"], len(labels(rows[0]))), _reading(rows)]
+    parts += ["<h2>What was found</h2>", listed(summary["conclusions"])]
+    parts += ["<h2>Results</h2>", results(made["columns"], len(labels(rows[0]))), _reading(rows)]
     if all(row.get("verdicts") and row.get("learned") for row in rows):
         bars = "".join(drawn.shares(row, name) for row, name in zip(rows, names, strict=True))
         parts.append(f'<h2>How the runs ended</h2><div class="card shares">{bars}</div>{_OF_BARS}')
     if settings:
         parts += ["<h2>Each setting</h2>", *_cards(data, names)]
+    elif made.get("panels"):
+        parts += ["<h2>The median run of each</h2>", *_panels(made["panels"], names)]
     head, tail = "".join(parts), _settings(data)
     used = len(_filled(data, head + tail))
     few, many = MAX_BYTES
@@ -77,11 +79,22 @@ def page(data: Mapping[str, Any], pictures: Mapping[str, Path]) -> bytes:
 
 
 def _filled(data: Mapping[str, Any], body: str) -> bytes:
-    css, js = (_static(name) for name in ("report.css", "report.js"))
     kept = {**data, "made": {name: value for name, value in data["made"].items() if name != "columns"}}
-    title = in_html(data["made"].get("question") or "Results of a sweep", 300)
+    return document(data["made"].get("question") or "Results of a sweep", body, kept)
+
+
+def document(title: str, body: str, data: Any) -> bytes:
+    """A page of its own.
+
+    Args:
+      title: as text.
+      body: HTML, below the title.
+      data: kept in the page as JSON, so that all numbers can be read back.
+    """
+    css, js = (_static(name) for name in ("report.css", "report.js"))
+    title = in_html(title, 300)
     policy = "; ".join(f"{kind}-src 'sha256-{_hash(text)}'" for kind, text in {"style": css, "script": js}.items())
-    return _PAGE.substitute(title=title, policy=policy, css=css, js=js, body=body, data=json_in_html(kept)).encode()
+    return _PAGE.substitute(title=title, policy=policy, css=css, js=js, body=body, data=json_in_html(data)).encode()
 
 
 @functools.cache
@@ -117,17 +130,19 @@ def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _list(texts: Sequence[str]) -> str:
+def listed(texts: Sequence[str]) -> str:
+    """Sentences, one below the other."""
     items = "".join(f"<li>{in_html(text)}</li>" for text in texts)
     return f'<ul class="findings">{items}</ul>' if items else "<p>The script draws no conclusion.</p>"
 
 
-def _results(columns: Sequence[Sequence[Any]], num_labels: int) -> str:
+def results(columns: Sequence[Sequence[Any]], num_labels: int) -> str:
+    """A script's table, of which a heading sorts the rows."""
     titles, cells = [column[0] for column in columns], [column[1] for column in columns]
-    return _table(titles, list(zip(*cells, strict=True)), num_labels, "Results", "wide sortable")
+    return table(titles, list(zip(*cells, strict=True)), num_labels, "Results", "wide sortable")
 
 
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], num_labels: int, label: str, look: str) -> str:
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]], num_labels: int, label: str, look: str) -> str:
     """A table in a box of its own, in which it scrolls."""
     kinds = [' class="name"' if i < num_labels else "" for i in range(len(titles))]
     head = "".join(f'<th scope="col"{kind}>{in_html(text, 60)}</th>' for text, kind in zip(titles, kinds, strict=True))
@@ -135,8 +150,8 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], num_labels: int
         "<tr>" + "".join(f"<td{kind}>{in_html(text)}</td>" for text, kind in zip(row, kinds, strict=True)) + "</tr>"
         for row in rows
     )
-    table = f'<table class="{look}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="{in_html(label)}">{table}</div>'
+    found = f'<table class="{look}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{in_html(label)}">{found}</div>'
 
 
 def _reading(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -170,11 +185,22 @@ def _cards(data: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     return found
 
 
+def _panels(panels: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
+    """For each row what its median run generates."""
+    found = [drawn.legend(has_distances=False)]
+    for name, panel in zip(names, panels, strict=True):
+        figures = "".join(drawn.median_run(panel))
+        found.append(
+            f'<section class="card"><h3>{in_html(name, 200)}</h3><div class="panels">{figures}</div></section>'
+        )
+    return found
+
+
 def _seeds(runs: Mapping[str, Sequence[Any]]) -> str:
     """The best, the median and the worst run of a setting."""
     columns = [("best", "median", "worst"), *([_figure(value) for value in values] for values in runs.values())]
     titles = ["by W1", *(TITLES.get(name, name) for name in runs)]
-    return _table(titles, list(zip(*columns, strict=True)), 1, "Best, median and worst seed", "wide")
+    return table(titles, list(zip(*columns, strict=True)), 1, "Best, median and worst seed", "wide")
 
 
 def _figure(value: Any) -> str:
@@ -233,7 +259,7 @@ def _settings(data: Mapping[str, Any]) -> str:
     if flags := {name: value for name, value in config.get("flags", {}).items() if value is not None}:
         parts.append(f"<h3>Flags</h3>{_facts({f'--{name}': value for name, value in flags.items()})}")
     if notes := config.get("data"):
-        parts.append(f"<h3>About the data</h3>{_list(notes)}")
+        parts.append(f"<h3>About the data</h3>{listed(notes)}")
     if configs := config.get("configs"):
         parts.append(_configs(configs, config.get("presets")))
     if thresholds := summary.get("thresholds"):
@@ -251,7 +277,7 @@ def _configs(configs: Sequence[Mapping[str, Any]], presets: Sequence[str] | None
     if different:
         names = presets or [f"config {i}" for i in range(1, len(configs) + 1)]
         rows = [[names[i], *(_value(one[name]) for name in different)] for i, one in enumerate(configs)]
-        text = "<h3>Configs, where they differ</h3>" + _table(["config", *different], rows, 1, "Configs", "wide")
+        text = "<h3>Configs, where they differ</h3>" + table(["config", *different], rows, 1, "Configs", "wide")
     same = {name: value for name, value in configs[0].items() if name not in different}
     return f"{text}<details><summary>Fields that all configs share</summary>{_facts(same)}</details>"
 

@@ -10,7 +10,7 @@ from typing import Any
 from jgen1d.core.names import printable
 from jgen1d.evaluation.verdict import learned
 from jgen1d.report import differences, stats, workdir
-from jgen1d.report.table import TITLES, Table, cell
+from jgen1d.report.table import TITLES, Table, cell, labels
 
 Setting = tuple[tuple[str, Any], ...]
 """What was run: the columns of `runs.csv` in front of the seed, with their values."""
@@ -75,6 +75,11 @@ def _row(one: Mapping[int, Mapping[str, Any]], other: Mapping[int, Mapping[str, 
     row |= {f"w1_over_floor_{name}": stats.spread(some) for name, some in zip("ab", distances, strict=True)}
     row["w1_over_floor_difference"] = differences.of_medians(distances[0], distances[1], is_paired=bool(both))
     return row
+
+
+def setting_name(row: Mapping[str, Any]) -> str:
+    """What a row of the table is about, in a few words."""
+    return _name([(name, value) for name, value in row.items() if name in labels(row) and name != "paired"])
 
 
 def _name(setting: Sequence[tuple[str, Any]]) -> str:

@@ -37,6 +37,23 @@ def bar(shares: Sequence[tuple[str, float]], whisker: tuple[float, float], label
     return f'{opening} preserveAspectRatio="none">{"".join(parts)}</svg>'
 
 
+def interval(low: float, middle: float, high: float, label: str) -> str:
+    """An interval and its middle between −100 and 100, above a line that has a mark at 0.
+
+    Args:
+      low: its lower end.
+      middle: the estimate.
+      high: its upper end.
+      label: what it shows, in words.
+    """
+    left, at, right = (5 * (100 + value) for value in (low, middle, high))
+    axis = '<path class="whisker zero" d="M0 16H1000M500 2v28"/>'
+    found = f'<path class="whisker" d="M{left:.0f} 10v12m0-6H{right:.0f}m0-6v12"/>'
+    dot = f'<rect class="v learnt" x="{at - 5:.0f}" y="9" width="10" height="14"/>'
+    opening = f'<svg class="bar" role="img" aria-label="{in_html(label)}" viewBox="0 0 1000 32"'
+    return f'{opening} preserveAspectRatio="none">{axis}{found}{dot}</svg>'
+
+
 class Frame(NamedTuple):
     """The axes of a chart: the ends of each, and whether y is logarithmic."""
 

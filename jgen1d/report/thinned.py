@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -24,8 +25,13 @@ NUM_POINTS = 200
 def of_sweep(sweep: Sweep) -> dict[str, Any]:
     """`floors`, one per target, and `panels`, one per (target, config): those of the seed whose W1 is the median."""
     places = list(np.ndindex(sweep.verdict.shape[:2]))
-    runs = (sweep.result(t, c, median_index(sweep.metrics["w1"][t, c])) for t, c in places)
-    return {"floors": digits(figures.floors(sweep)), "panels": [_panel(run, num_points(len(places))) for run in runs]}
+    runs = [sweep.result(t, c, median_index(sweep.metrics["w1"][t, c])) for t, c in places]
+    return {"floors": digits(figures.floors(sweep)), "panels": of_runs(runs)}
+
+
+def of_runs(runs: Sequence[Result]) -> list[dict[str, Any]]:
+    """What each run generates beside its target; see `_panel`."""
+    return [_panel(run, num_points(len(runs))) for run in runs]
 
 
 def num_points(num_rows: int) -> int:
