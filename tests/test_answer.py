@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import types
 
 import jax
@@ -48,6 +49,14 @@ def form(monkeypatch):
     monkeypatch.setattr(output, "flags", types.SimpleNamespace(FLAGS=values))
     monkeypatch.setattr(output, "flag_values", dict)
     return values["format"]
+
+
+@pytest.fixture(autouse=True)
+def spare(tmp_path_factory, monkeypatch):
+    """Where temporary folders are made."""
+    folder = tmp_path_factory.mktemp("spare")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
 
 
 def draw():
@@ -181,6 +190,40 @@ def test_a_file_that_cannot_be_written_is_named_and_the_others_are_written(
     assert str(info.value) == f"cannot write {name} in {str(tmp_path)!r}: {reason}; written: {', '.join(others)}"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
     assert str(done.table()) in capsys.readouterr().out
+
+
+def test_results_that_the_workdir_does_not_take_are_kept_elsewhere_and_named(done, tmp_path, spare, form, capsys):
+    (tmp_path / "run").write_text("a file in its place")
+    with pytest.raises(OSError, match=r"^cannot write config.json") as info:
+        answer(done, tmp_path / "run")
+    (kept,) = spare.iterdir()
+    assert info.value.__notes__ == [f"all are in {str(kept)!r} instead"]
+    assert kept.stat().st_mode & 0o077 == 0
+    answer(done, tmp_path / "other")
+    for name in FILES:
+        assert (kept / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
+    with pytest.raises(OSError, match=r"^cannot write") as info:
+        cli.save(tmp_path / "run", done)
+    (other,) = set(spare.iterdir()) - {kept}
+    assert info.value.__notes__ == [f"all are in {str(other)!r} instead"]
+    assert (other / "runs.csv").read_bytes() == (kept / "runs.csv").read_bytes()
+
+
+def test_a_table_that_is_no_sweep_is_kept_elsewhere_too(done, tmp_path, spare, form):
+    (tmp_path / "run").write_text("a file in its place")
+    with pytest.raises(OSError, match=r"^cannot write config.json, summary.json") as info:
+        cli.answer(tmp_path / "run", done.table(), ["a sentence"], {})
+    (kept,) = spare.iterdir()
+    assert info.value.__notes__ == [f"all are in {str(kept)!r} instead"]
+    assert json.loads((kept / "summary.json").read_text())["conclusions"] == ["a sentence"]
+
+
+def test_where_no_folder_takes_them_nothing_is_promised(done, tmp_path, spare, form):
+    (tmp_path / "run").write_text("a file in its place")
+    spare.rmdir()
+    with pytest.raises(OSError, match=r"^cannot write") as info:
+        answer(done, tmp_path / "run")
+    assert info.value.__notes__ == [f"the same command with --workdir={tmp_path / 'run'} --overwrite runs it again"]
 
 
 def test_a_bug_in_what_is_written_costs_no_table(done, tmp_path, form, capsys):
@@ -330,7 +373,8 @@ def test_progress_goes_once_all_is_drawn_and_stays_for_what_is_missing(tmp_path,
 # --- as scripts ---------------------------------------------------------------------------------------------------
 
 
-def test_a_disk_that_fills_up_during_the_run_costs_no_table(small_disk, fill):
+def test_a_disk_that_fills_up_during_the_run_costs_no_table(small_disk, fill, spare, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(spare))
     workdir = small_disk / "run"
     process = scripts.start(*scripts.SMALL_RUN, "--format=json", f"--workdir={workdir}")
     scripts.wait([process], (workdir / "progress" / "identity.json").exists)
@@ -340,9 +384,11 @@ def test_a_disk_that_fills_up_during_the_run_costs_no_table(small_disk, fill):
     assert json.loads(done.stdout)["rows"][0]["target"] == "uniform"
     *_, last = done.stderr.splitlines()
     names = "config.json, summary.json, runs.csv, curves.npz"
+    (kept,) = spare.iterdir()
+    jgen1d.load(kept)
     assert last == (
         f"convergence.py: cannot write {names} in '{workdir}': No space left on device; written: nothing; "
-        f"the same command with --workdir={workdir} --overwrite runs it again"
+        f"all are in '{kept}' instead"
     )
     assert "Traceback" not in done.stderr
 

@@ -18,7 +18,7 @@ from jgen1d.cli.flags import (
     run_options,
     seeds,
 )
-from jgen1d.cli.output import answer, checkpoints, choose_workdir
+from jgen1d.cli.output import answer, checkpoints, choose_workdir, save
 
 __all__ = [
     "answer",
@@ -39,5 +39,6 @@ __all__ = [
     "read_targets",
     "run",
     "run_options",
+    "save",
     "seeds",
 ]

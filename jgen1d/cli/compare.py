@@ -25,7 +25,6 @@ from jgen1d.core.names import file_name, printable
 from jgen1d.fitting import Result
 from jgen1d.methods import METHODS
 from jgen1d.report import figures, stats
-from jgen1d.report import workdir as results
 from jgen1d.report.table import OUTCOME, Table
 from jgen1d.sweeps import Sweep
 from jgen1d.targets import Target
@@ -74,9 +73,13 @@ def _main() -> None:
             print(f"{printable(target.name)}, {name}: {sweep.seconds:.0f} s", file=sys.stderr, flush=True)
             try:
                 if workdir:
-                    results.save(workdir / file_name(f"{name}-{target.name}"), sweep, None, cli.flag_values())
+                    cli.save(workdir / file_name(f"{name}-{target.name}"), sweep)
             except OSError as error:  # the others may be written, and the table be printed
-                lost = lost or error
+                if lost is None:
+                    lost = error
+                else:
+                    for note in (str(error), *getattr(error, "__notes__", ())):
+                        lost.add_note(note)
     table = Table(
         rows,
         (

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import shlex
 import sys
+import tempfile
 import time
 import warnings
 import webbrowser
@@ -130,6 +131,7 @@ def answer(
     unwritten: Exception | None = None
     unprinted: OSError | None = None
     missing: list[str] = []
+    contents: dict[str, bytes] = {}
     try:
         if workdir is not None:
             if sweep is not None:
@@ -152,7 +154,8 @@ def answer(
         again = f"the same command with --workdir={shlex.quote(str(workdir))} --overwrite"
     if unwritten:
         if not (checkpoints and checkpoints.keep()):
-            unwritten.add_note(f"{again} runs it again")
+            spare = _keep_elsewhere(contents)
+            unwritten.add_note(f"all are in {str(spare)!r} instead" if spare else f"{again} runs it again")
         raise unwritten
     if workdir is not None:
         try:
@@ -172,6 +175,37 @@ def answer(
         checkpoints.clear()
     if unprinted:
         raise unprinted
+
+
+def save(workdir: Path, sweep: Sweep) -> None:
+    """Writes a sweep's results to a folder.
+
+    Raises:
+      OSError: in one line, if some cannot be written. A note says in which temporary folder all of them are instead.
+    """
+    contents = results.contents(sweep, None, flag_values(), data_notes())
+    try:
+        results.write(workdir, contents)
+    except OSError as error:
+        if spare := _keep_elsewhere(contents):
+            error.add_note(f"all are in {str(spare)!r} instead")
+        raise
+
+
+def _keep_elsewhere(contents: Mapping[str, bytes]) -> Path | None:
+    """Writes results to a new temporary folder, because training them again takes longer; None if that fails, too."""
+    if not contents:
+        return None
+    try:
+        spare = Path(tempfile.mkdtemp(prefix="jgen1d-"))
+    except OSError:
+        return None
+    try:
+        results.write(spare, contents)
+    except OSError:
+        files.remove(spare)
+        return None
+    return spare
 
 
 def _print(table: Table, conclusions: Sequence[str], sweep: Sweep | None, more: Mapping[str, Any]) -> None:
