@@ -73,7 +73,9 @@ def main() -> None:
             "w1_over_floor": row["w1_over_floor"], "discriminator_error": None,
         })  # fmt: skip
     title = "Discriminators against a generator that stands still"
-    figures = {"discriminators": partial(charts.maps, panels=panels, xlabel="x", ylabel="D(x)", title=title)}
+    figures = {
+        "discriminators": partial(charts.maps, panels=panels, xlabel="x", ylabel="D(x)", title=title, is_compared=True)
+    }
     cli.answer(workdir, Table(rows), _conclusions(rows), figures)
 
 

@@ -20,26 +20,80 @@ from jgen1d import cli
 from jgen1d.report import workdir as files
 
 FOLDER = Path(__file__).parent
-PICTURES: dict[str, str | None] = {
-    "inverse_transform": "transform",
-    "mode_collapse": "coverage",
-    "depth": "depth",
-    "imbalance": "layers",
-    "small_data": "small_data",
-    "latent_dimension": "latent_dimension",
-    "saturating": "exact",
-    "learning_rate": "learning_rate",
-    "interpolation": "interpolation",
-    "wasserstein": "critics",
+PICTURES: dict[str, tuple[str, str] | None] = {
+    "inverse_transform": (
+        "transform",
+        "Each row is a target: uniform numbers on the left, the map F⁻¹ that they go through, and what comes out. "
+        "Look at the right: the bars lie on the dashed density.",
+    ),
+    "mode_collapse": (
+        "coverage",
+        "Each dot is the share of seeds that cover all modes. Compare each remedy with `strong D` at the top: "
+        "intervals that do not overlap with its own are no accident.",
+    ),
+    "depth": (
+        "depth",
+        "Median distance, in multiples of a perfect sampler's: the darker, the nearer. Look at the bottom row, a "
+        "single hidden layer: it stays bright at every width.",
+    ),
+    "imbalance": (
+        "layers",
+        "Deeper generators to the top, deeper discriminators to the right. Look for the darkest cells: they lie "
+        "off the corners.",
+    ),
+    "small_data": (
+        "small_data",
+        "All three on one axis. Compare the left with the right: the generator is never nearer to the truth than "
+        "its own training sample is.",
+    ),
+    "latent_dimension": (
+        "latent_dimension",
+        "Look at the distance from the dashed line, a perfect sampler: it is least at a few dimensions, not at "
+        "one and not at many.",
+    ),
+    "saturating": (
+        "exact",
+        "Look at the right end, where the two distributions are far apart: the saturating loss has no gradient "
+        "left there, the non-saturating one has.",
+    ),
+    "learning_rate": (
+        "learning_rate",
+        "G's rate to the right, D's to the top. Look for the small region that learns, and how much larger the "
+        "region of false equilibria is.",
+    ),
+    "interpolation": (
+        "interpolation",
+        "Look at the middle of each path: the straight one leaves the shell on which the latents lie, the arc "
+        "does not. In two dimensions there is hardly a shell.",
+    ),
+    "wasserstein": (
+        "critics",
+        "The dashed line is the exact potential. Look at the slopes: clipped critics have the wrong ones, a "
+        "penalised one follows it where there are data.",
+    ),
     "actor_critic": None,
-    "double_sigmoid": "discriminators",
-    "mode_coverage_2d": "samples",
-    "how_many_seeds": "how_many_seeds",
-    "relativistic": "coverage",
+    "double_sigmoid": (
+        "discriminators",
+        "Look at how much of each optimum is flat: with the double sigmoid the discriminator says nothing where "
+        "the generator has too much mass.",
+    ),
+    "mode_coverage_2d": (
+        "samples",
+        "Samples (blue) over the target's (grey). Look for modes without blue points, and for bridges between modes.",
+    ),
+    "how_many_seeds": (
+        "how_many_seeds",
+        "Read it at one seed on the left: a third of such comparisons name the wrong recipe. How far right is an "
+        "error of 5 %?",
+    ),
+    "relativistic": (
+        "coverage",
+        "Each dot is the share of seeds that cover all modes. Compare the losses with and without the penalties.",
+    ),
 }
-"""Script -> the picture that the page shows; None for a script without pictures."""
-WIDTH = 900
-"""The greatest width of a picture, in pixels."""
+"""Script -> the picture that the page shows, and what to look at in it; None for a script without pictures."""
+WIDTH = 1_800
+"""The greatest width of a picture, in pixels: twice that of the page's column."""
 
 _SCRIPTS = flags.DEFINE_list(
     "scripts", list(PICTURES), "scripts to run, separated by commas; empty: only write the page"
@@ -70,12 +124,13 @@ def _section(workdir: Path, page: Path, name: str) -> str:
     summary = json.loads((workdir / name / "summary.json").read_text())
     seconds = json.loads((workdir / name / "seconds.json").read_text())
     picture_line = ""
-    if PICTURES[name]:
-        with Image.open(workdir / name / f"{PICTURES[name]}.png") as picture:
-            picture.thumbnail((WIDTH, 10 * WIDTH), Image.Resampling.LANCZOS)
+    if shown := PICTURES[name]:
+        with Image.open(workdir / name / f"{shown[0]}.png") as picture:
+            small = picture.convert("RGB")  # all of its colours: a palette would be dithered
+            small.thumbnail((WIDTH, 10 * WIDTH), Image.Resampling.LANCZOS)
             (page / "gallery").mkdir(parents=True, exist_ok=True)
-            picture.convert("P", palette=Image.Palette.ADAPTIVE).save(page / "gallery" / f"{name}.png", optimize=True)
-        picture_line = f"\n![{question}](gallery/{name}.png)\n"
+            small.save(page / "gallery" / f"{name}.png", optimize=True)
+        picture_line = f"\n![{question}](gallery/{name}.png)\n\n*{shown[1]}*\n"
     answers = "\n".join(f"- {sentence}" for sentence in summary["conclusions"])
     command = f"`.venv/bin/python experiments/{name}.py`, {seconds / 60:.1f} min"
     return f"## {question}\n\n{command}\n\n{answers}\n{picture_line}"

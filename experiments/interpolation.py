@@ -73,7 +73,10 @@ def main() -> None:
         names = ["w1_over_std_latents", *(f"w1_over_std_{name}" for name in PATHS), "traversal"]
         rows.append(row | {name: stats.spread([scores[name] for scores in found]) for name in names})
     title, labels = "Norms along paths between latents", ("straight", "arc")
-    figure = partial(charts.maps, panels=curves, xlabel="t", ylabel="mean norm / √d", title=title, labels=labels)
+    figure = partial(
+        charts.maps, panels=curves, xlabel="t, from one latent (0) to the other (1)", ylabel="mean norm / √d",
+        title=title, labels=labels, is_exact=False, is_compared=True,
+    )  # fmt: skip
     cli.answer(workdir, Table(rows), [_conclusion(rows)], {"interpolation": figure})
 
 

@@ -42,7 +42,8 @@ def main() -> None:
     figure = partial(
         charts.over_axis,
         panels={target.name: sweep.metrics["w1_over_floor"][t] for t, target in enumerate(targets)},
-        x=dims, xlabel="dimensions of the latent", ylabel=TITLES["w1_over_floor"], title="Distance over seeds",
+        x=dims, xlabel="dimensions of the latent", ylabel=TITLES["w1_over_floor"],
+        title="Distance from the target, over seeds", reference=("a perfect sampler", 1.0),
     )  # fmt: skip
     conclusions = [_conclusion(sweep, t, dims) for t in range(len(targets))]
     cli.answer(workdir, Table(rows), conclusions, {"latent_dimension": figure})

@@ -35,6 +35,11 @@ from jgen1d.report import stats
 from jgen1d.report.table import TITLES, Table
 
 NUM_POINTS = 10_000
+HEADINGS = {
+    "to_truth": "generator to truth", "to_sample": "generator to its sample", "sample_to_truth": "sample to truth",
+    "memorised": "memorised",
+}  # fmt: skip
+"""What the panels of the pictures are called."""
 
 flags.DEFINE_string("target", "mixture", "what to learn, in 1-D")
 _PRESET = flags.DEFINE_string("preset", "regularized", "preset of the GAN")
@@ -74,8 +79,9 @@ def main() -> None:
         ylabel = TITLES["w1_over_std"] if len(names) > 1 else "share"
         figures[file] = partial(
             charts.over_axis,
-            panels={TITLES.get(name, name): np.array([runs[size][name] for size in finite]) for name in names},
+            panels={HEADINGS[name]: np.array([runs[size][name] for size in finite]) for name in names},
             x=finite, xlabel="training points", ylabel=ylabel, title=truth.name,
+            reference=None if len(names) > 1 else ("a perfect sampler", 0.5),
         )  # fmt: skip
     cli.answer(workdir, Table(rows), [_conclusion(rows)], figures)
 

@@ -76,7 +76,9 @@ def test_the_gallery_has_every_script_and_a_picture_that_it_draws():
     )
     scripts = {path.stem for path in EXPERIMENTS.glob("*.py") if "import lab\n" in path.read_text()}
     assert scripts == pictures.keys() == FIGURES.keys()
-    assert all(picture in (None, *FIGURES[name]) for name, picture in pictures.items())
+    assert all(shown is None or shown[0] in FIGURES[name] for name, shown in pictures.items())
+    captions = [shown[1] for shown in pictures.values() if shown]
+    assert all(40 < len(caption) < 250 and caption.endswith((".", "?")) for caption in captions)
 
 
 @pytest.mark.parametrize("name", FIGURES)

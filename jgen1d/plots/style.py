@@ -52,7 +52,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     files.write(Path(path), as_png(figure))
 
 
-def as_png(figure: Figure, dpi: int = 130) -> bytes:
+def as_png(figure: Figure, dpi: int = 200) -> bytes:
     """The figure as PNG with so many dots per inch."""
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=dpi)
@@ -87,7 +87,8 @@ def axes_for(title: str, count: int, columns: int, size: tuple[float, float], ke
       size: width and height of one cell in inches.
       keys: the legend's entries. Without a legend, the first axes of two rows also fill a cell that would be empty.
     """
-    columns = columns or (count if count <= 3 else min((3, 4, 5), key=lambda candidate: -count % candidate))
+    # Three at most, so that letters can be read where the figure is as wide as a page.
+    columns = columns or (count if count <= 3 else min((3, 2), key=lambda candidate: -count % candidate))
     rows = -(-count // columns)
     figure = Picture(figsize=(max(5.0, size[0] * columns), size[1] * rows + 0.6), layout="constrained")
     figure.suptitle(in_picture(title, 300), fontsize=12, wrap=True)
@@ -96,8 +97,8 @@ def axes_for(title: str, count: int, columns: int, size: tuple[float, float], ke
     if keys:
         handles = [Line2D([], [], color=color, marker=mark[0], linestyle=mark[1:]) for mark, color in keys.values()]
         names = [in_picture(name) for name in keys]
-        fit = int(figure.get_figwidth() / (0.4 + 0.065 * max(map(len, names))))  # a letter is about 0.065 inch wide
-        figure.legend(handles, names, loc="outside lower center", ncols=max(1, fit), frameon=False, fontsize=8)
+        fit = int(figure.get_figwidth() / (0.4 + 0.073 * max(map(len, names))))  # a letter is about 0.073 inch wide
+        figure.legend(handles, names, loc="outside lower center", ncols=max(1, fit), frameon=False, fontsize=9)
     elif rows == 2 and len(cells) == count + 1:
         cells = [grid[:, 0], *(cell for i, cell in enumerate(cells) if i % columns)]
     return figure, [figure.add_subplot(cell) for cell in cells[:count]]
@@ -144,7 +145,7 @@ def over_steps(
     for value, color in (exact if len(exact) > 1 else dict.fromkeys(exact, REAL)).items():
         text = next((text for text, c in _CONSTANTS.items() if abs(c - value) < 1e-5), f"{value:.3g}".replace("-", "−"))
         ax.axhline(value, color=color, linestyle="--", linewidth=1.3)
-        ax.text(1.01, value, text, transform=ax.get_yaxis_transform(), va="center", fontsize=8, color=color)
+        ax.text(1.01, value, text, transform=ax.get_yaxis_transform(), va="center", fontsize=9, color=color)
     note += f"\nreaches {beyond:.2g}, beyond this axis" if beyond else ""
     finish(ax, title, "training step", unit, note)
 
@@ -160,9 +161,9 @@ def finish(ax: Axes, title: str, xlabel: str, ylabel: str, note: str = "") -> No
       note: lines below the title, each after a line break.
     """
     ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(which="both", labelsize=8)
+    ax.tick_params(which="both", labelsize=9)
     ax.set(xlabel=in_picture(xlabel, 100), ylabel=in_picture(ylabel))
     if named := ax.get_legend_handles_labels()[1]:
-        look = {"frameon": False, "fontsize": 8, "borderaxespad": 0, "handlelength": 1.3, "columnspacing": 1.2}
+        look = {"frameon": False, "fontsize": 9, "borderaxespad": 0, "handlelength": 1.3, "columnspacing": 1.2}
         ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=4, **look)
     ax.set_title(in_picture(title) + note, loc="left", fontsize=11, pad=6 + 14 * -(-len(named) // 4))
