@@ -25,7 +25,7 @@ from jgen1d.data.pairs import Name, planar_target, read_pair, require_spread
 from jgen1d.data.tables import read_arrow, read_parquet, read_table
 from jgen1d.data.text import read_text
 
-Columns = Name | tuple[Name, Name] | list[Name] | None
+Columns = Name | tuple[Name, ...] | list[Name] | None
 Reader = Callable[[IO[bytes], str | int | None, Options], Column]
 DEFAULTS = Options()
 

@@ -99,11 +99,10 @@ def _points(panel: Mapping[str, Any]) -> str:
 def difference(row: Mapping[str, Any], name: str) -> str:
     """By how much a share differs, in percentage points, between −100 and 100: its interval and the estimate."""
     found = row["learned_difference"]
-    values = [100 * found[end] for end in ("low", "difference", "high")]
-    said = "{1:+.0f} percentage points, 95 % interval from {0:+.0f} to {2:+.0f}".format(*values)
-    return (
-        f"<div><p><strong>{in_html(name, 200)}</strong>: {said}</p>{interval(*values, label=f'{name}: {said}')}</div>"
-    )
+    low, middle, high = (100 * found[end] for end in ("low", "difference", "high"))
+    said = f"{middle:+.0f} percentage points, 95 % interval from {low:+.0f} to {high:+.0f}"
+    drawing = interval(low, middle, high, f"{name}: {said}")
+    return f"<div><p><strong>{in_html(name, 200)}</strong>: {said}</p>{drawing}</div>"
 
 
 def legend(has_panels: bool = True, has_floors: bool = False, has_distances: bool = True) -> str:
