@@ -5,11 +5,14 @@ The pages in `run_pages.PAGES` run their Python, so that what they show is true.
 
 import dataclasses
 import inspect
+import os
 import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
 sys.path[:0] = [str(FOLDER.parent), str(FOLDER)]
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # JAX's loader reports preferences of its own compiler as errors
 
 import run_pages  # noqa: E402
 from sphinx.application import Sphinx  # noqa: E402
