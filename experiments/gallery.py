@@ -48,8 +48,8 @@ PICTURES: dict[str, tuple[str, str] | None] = {
     ),
     "latent_dimension": (
         "latent_dimension",
-        "Look at the distance from the dashed line, a perfect sampler: it is least at a few dimensions, not at "
-        "one and not at many.",
+        "Look at the distance from 1, that of a perfect sampler: it is least at a few dimensions, not at one "
+        "and not at many.",
     ),
     "saturating": (
         "exact",

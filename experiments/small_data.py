@@ -13,8 +13,8 @@ data in every step. For each size the table gives, as median [5 %, 95 %] over al
 
 The workdir receives `small_data.png`, `memorised.png`, `config.json` and `summary.json`.
 
-Expect (2 minutes on 2 cores): W1/σ to the truth from 0.17 at 32 points to 0.03 with fresh data, never less than the
-sample's own; memorised 55 % at 32 points, 53 % at 128, and 50 % at 2048 and more.
+Expect (2 minutes on 2 cores): W1/σ to the truth from 0.19 at 32 points to 0.03 with fresh data, never less than the
+sample's own; memorised 56 % at 32 points, 52 % at 128, and 50 % at 512 and more.
 """
 
 from functools import partial
