@@ -38,8 +38,8 @@ PICTURES: dict[str, tuple[str, str] | None] = {
     ),
     "imbalance": (
         "layers",
-        "Deeper generators to the top, deeper discriminators to the right. Look for the darkest cells: they lie "
-        "off the corners.",
+        "How often each verdict is reached; bright is often. D grows stronger to the right and upwards. Look at the "
+        "corners of the second panel: modes are lost where one player is much stronger.",
     ),
     "small_data": (
         "small_data",
@@ -58,8 +58,8 @@ PICTURES: dict[str, tuple[str, str] | None] = {
     ),
     "learning_rate": (
         "learning_rate",
-        "G's rate to the right, D's to the top. Look for the small region that learns, and how much larger the "
-        "region of false equilibria is.",
+        "How often each verdict is reached; bright is often. D's rate grows to the right, G's to the top. Look at "
+        "the first panel, the small region that learns, and at the third, the false equilibria around it.",
     ),
     "interpolation": (
         "interpolation",
