@@ -36,8 +36,7 @@ def lanes_of(configs, targets=("normal",), num_seeds=2, method=toys.METHOD):
 
 def planned(configs, targets=("normal",), num_seeds=2, method=toys.METHOD, num_devices=1, **options):
     lanes = lanes_of(configs, targets, num_seeds, method)
-    devices = jax.local_devices()[:1]
-    return plan_lib.plan(method, lanes, NUM_STEPS, lambda config: 64, devices, num_devices, **options)
+    return plan_lib.plan(method, lanes, NUM_STEPS, lambda config: 64, jax.local_devices()[0], num_devices, **options)
 
 
 def members(group):
@@ -123,6 +122,18 @@ def test_blocks_hold_each_lane_once(padding, width, num_devices):
         for field in ["activation"] if padding is not False else ["activation", "widths"]:
             assert len({getattr(configs[c], field) for c in members(group)}) == 1
     assert sorted(places) == list(np.ndindex(4, 7, 5))
+
+
+@pytest.mark.parametrize(("num_workers", "num_devices", "num_seeds"), [(2, 2, 40), (8, 1, 100), (3, 2, 5)])
+def test_each_of_several_workers_gets_four_blocks_unless_the_width_is_given(num_workers, num_devices, num_seeds):
+    def planned_here(**options):
+        plan = planned([SMALL], num_seeds=num_seeds, num_devices=num_devices, num_workers=num_workers, **options)
+        return plan.groups[0], len(list(plan.groups[0].blocks(num_devices)))
+
+    group, num_blocks = planned_here()
+    assert num_blocks >= plan_lib.BLOCKS_PER_WORKER * num_workers or group.width == 1
+    assert planned([SMALL], num_seeds=num_seeds, num_devices=num_devices).groups[0].width >= group.width
+    assert planned_here(width=2)[0].width == 2
 
 
 def test_the_width_is_chosen_within_bounds_and_by_the_size_of_the_networks():

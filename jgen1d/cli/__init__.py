@@ -2,6 +2,7 @@
 
 from jgen1d.cli.app import run
 from jgen1d.cli.data_flags import define_data_flags
+from jgen1d.cli.executed import executor
 from jgen1d.cli.flags import (
     configs,
     define_output_flags,
@@ -30,6 +31,7 @@ __all__ = [
     "define_run_flags",
     "define_seed_flags",
     "define_training_flags",
+    "executor",
     "flag_values",
     "integers",
     "method",
