@@ -20,6 +20,8 @@ from jgen1d.targets import Target
 
 GAP_PARTS = 10
 """How many times as many samples as other metrics the largest gap is measured on."""
+MOST_DENSITY_ROWS = 256
+"""Signals at which densities are compared: those of diffusion models and flows take as long as many samples."""
 NUM_CURVE_SAMPLES = 1_000
 """Samples drawn for each point of a history's distance curves."""
 
@@ -76,13 +78,14 @@ def score(samples: jax.Array, target: Target) -> Info:
 
 
 def divergence(task: Task, run: Any, num_samples: int) -> Info:
-    """`kl`, at the target's quantiles in 1-D and at draws from it beyond."""
+    """`metrics.evaluate_density`, at the target's quantiles in 1-D and at draws from it beyond."""
     target = task.target
     if target.dim == 1:
         points = target.quantile(midpoints(num_samples))[:, None]
     else:
-        points = target.sample(jax.random.fold_in(run.key_eval, 0), num_samples)
-    return {"kl": metrics.kl(target.log_prob(points), log_prob(task, run.state, points))}
+        count = num_samples if target.dim == 2 else min(num_samples, MOST_DENSITY_ROWS)
+        points = target.sample(jax.random.fold_in(run.key_eval, 0), count)
+    return metrics.evaluate_density(target.log_prob(points), log_prob(task, run.state, points), target)
 
 
 def measure_gap(task: Task, run: Any, num_samples: int) -> Info:
@@ -112,6 +115,22 @@ def score_classes(task: Task, run: Any, num_samples: int) -> Info:
     return jax.lax.map(one, jnp.arange(task.num_classes))
 
 
+def _has_densities(task: Task) -> bool:
+    """Whether both log densities are known; some methods' are in few dimensions only, and say so."""
+    density, target = task.method.log_prob, task.target
+    if density is None or not target.has_density:
+        return False
+    if target.dim <= 2:
+        return True
+    state = jax.eval_shape(task.method.init, jax.random.key(0), task.config)
+    labels = condition_keyword(jnp.zeros(1, int) if task.num_classes else None)
+    try:
+        jax.eval_shape(lambda state: density(state, jnp.zeros((1, target.dim)), task.config, **labels), state)
+    except ValueError:
+        return False
+    return True
+
+
 class Stage(NamedTuple):
     """One evaluation of a trained model: `(task, run, num_samples) -> info`, and of which tasks it is made."""
 
@@ -120,7 +139,7 @@ class Stage(NamedTuple):
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage(lambda task: task.method.log_prob is not None and task.target.has_density, divergence),
+    Stage(_has_densities, divergence),
     Stage(lambda task: task.target.has_cdf and task.target.dim <= 2, measure_gap),
     Stage(lambda task: task.num_classes > 0, score_classes),
 )
