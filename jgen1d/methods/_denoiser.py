@@ -24,9 +24,12 @@ class DenoiserConfig(_guidance.GuidedConfig):
 
     learning_rate: float = traced(default=1e-2, at_least=0, help="Adam's step size")
     network: Any = static(
-        default="mlp", choices=("mlp",), own=nets.Net, help="of noisy data, their Fourier features and those of time"
+        default="mlp",
+        choices=("mlp", "unet"),
+        own=nets.Net,
+        help="of noisy data, their Fourier features and those of time",
     )
-    widths: tuple[int, ...] = static(default=(64, 64), at_least=1, help="units of the hidden layers")
+    widths: tuple[int, ...] = static(default=(64, 64), at_least=1, help="units, or channels, of the hidden layers")
     activation: Any = static(default="silu", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
     num_frequencies: int = static(default=4, at_least=1, help="of the time embedding")
     fourier_features: int = static(
@@ -47,7 +50,8 @@ def net(config: DenoiserConfig) -> nets.Net:
     features = config.dim * (1 + 2 * config.fourier_features) + 2 * config.num_frequencies
     return nets.build(
         config.network, features, config.dim, config.widths,
-        activation=config.activation, num_classes=config.num_classes,
+        activation=config.activation, num_classes=config.num_classes, shape=config.shape or (config.dim,),
+        context=2 * config.num_frequencies,
     )  # fmt: skip
 
 
