@@ -26,7 +26,7 @@ from jgen1d.engine.blocks import run_blocks
 from jgen1d.engine.checkpoint import Checkpoints
 from jgen1d.engine.plan import Group, Lane, Place, Plan, plan
 from jgen1d.engine.snapshot import Outcome, gather
-from jgen1d.engine.task import Task, check_eval_every, prepare
+from jgen1d.engine.task import Task, bind, check_eval_every, prepare
 from jgen1d.evaluation import verdict as verdict_lib
 from jgen1d.targets import Target
 
@@ -153,7 +153,7 @@ class Sweep:
         lane, num_modes = (target, config, seed), len(self.targets[target].modes.scales)
         names = [name for name in self.metrics if name in self.applicable[target, config]]
         metrics = {name: self.metrics[name][lane] for name in names}
-        bound = self.method.bind(self.configs[config], self.targets[target].dim, self.num_steps)
+        bound = bind(self.method, self.configs[config], self.targets[target], self.num_steps)
         return fitting.as_result(
             Task(self.method, self.targets[target], bound, self.standardize), self.states[lane], self.steps,
             {name: curve[lane] for name, curve in self.history.items()},

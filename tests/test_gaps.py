@@ -46,7 +46,7 @@ def p_values(target, num_draws=NUM_DRAWS):
 
 
 @pytest.mark.usefixtures("optimised")
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", [name for name in TARGETS if TARGETS[name].dim <= 2])
 def test_a_perfect_sampler_passes_in_99_percent_of_draws(name):
     """At least: in 2-D the Bonferroni correction counts 32 directions, which are correlated, as 32 tests."""
     target = TARGETS[name]

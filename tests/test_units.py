@@ -75,9 +75,10 @@ def test_moving_a_target_moves_its_functions():
         moved = target.moved(target.mean + 0.5, np.float64(3.0))
         x = np.asarray(target.sample(jax.random.key(1), 50), np.float64)
         z = (x - target.mean - 0.5) / 3
-        np.testing.assert_allclose(
-            moved.log_prob(z), target.log_prob(x) + target.dim * math.log(3), rtol=1e-4, atol=1e-3, err_msg=name
-        )
+        if target.has_density:
+            np.testing.assert_allclose(
+                moved.log_prob(z), target.log_prob(x) + target.dim * math.log(3), rtol=1e-4, atol=1e-3, err_msg=name
+            )
         if target.dim == 1:
             np.testing.assert_allclose(moved.cdf(z), target.cdf(x), rtol=1e-4, atol=1e-5, err_msg=name)
         np.testing.assert_allclose(

@@ -23,7 +23,7 @@ from jgen1d.targets import Target
 
 MODULE = "jgen1d.cli"
 """The module under which absl lists the flags that are defined here."""
-SET_BY_THE_RUN = ("dim", "num_steps")
+SET_BY_THE_RUN = ("dim", "shape", "num_steps")
 """Fields of configs that get no flag."""
 SHAPE = {"width": "units of every hidden layer of all networks", "depth": "hidden layers of all networks"}
 COMPILATION_CACHE = flags.DEFINE_string(
@@ -220,12 +220,13 @@ def read_targets(
     value = flags.FLAGS[flag].value
     if not value:
         raise ValueError(f"--{flag}: name at least one")
-    known = {**targets.TARGETS, **(more or {})}
+    others = dict(more or {})
+    known = (*targets.NAMES, *others)
     chosen = [value] if isinstance(value, str) else value
     for name in chosen:
         if name not in known:
             raise ValueError(f"--{flag}: no target {unknown(name, known)}")
-    found = [known[name] for name in chosen]
+    found = [others[name] if name in others else targets.get(name) for name in chosen]
     for target in found:
         if dim is not None and target.dim != dim:
             raise ValueError(f"--{flag}={target.name}: must be {dim}-D")

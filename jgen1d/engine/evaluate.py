@@ -36,7 +36,7 @@ def draw_samples(task: Task, key: Key, state: State, labels: jax.Array | None = 
     """
     if task.num_classes and labels is None:
         key, key_labels = jax.random.split(key)
-        weights = jnp.asarray(task.target.modes.weights)
+        weights = jnp.asarray(task.target.class_weights)
         labels = jax.random.categorical(key_labels, jnp.log(weights), shape=(num_samples,))
     shift, scale = task.units
     samples = task.method.sample(key, state, num_samples, task.config, **condition_keyword(labels))
@@ -52,7 +52,7 @@ def log_prob(task: Task, state: State, x: jax.Array, labels: jax.Array | None = 
     shift, scale = task.units
     density, z, num_classes = task.method.log_prob, (x - shift[None]) / scale[None], task.num_classes
     if num_classes and labels is None:
-        weights = jnp.asarray(task.target.modes.weights)
+        weights = jnp.asarray(task.target.class_weights)
 
         def joint(label: jax.Array) -> jax.Array:
             return jnp.log(weights[label]) + density(
@@ -76,7 +76,7 @@ def score(samples: jax.Array, target: Target) -> Info:
 
 
 def draw_points(target: Target, key: Key, *, num_samples: int) -> tuple[jax.Array, jax.Array]:
-    """Points f32[num_samples, dim] for `kl`, the target's quantiles in 1-D and draws in 2-D, and its log density."""
+    """Points f32[num_samples, dim] for `kl`, the target's quantiles in 1-D and draws beyond, and its log density."""
     if target.dim == 1:
         points = target.quantile(midpoints(num_samples))[:, None]
     else:
@@ -151,7 +151,7 @@ class Stage(NamedTuple):
 
 STAGES: tuple[Stage, ...] = (
     Stage(lambda task: task.method.log_prob is not None and task.target.has_density, divergence),
-    Stage(lambda task: task.target.has_cdf, measure_gap),
+    Stage(lambda task: task.target.has_cdf and task.target.dim <= 2, measure_gap),
     Stage(lambda task: task.num_classes > 0, score_classes),
 )
 """What is measured of a model beyond its samples."""

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jgen1d.core import Config, Method, PyTree, validate
+from jgen1d.core import Config, Method, PyTree, replace, validate
 from jgen1d.engine.arguments import as_config, as_method, as_target
 from jgen1d.targets import SCALES_HELD, Target, Units
 
@@ -64,8 +64,8 @@ class Task(NamedTuple):
 
 
 def units(target: Target, standardize: bool) -> tuple[jax.Array, jax.Array]:
-    """The shift and the scale, f32[dim] each, from training units to data units."""
-    mean, std = (jnp.asarray(value, dtype=float) for value in (target.mean, target.std))
+    """The shift and the scale, f32[dim] each, from training units to data units: the target's mean and `spread`."""
+    mean, std = (jnp.asarray(value, dtype=float) for value in (target.mean, target.spread))
     return (mean, std) if standardize else (jnp.zeros_like(mean), jnp.ones_like(std))
 
 
@@ -82,14 +82,14 @@ def prepare(task: Task | tuple, num_steps: int, batch_size: int, num_samples: in
     for name, value in {"num_steps": num_steps, "batch_size": batch_size, "num_samples": num_samples}.items():
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name}={value!r}: must be an integer of at least 1")
-    num_modes = len(target.modes.scales)
-    if method.num_classes(config) not in (0, num_modes):
+    allowed = target.num_classes
+    if method.num_classes(config) not in (0, allowed):
+        what = "modes to be labels" if target.dim <= 2 else "labels"
         raise ValueError(
-            f"num_classes={method.num_classes(config)}: the target {target.name!r} has {num_modes or 'no'} modes to be "
-            f"labels"
+            f"num_classes={method.num_classes(config)}: the target {target.name!r} has {allowed or 'no'} {what}"
         )
     _require_resolution(task)
-    config = method.bind(config, target.dim, int(num_steps))
+    config = bind(method, config, target, int(num_steps))
     validate(config)
     state_shapes(method.init, config)
     return task._replace(config=config)
@@ -124,6 +124,12 @@ def _require_resolution(task: Task) -> None:
             f"target {target.name!r}: this config trains on data units, and float32 does not hold values {scale:.2g} "
             f"apart at {size:.2g}: set standardize=True, or choose another config"
         )
+
+
+def bind(method: Method, config: Config, target: Target, num_steps: int) -> Config:
+    """The config for this target and a run of this length; its field `shape`, if it has one, is the target's."""
+    bound = method.bind(config, target.dim, num_steps)
+    return replace(bound, shape=target.shape) if hasattr(bound, "shape") else bound
 
 
 def check_eval_every(num_steps: int, eval_every: int | None) -> int:

@@ -11,12 +11,15 @@ from typing import NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jgen1d.maths.quadrature import midpoints
 from jgen1d.targets import Target
 
 NUM_DIRECTIONS = 32
 """Directions of the sliced distance in 2-D, evenly spaced over half a turn."""
+NUM_SIGNAL_DIRECTIONS = 128
+"""Directions of the sliced distance of signals, drawn once and for all."""
 NUM_ENERGY_POINTS = 2_500
 """How many of the reference's points, about, the energy distance sorts together with the samples."""
 
@@ -25,8 +28,8 @@ class Reference(NamedTuple):
     """What samples are compared with, computed once per target and number of samples.
 
     Attributes:
-      points: f32[directions, m], sorted, in data units: in 1-D the target's quantiles at the midpoints of m cells, in
-        2-D a large sample's projections on each direction. m is a multiple of the number of samples.
+      points: f32[directions, m], sorted, in data units: in 1-D the target's quantiles at the midpoints of m cells, else
+        a large sample's projections on each direction. m is a multiple of the number of samples.
       floor: f32[], the expected W1 of a perfect sampler of the same size, in data units.
     """
 
@@ -38,7 +41,7 @@ def reference(target: Target, num_samples: int, *, num_points: int = 8192) -> Re
     """Prepares the comparison of `num_samples` samples with a target.
 
     Args:
-      target: in 1-D or 2-D.
+      target: what samples are compared with.
       num_samples: the number of samples in each comparison, at least 1.
       num_points: the least number of points to compare with; it is rounded up to a multiple of `num_samples`, at least
         4 per sample.
@@ -54,9 +57,16 @@ def reference(target: Target, num_samples: int, *, num_points: int = 8192) -> Re
 
 
 def directions(dim: int) -> jax.Array:
-    """The unit vectors that samples are projected on: f32[1, 1] in 1-D, f32[NUM_DIRECTIONS, 2] in 2-D."""
+    """The unit vectors that samples are projected on.
+
+    Returns:
+      f32[1, 1] in 1-D, f32[NUM_DIRECTIONS, 2] in 2-D, f32[NUM_SIGNAL_DIRECTIONS, dim] beyond.
+    """
     if dim == 1:
         return jnp.ones((1, 1))
+    if dim > 2:
+        drawn = np.random.default_rng(dim).normal(size=(NUM_SIGNAL_DIRECTIONS, dim))
+        return jnp.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), dtype=float)
     angles = jnp.arange(NUM_DIRECTIONS) * (math.pi / NUM_DIRECTIONS)
     return jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=1)
 
@@ -67,7 +77,7 @@ def ordered_along(samples: jax.Array) -> jax.Array:
 
 
 def w1(samples: jax.Array, points: jax.Array) -> jax.Array:
-    """The Wasserstein-1 distance ∫₀¹ |Fₙ⁻¹(u) − F⁻¹(u)| du; in 2-D its mean over directions (sliced).
+    """The Wasserstein-1 distance ∫₀¹ |Fₙ⁻¹(u) − F⁻¹(u)| du; beyond 1-D its mean over directions (sliced).
 
     Args:
       samples: f32[n, dim], in data units.

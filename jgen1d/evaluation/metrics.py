@@ -100,6 +100,10 @@ def _with_cdf(target: Target) -> bool:
     return target.has_cdf
 
 
+def _with_planar_cdf(target: Target) -> bool:
+    return target.has_cdf and target.dim <= 2
+
+
 def _with_modes(target: Target) -> bool:
     return len(target.modes.scales) > 0
 
@@ -177,7 +181,7 @@ METRICS: dict[str, Metric] = {
         "KL", lambda d: kl(d.log_p, d.log_q), lambda target: target.has_density, needs=Densities, least=-math.inf
     ),
     "samples_to_tell": Metric(
-        "samples to tell", lambda g: samples_to_tell(g.gap, g.target.dim, g.num_samples), _with_cdf, needs=Gap
+        "samples to tell", lambda g: samples_to_tell(g.gap, g.target.dim, g.num_samples), _with_planar_cdf, needs=Gap
     ),
     "class_w1_over_floor": Metric("W1/floor of classes", _class_w1_over_floor, _with_modes, needs=ClassSamples),
     "class_accuracy": Metric("accuracy of classes", _class_accuracy, _with_modes, needs=ClassSamples),

@@ -1,7 +1,7 @@
 """Log densities of normals in a few dimensions and of their mixtures, and draws from them.
 
-Loops over dimensions are unrolled, and the long axis, of points, comes last: on a CPU, LAPACK would be called once for
-each of many small matrices.
+Loops over few dimensions are unrolled, and the long axis, of points, comes last: on a CPU, LAPACK would be called once
+for each of many small matrices. Loops over many dimensions are loops: unrolled, they would take minutes to compile.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from jgen1d.core import Key
 
 LEAST_SHARE = 1e-7
 """The least share of a variance that earlier coordinates leave unexplained: about float32's rounding error."""
+MOST_UNROLLED = 8
+"""Dimensions up to which loops over them are unrolled."""
 
 
 def cholesky(covariance: jax.Array) -> jax.Array:
@@ -25,6 +27,8 @@ def cholesky(covariance: jax.Array) -> jax.Array:
     The factor is finite even if rounding makes the covariance singular; its diagonal must be positive.
     """
     dim = covariance.shape[-1]
+    if dim > MOST_UNROLLED:
+        return _cholesky_by_columns(covariance)
     rows: list[list[jax.Array]] = []
     for i in range(dim):
         row: list[jax.Array] = []
@@ -37,8 +41,31 @@ def cholesky(covariance: jax.Array) -> jax.Array:
     return jnp.stack([jnp.stack(row + [zero] * (dim - len(row)), axis=-1) for row in rows], axis=-2)
 
 
+def _cholesky_by_columns(covariance: jax.Array) -> jax.Array:
+    dim = covariance.shape[-1]
+
+    def add(j: jax.Array, factor: jax.Array) -> jax.Array:
+        known = jnp.sum(factor * factor[..., j, None, :], axis=-1)
+        column = covariance[..., :, j] - known
+        variance = covariance[..., j, j]
+        pivot = jnp.sqrt(jnp.maximum(column[..., j], LEAST_SHARE * variance))[..., None]
+        places = jnp.arange(dim).reshape((1,) * (column.ndim - 1) + (dim,))
+        below = jnp.where(places > j, column / pivot, 0)
+        return factor.at[..., :, j].set(jnp.where(places == j, pivot, below))
+
+    return jax.lax.fori_loop(0, dim, add, jnp.zeros_like(covariance))
+
+
 def whiten(factor: jax.Array, points: jax.Array) -> jax.Array:
     """L⁻¹ x, f32[..., dim, n], for factors L, f32[..., dim, dim], and points x, f32[..., dim, n]."""
+    if factor.shape[-1] > MOST_UNROLLED:
+
+        def solve(i: jax.Array, z: jax.Array) -> jax.Array:
+            known = jnp.sum(factor[..., i, :, None] * z, axis=-2)
+            return z.at[..., i, :].set((points[..., i, :] - known) / factor[..., i, i, None])
+
+        shape = jnp.broadcast_shapes(factor.shape[:-2], points.shape[:-2])
+        return jax.lax.fori_loop(0, factor.shape[-1], solve, jnp.zeros((*shape, *points.shape[-2:]), points.dtype))
     solved: list[jax.Array] = []
     for i in range(factor.shape[-1]):
         known = _dot([factor[..., i, j, None] for j in range(i)], solved)
@@ -83,14 +110,18 @@ def sample_normal(key: Key, means: jax.Array, factors: jax.Array) -> jax.Array:
     Args:
       key: for the draws.
       means: f32[n, dim].
-      factors: f32[n, dim, dim], the lower triangular factors of the covariances.
+      factors: f32[n, dim, dim], the lower triangular factors of the covariances, or f32[1, dim, dim] of all of them.
 
     Returns:
       f32[n, dim].
     """
     n, dim = means.shape
-    chex.assert_shape(factors, (n, dim, dim), custom_message="sample_normal: factors [n, dim, dim]")
     noise = jax.random.normal(key, means.T.shape)
+    if len(factors) == 1:
+        return means + (factors[0] @ noise).T
+    chex.assert_shape(factors, (n, dim, dim), custom_message="sample_normal: factors [n, dim, dim]")
+    if dim > MOST_UNROLLED:
+        return means + jnp.einsum("nij,jn->ni", factors, noise)
     return means + jnp.stack([_dot([factors[:, i, j] for j in range(dim)], list(noise)) for i in range(dim)], axis=1)
 
 

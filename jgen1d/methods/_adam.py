@@ -18,6 +18,7 @@ class DescentConfig:
     """The hyper-parameters of the optimizer and of weight averaging; a method's config extends it."""
 
     dim: int = static(default=1, at_least=1, help="dimension of the data; set by fit and sweep")
+    shape: tuple[int, ...] | None = static(default=None, help="of one signal or image; set by fit and sweep")
     num_steps: float = traced(default=5_000.0, at_least=1, help="horizon of the schedule; set by fit and sweep")
     optimizer: Any = static(default="adam", choices=_optimizer.OPTIMIZERS, own=Callable, help="of the parameters")
     schedule: str = static(default="cosine", choices=_optimizer.SCHEDULES, help="of the learning rate")

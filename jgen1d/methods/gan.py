@@ -28,6 +28,7 @@ class Config:
     """Hyper-parameters, by default of the preset `regularized`. Rates and norms are in units of the training data."""
 
     dim: int = static(default=1, at_least=1, help="dimension of the data; set by fit and sweep")
+    shape: tuple[int, ...] | None = static(default=None, help="of one signal or image; set by fit and sweep")
     num_steps: float = traced(default=5_000.0, at_least=1, help="horizon of the schedules; set by fit and sweep")
     standardize: bool = static(default=True, help="train on (x − mean)/std of the data")
     latent_dim: int = static(default=5, at_least=1, help="dimension of the generator's input")

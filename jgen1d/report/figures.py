@@ -209,7 +209,7 @@ def class_labels(result: Result, num_samples: int) -> np.ndarray | None:
     """The classes of samples, in shares as close as possible to the target's; None for a model without classes."""
     if not result.method.num_classes(result.config):
         return None
-    ends = np.cumsum(np.asarray(result.target.modes.weights))[:-1]
+    ends = np.cumsum(np.asarray(result.target.class_weights))[:-1]
     return np.searchsorted(ends, (np.arange(num_samples) + 0.5) / num_samples)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +24,7 @@ from jgen1d.core import Config, Method, State, files, qualified_name, validate
 from jgen1d.engine import arguments
 from jgen1d.engine.archive import pack, unpack
 from jgen1d.engine.identity import difference
-from jgen1d.engine.task import Task, state_shapes
+from jgen1d.engine.task import Task, bind, state_shapes
 from jgen1d.evaluation.verdict import VERDICTS, Thresholds
 from jgen1d.fitting import Result, as_result
 from jgen1d.methods import METHODS, name_of
@@ -42,6 +43,7 @@ _FORMS: dict[str, tuple[Family, Callable[..., Any]]] = {
     "piecewise_linear": (targets.PIECEWISE_LINEAR, targets.PiecewiseLinearParams),
     "steps": (targets.STEPS, targets.StepsParams),
     "finite_sample": (targets.EMPIRICAL, np.asarray),
+    **{name: (family, functools.partial(targets.SignalParams.of, law)) for name, (law, family) in targets.LAWS.items()},
 }
 """Name of a form -> its functions, and what makes its parameters of their leaves."""
 
@@ -135,7 +137,7 @@ def read(path: Path, method: Any = None, target: Any = None, config: Config | No
         with _naming(path):
             config = _config(about.config, method)
     else:
-        config = method.bind(arguments.as_config(config, method), target.dim, int(steps[-1]))
+        config = bind(method, arguments.as_config(config, method), target, int(steps[-1]))
         _refuse("config", about.config, describe(config))
     with _naming(path):
         history, metrics = _of_kind(arrays, "history"), _of_kind(arrays, "metrics")
@@ -167,11 +169,14 @@ def _config(described: Mapping[str, Any], method: Method) -> Config:
 def _about_target(target: Target) -> dict[str, Any]:
     """What of a target is not in its leaves; `form` is None for a family of the user's own."""
     form = next((name for name, (family, _) in _FORMS.items() if family == target.family), None)
+    if isinstance(target.params, targets.SignalParams):  # laws share families
+        form = next((name for name, (law, _) in targets.LAWS.items() if law is type(target.params.law)), None)
     units, discrete = target.own_units, target.discrete
     about = {
         "form": form,
         "name": target.name,
         "dim": target.dim,
+        "shape": target.own_shape,
         "units": units and {"shift": units.shift, "scale": units.scale, "chart": units.chart._asdict()},
         "discrete": discrete and discrete._asdict(),
     }
@@ -187,8 +192,8 @@ def _target(about: Mapping[str, Any], leaves: list[Any]) -> Target:
     if discrete is not None:  # JSON has no infinite numbers
         ends = {"low": -math.inf, "high": math.inf}
         discrete = Discrete(**discrete | {name: end for name, end in ends.items() if discrete[name] is None})
-    modes = Modes(centers, scales, weights)
-    return Target(make(*params), mean, std, modes, family, about["dim"], about["name"], units, discrete)
+    modes, shape = Modes(centers, scales, weights), about["shape"] and tuple(about["shape"])
+    return Target(make(*params), mean, std, modes, family, about["dim"], about["name"], units, discrete, shape)
 
 
 def _state(leaves: list[np.ndarray], method: Method, config: Config) -> State:

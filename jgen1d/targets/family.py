@@ -25,6 +25,11 @@ class Family(NamedTuple):
       cdf_along: `(params, x: f32[d, n], directions: f32[d, dim]) -> f32[d, n]`, the distribution functions of the
         projections on unit vectors; None if unknown, and in 1-D, where the cdf tells.
       ends: `params -> (low, high)`, f32[] each, the least and the greatest value of a sample; None if it is not of one.
+      root: `params -> f32[dim, dim]`, the symmetric square root of a signal's covariance; None for dim 1 and 2.
+      factors: `(params, x: f32[n, dim]) -> (f32[n, k], residual: f32[n])`: the factors of the noiseless signal that is
+        nearest to each row, and the root mean square of what it leaves; None for a family without factors.
+      class_weights: `params -> f32[k]`, how frequent labels are; None where the modes are the labels.
+      class_log_probs: `(params, x: f32[n, dim]) -> f32[n, k]`, log p(label | x).
     """
 
     moved: Callable[[Any, Any, Any], Any]
@@ -34,6 +39,10 @@ class Family(NamedTuple):
     own_sample: Callable[[Any, Key, int], jax.Array] | None = None
     cdf_along: Callable[[Any, jax.Array, jax.Array], jax.Array] | None = None
     ends: Callable[[Any], tuple[Any, Any]] | None = None
+    root: Callable[[Any], Any] | None = None
+    factors: Callable[[Any, jax.Array], tuple[jax.Array, jax.Array]] | None = None
+    class_weights: Callable[[Any], Any] | None = None
+    class_log_probs: Callable[[Any, jax.Array], jax.Array] | None = None
 
     def sample(self, params: Any, key: Key, num_samples: int) -> jax.Array:
         """Draws f32[num_samples, dim]; in 1-D by inverse transform sampling."""

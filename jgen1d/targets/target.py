@@ -30,10 +30,11 @@ class Target:
       std: f32[dim], the standard deviation of each coordinate, in data units, above 0.
       modes: the modes, none for most families.
       family: the functions of `params`.
-      dim: the dimension, 1 or 2.
+      dim: the dimension: 1, 2, or of a signal the number of its values.
       name: for tables and plots. It is part of the tree structure: stacked targets need the same name.
       own_units: the training units of a sample that the mean and the standard deviation do not suit; None for these.
       discrete: what of a column is discrete; None for nothing.
+      own_shape: the shape of an image whose rows are flattened; None for (dim,).
     """
 
     params: Any
@@ -45,13 +46,15 @@ class Target:
     name: str = static(default="")
     own_units: Units | None = static(default=None)
     discrete: Discrete | None = static(default=None)
+    own_shape: tuple[int, ...] | None = static(default=None)
 
     def __repr__(self) -> str:
         """What it is, on one line; leaves that are traced or stacked are shown by their shape."""
         (num_modes,) = np.shape(self.modes.scales)[-1:] or (0,)
-        facts = [f"mean {_figures(self.mean, self.std)}", f"std {_figures(self.std, self.std)}"]
+        of = _figures if self.dim <= 2 else _range
+        facts = [f"mean {of(self.mean, self.std)}", f"std {of(self.std, self.std)}"]
         facts += [f"{num_modes} modes"] if num_modes > 1 else []
-        facts += [] if self.has_density else ["a finite sample"]
+        facts += [] if self.has_density or self.dim > 2 else ["a finite sample"]
         facts += [str(self.discrete)] if self.discrete else []
         return f"<Target '{printable(self.name, 60)}', {self.dim}-D: {', '.join(facts)}>"
 
@@ -96,13 +99,59 @@ class Target:
     def label(self, key: Key, x: jax.Array) -> jax.Array:
         """Draws each row's mode from its posterior, i32[n], given f32[n, dim]: samples and labels are then joint draws.
 
-        The modes are taken to be the components of a mixture of normals.
+        The modes are taken to be the components of a mixture of normals. Signals have labels of their own.
         """
-        return jax.random.categorical(key, component_log_probs(jax.tree.map(jnp.asarray, self.modes), x))
+        return jax.random.categorical(key, self._label_log_probs(x))
 
     def most_probable_label(self, x: jax.Array) -> jax.Array:
-        """The mode with the highest posterior probability, i32[n], of each row of f32[n, dim]."""
-        return jnp.argmax(component_log_probs(jax.tree.map(jnp.asarray, self.modes), x), axis=1)
+        """The label with the highest posterior probability, i32[n], of each row of f32[n, dim]."""
+        return jnp.argmax(self._label_log_probs(x), axis=1)
+
+    def _label_log_probs(self, x: jax.Array) -> jax.Array:
+        if self.family.class_log_probs is not None:
+            return self.family.class_log_probs(self.params, x)
+        return component_log_probs(jax.tree.map(jnp.asarray, self.modes), x)
+
+    @property
+    def class_weights(self) -> Any:
+        """How frequent each label is, f32[k]: a mode is a label; none without modes."""
+        own = self.family.class_weights
+        return self.modes.weights if own is None else own(self.params)
+
+    @property
+    def num_classes(self) -> int:
+        """How many labels there are: 0 for none."""
+        return jax.eval_shape(lambda: self.class_weights).shape[-1]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample: (dim,), or that of an image, whose rows are flattened."""
+        return self.own_shape or (self.dim,)
+
+    @property
+    def covariance(self) -> jax.Array:
+        """The exact covariance of a signal, f32[dim, dim], in squared data units. Raises ValueError up to 2-D."""
+        root = jnp.asarray(self._known(self.family.root, "covariance")(self.params), dtype=float)
+        return root @ root
+
+    @property
+    def spectrum(self) -> jax.Array:
+        """The exact power of each frequency, f32[...]: E|FFT(x − mean)|²/dim over `rfftn` of `shape`, flattened."""
+        root = jnp.asarray(self._known(self.family.root, "spectrum")(self.params), dtype=float)
+        return power(root, self.shape) * self.dim
+
+    def factors(self, x: ArrayLike) -> tuple[jax.Array, jax.Array]:
+        """The factors of each row, f32[n, k], and what they leave unexplained, f32[n], its root mean square.
+
+        They are those of the noiseless signal that is nearest in the sense of least squares.
+
+        Args:
+          x: f32[n, dim], in data units.
+
+        Raises:
+          ValueError: for a target without factors.
+        """
+        return _call(self._known(self.family.factors, "factors"), self.params, jnp.asarray(x, dtype=float))
 
     def mode(self, index: jax.Array | int) -> Target:
         """One mode as a target of its own: the normal around its centre."""
@@ -111,6 +160,16 @@ class Target:
         params = MixtureParams(modes.weights, modes.centers, modes.scales, jnp.zeros(0), jnp.zeros(0))
         family = NORMAL_MIXTURE if self.dim == 1 else PLANAR_MIXTURE
         return Target(params, modes.centers[0], jnp.tile(modes.scales, self.dim), modes, family, self.dim, self.name)
+
+    @property
+    def spread(self) -> Any:
+        """What coordinates are divided by for training, f32[dim]: their standard deviations.
+
+        Those of a signal are divided by one number, the root mean square of all, so that it keeps its form.
+        """
+        if self.dim <= 2:
+            return self.std
+        return 0 * self.std + (self.std**2).mean() ** 0.5
 
     @property
     def units(self) -> Units:
@@ -147,6 +206,20 @@ class Target:
         if function is None:
             raise ValueError(f"target {self.name!r} ({self.dim}-D) has no {what}")
         return function
+
+
+def power(x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """The mean periodogram of rows f32[n, dim] of this shape: mean |FFT(x)|²/dim over `rfftn`, f32[frequencies]."""
+    waves = jnp.fft.rfftn(x.reshape(-1, *shape), axes=range(1, len(shape) + 1))
+    return jnp.mean(jnp.abs(waves.reshape(len(x), -1)) ** 2, axis=0) / x.shape[1]
+
+
+def _range(value: Any, std: Any) -> str:
+    """Of f[dim]: the least and the greatest, such as 0.05 to 1.2."""
+    if isinstance(value, jax.core.Tracer) or np.ndim(value) != 1:
+        return literal(value)
+    ends = [_figures(np.array([end]), np.max(std)) for end in (np.min(value), np.max(value))]
+    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
 
 
 def _figures(value: Any, std: Any) -> str:
