@@ -150,14 +150,14 @@ class Sweep:
 
     def result(self, target: int, config: int, seed: int) -> fitting.Result:
         """One run of the sweep, by its indices."""
-        lane, num_modes = (target, config, seed), len(self.targets[target].modes.scales)
+        lane, num_classes = (target, config, seed), self.targets[target].num_classes
         names = [name for name in self.metrics if name in self.applicable[target, config]]
         metrics = {name: self.metrics[name][lane] for name in names}
         bound = bind(self.method, self.configs[config], self.targets[target], self.num_steps)
         return fitting.as_result(
             Task(self.method, self.targets[target], bound, self.standardize), self.states[lane], self.steps,
             {name: curve[lane] for name, curve in self.history.items()},
-            {name: value[:num_modes] if value.ndim else value for name, value in metrics.items()},
+            {name: value[:num_classes] if value.ndim else value for name, value in metrics.items()},
             self.diverged_at[lane], str(self.verdict[lane]), self.thresholds,
         )  # fmt: skip
 

@@ -178,7 +178,8 @@ def test_reference_is_the_target_by_its_quantiles(name):
 
 def test_reference_in_2d_holds_the_projections_on_directions_over_half_a_turn():
     weights, centers, scales = DISTRIBUTIONS["ring"].modes
-    points, floor = reference_of("ring")
+    points, floor, of_signals = reference_of("ring")
+    assert of_signals is None
     assert points.shape == (32, 2000)
     assert (np.diff(points, axis=1) >= 0).all()
     distances = []
@@ -614,12 +615,18 @@ def test_a_new_metric_is_one_entry(monkeypatch):
 def test_a_run_has_the_metrics_that_its_model_gives_material_for():
     kinds = {name: metric.needs for name, metric in metrics.METRICS.items()}
     of_samples = {name for name, needs in kinds.items() if needs is metrics.Samples}
-    assert perfect("mixture")[1].keys() == of_samples - {"out_of_range"}
+    of_signals = {name for name in of_samples if not metrics.METRICS[name].applies(TARGETS["mixture"])} - {
+        "out_of_range"
+    }
+    assert {"frechet", "factor_w1_over_floor", "memorised"} <= of_signals
+    assert perfect("mixture")[1].keys() == of_samples - {"out_of_range"} - of_signals
     log_p = jnp.array([0.5, 1.0, 1.5])
     assert metrics.evaluate_density(log_p, log_p - 0.25, target_of("normal")) == {"kl": 0.25}
     gap = metrics.evaluate_gap(jnp.asarray(0.5), target_of("normal"), 10_000)
     assert gap == {"samples_to_tell": metrics.samples_to_tell(0.5, 1, 10_000)}
-    assert kinds.keys() - of_samples == {"kl", "samples_to_tell", "class_w1_over_floor", "class_accuracy"}
+    assert kinds.keys() - of_samples == {
+        "kl", "kl_per_dim", "samples_to_tell", "class_w1_over_floor", "class_accuracy"
+    }  # fmt: skip
 
 
 def test_curves_are_the_metrics_of_the_same_name():

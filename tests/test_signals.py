@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import linalg, stats
 
 import jgen1d
 from jgen1d import targets
+from jgen1d.evaluation import metrics, signals, verdict
 from jgen1d.maths import densities
 from jgen1d.targets import TARGETS, processes
 
@@ -247,3 +248,119 @@ def test_factors_of_large_covariances_are_numpys():
     np.testing.assert_allclose(found[0], known.logpdf(x), rtol=1e-4)
     draws = densities.sample_normal(jax.random.key(0), jnp.zeros((20_000, 20)), factor[:1])
     np.testing.assert_allclose(np.cov(draws.T), covariance, atol=0.06)
+
+
+# --- metrics ------------------------------------------------------------------------------------------------------
+
+
+def random_covariance(dim, seed):
+    roots = np.random.default_rng(seed).normal(size=(dim, 2 * dim)) / np.sqrt(2 * dim)
+    return roots @ roots.T
+
+
+def test_the_frechet_distance_is_that_of_scipys_root():
+    one, other = random_covariance(12, 0), random_covariance(12, 1)
+    gap = np.random.default_rng(2).normal(size=12)
+    root = linalg.sqrtm(one)
+    cross = np.trace(linalg.sqrtm(root @ other @ root)).real
+    expected = np.sqrt(gap @ gap + np.trace(one) + np.trace(other) - 2 * cross)
+    roots = (jnp.asarray(np.linalg.cholesky(some), float) for some in (one, other))
+    assert float(signals.frechet(jnp.asarray(gap, float), *roots)) == pytest.approx(expected, rel=1e-4)
+    assert float(signals.frechet(jnp.zeros(12), *(jnp.asarray(root.real, float),) * 2)) < 2e-3
+
+
+@pytest.mark.parametrize("name", ["ornstein_uhlenbeck", "smooth"])
+def test_the_frechet_floor_is_that_of_perfect_samples(name):
+    """The closed form, the floor of the reference and SciPy's distances of other draws agree within 5 %."""
+    target, n = TARGETS[name], 1_000
+    known = jax.jit(metrics.reference, static_argnums=1)(target, n)
+    covariance = np.asarray(target.covariance, float)
+    root = linalg.sqrtm(covariance).real
+    found = []
+    for seed in range(10):
+        x = drawn(target, n, seed + 100)
+        cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ np.cov(x.T, bias=True) @ root), 0)).sum()
+        found.append((x.mean(0) ** 2).sum() + np.trace(covariance) + np.cov(x.T, bias=True).trace() - 2 * cross)
+    simulated = np.mean(np.sqrt(found))
+    assert float(known.signal.floors["frechet"]) == pytest.approx(simulated, rel=0.05)
+    assert float(signals.frechet_floor(target.covariance, n)) == pytest.approx(simulated, rel=0.05)
+
+
+@pytest.fixture(scope="module")
+def scored():
+    """Metrics by target, averaged over draws, of a perfect sampler and of the normal with the target's moments."""
+
+    def both(target):
+        normal = targets.gaussian_process(target.covariance, target.mean)
+        known = jax.jit(metrics.reference, static_argnums=1)(target, 1_000)
+        compiled = jax.jit(metrics.evaluate)
+        draws = [[some.sample(jax.random.key(seed), 1_000) for seed in range(4)] for some in (target, normal)]
+        values = [[jax.device_get(compiled(x, target, known)) for x in some] for some in draws]
+        return [{name: np.mean([value[name] for value in some]) for name in some[0]} for some in values]
+
+    return {name: both(TARGETS[name]) for name in ("smooth", "pulse")}
+
+
+@pytest.mark.parametrize("name", ["smooth", "pulse"])
+def test_a_perfect_sampler_is_at_every_floor(scored, name):
+    perfect = scored[name][0]
+    of_factors = {"factor_w1_over_floor", "off_manifold_over_floor"}
+    ratios = {metric: float(v) for metric, v in perfect.items() if metric.endswith("_over_floor")}
+    assert of_factors <= ratios.keys() if name == "pulse" else not of_factors & ratios.keys()
+    assert all(0.5 < ratio < 2 for ratio in ratios.values()), ratios
+    assert perfect["ks_p"] > 0.01
+
+
+def test_metrics_tell_a_normal_with_the_right_moments_from_pulses(scored):
+    """Mean, covariance and spectrum are right, and every projection nearly so; factors and residual are not."""
+    normal = scored["pulse"][1]
+    assert normal["frechet_over_floor"] < 2
+    assert normal["factor_w1_over_floor"] > 3
+    assert normal["off_manifold"] > 5
+    assert scored["smooth"][1]["frechet_over_floor"] < 2
+    history = {"w1_over_std": np.zeros(3)}
+    fine = {"w1_over_std": 0.01, "tv": 0.05, "std_ratio": 1.0, "ks_p": 0.5, "factor_w1": 0.03, "off_manifold": 1.1}
+    for changes, expected in (
+        ({}, "indistinguishable"),
+        ({"off_manifold": 1.6}, "not_converged"),
+        ({"factor_w1": 0.06}, "not_converged"),
+        ({"ks_p": 0.0}, "converged"),
+    ):
+        assert verdict.classify(history, fine | changes, None, 0) == expected
+
+
+def test_moments_of_samples_are_measured_as_numpy_does():
+    target, n = targets.sine(16, cycles=2), 500
+    x = drawn(target, n, 5) * 1.3 + 0.2
+    known = jax.jit(metrics.reference, static_argnums=1)(target, n)
+    found = jax.jit(metrics.evaluate)(jnp.asarray(x), target, known)
+    exact = np.asarray(target.covariance, float)
+    wrong = np.linalg.norm(np.cov(x.T, bias=True) - exact) / np.linalg.norm(exact)
+    assert float(found["covariance_error"]) == pytest.approx(wrong, rel=1e-3)
+    power = (np.abs(np.fft.rfft(x, axis=1)) ** 2).mean(0) / 16
+    wrong = np.linalg.norm(power - target.spectrum) / np.linalg.norm(target.spectrum)
+    assert float(found["spectrum_error"]) == pytest.approx(wrong, rel=1e-3)
+    other = drawn(target, 20_000, 9)
+    places = np.mean([stats.wasserstein_distance(x[:, i], other[:, i]) for i in range(16)])
+    assert float(found["pointwise_w1"]) == pytest.approx(places, rel=0.05)
+    directions = np.asarray(metrics.directions(16))
+    np.testing.assert_allclose((directions**2).sum(1), 1, rtol=1e-5)
+    gaps = [stats.ks_2samp(x @ d, points).statistic for d, points in zip(directions, known.points, strict=True)]
+    assert float(found["ks"]) == pytest.approx(max(gaps), abs=2e-3)
+
+
+def test_images_are_measured_against_those_held_out():
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn, the extra `images`")
+    target = TARGETS["digits"]
+    law = target.params.law
+    measured = jax.jit(lambda x: signals.image_measures(x, target))
+    trained = measured(target.sample(jax.random.key(0), 899))
+    held_out = measured(jnp.asarray(law.held_out + np.random.default_rng(0).uniform(-0.5, 0.5, law.held_out.shape)))
+    collapsed = measured(jnp.tile(jnp.asarray(law.rows[:1], float), (899, 1)) + jnp.linspace(0, 0.1, 899)[:, None])
+    assert float(trained["memorised"]) > 0.99
+    assert 0.4 < float(held_out["memorised"]) < 0.6
+    assert trained["classes_covered"] == held_out["classes_covered"] == 10
+    assert collapsed["classes_covered"] == 1
+    assert float(trained["pca_frechet_over_floor"]) == pytest.approx(1, abs=0.5)
+    assert float(held_out["pca_w1_over_floor"]) < 0.2
+    assert float(collapsed["pca_frechet_over_floor"]) > 5

@@ -100,7 +100,7 @@ def run_block(
                 jax.block_until_ready(history[-1])
             report(length)
         if reference is None:  # the devices train while it is compiled
-            reference = call(metrics.reference, targets, num_samples=evaluate.NUM_CURVE_SAMPLES)
+            reference = call(metrics.reference, targets, num_samples=evaluate.NUM_CURVE_SAMPLES, for_curves=True)
         history.append(
             _mean(tuple(infos), jnp.array(lengths) / spec.eval_every) | evaluate.curves(task, runs, reference, call)
         )

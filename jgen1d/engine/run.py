@@ -189,7 +189,7 @@ def run(
     task = task.in_training_units
     eval_every = check_eval_every(num_steps, eval_every)
     lengths = jnp.array(chunks(eval_every))
-    reference = metrics.reference(task.target, evaluate.NUM_CURVE_SAMPLES)
+    reference = metrics.reference(task.target, evaluate.NUM_CURVE_SAMPLES, for_curves=True)
 
     def chunk(run: Run, length: jax.Array) -> tuple[Run, Info]:
         batches = draw(

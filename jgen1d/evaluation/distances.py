@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jgen1d.evaluation import signals
 from jgen1d.maths.quadrature import midpoints
 from jgen1d.targets import Target
 
@@ -31,13 +32,15 @@ class Reference(NamedTuple):
       points: f32[directions, m], sorted, in data units: in 1-D the target's quantiles at the midpoints of m cells, else
         a large sample's projections on each direction. m is a multiple of the number of samples.
       floor: f32[], the expected W1 of a perfect sampler of the same size, in data units.
+      signal: what more there is to compare of signals; None up to 2-D.
     """
 
     points: jax.Array
     floor: jax.Array
+    signal: signals.SignalReference | None = None
 
 
-def reference(target: Target, num_samples: int, *, num_points: int = 8192) -> Reference:
+def reference(target: Target, num_samples: int, *, num_points: int = 8192, for_curves: bool = False) -> Reference:
     """Prepares the comparison of `num_samples` samples with a target.
 
     Args:
@@ -45,15 +48,20 @@ def reference(target: Target, num_samples: int, *, num_points: int = 8192) -> Re
       num_samples: the number of samples in each comparison, at least 1.
       num_points: the least number of points to compare with; it is rounded up to a multiple of `num_samples`, at least
         4 per sample.
+      for_curves: leave out what only final metrics need.
     """
     cells = num_samples * max(4, math.ceil(num_points / num_samples))
     if target.dim == 1:
         points = target.quantile(midpoints(cells))[None]
         return Reference(points, w1_floor(target, num_samples))
     key_points, key_perfect = jax.random.split(jax.random.key(0))
-    points = jnp.sort(directions(target.dim) @ target.sample(key_points, cells).T, axis=1)
+    sample = target.sample(key_points, cells)
+    points = jnp.sort(directions(target.dim) @ sample.T, axis=1)
     perfect = jax.lax.map(lambda key: target.sample(key, num_samples), jax.random.split(key_perfect, 8))
-    return Reference(points, jnp.mean(jax.lax.map(lambda samples: w1(samples, points), perfect)))
+    floor = jnp.mean(jax.lax.map(lambda samples: w1(samples, points), perfect))
+    return Reference(
+        points, floor, None if for_curves or target.dim == 2 else signals.reference(target, sample, perfect)
+    )
 
 
 def directions(dim: int) -> jax.Array:

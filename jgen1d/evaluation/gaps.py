@@ -47,16 +47,35 @@ def ks(samples: jax.Array, target: Target) -> jax.Array:
     return jnp.maximum(jnp.max(jnp.where(last, jnp.abs(upper), 0)), jnp.max(jnp.where(first, jnp.abs(lower), 0)))
 
 
+def ks_of_two(samples: jax.Array, points: jax.Array) -> jax.Array:
+    """The largest gap between the distribution functions of two samples over directions, f32[] in [0, 1].
+
+    Args:
+      samples: f32[n, dim].
+      points: f32[directions, m], the other's projections, sorted.
+    """
+    ordered = ordered_along(samples)
+    n, m = ordered.shape[1], points.shape[1]
+
+    def along(x: jax.Array, y: jax.Array) -> jax.Array:
+        upper = (jnp.arange(n) + 1) / n - jnp.searchsorted(y, x, side="right") / m
+        lower = jnp.searchsorted(y, x, side="left") / m - jnp.arange(n) / n
+        return jnp.maximum(jnp.max(upper), jnp.max(lower))
+
+    return jnp.max(jax.vmap(along)(ordered, points))
+
+
 def _just_below(x: jax.Array) -> jax.Array:
     """The next smaller floats. For 0 that would be a subnormal number, which is flushed to 0."""
     return jnp.where(x == 0, -jnp.finfo(x.dtype).tiny, jnp.nextafter(jax.lax.stop_gradient(x), -jnp.inf))
 
 
-def ks_p(distance: jax.Array, num_samples: int, dim: int) -> jax.Array:
+def ks_p(distance: jax.Array, num_samples: float, dim: int) -> jax.Array:
     """The p-value of `ks`: the chance that a perfect sampler's is at least as large, f32[] in [0, 1].
 
     Kolmogorov's limit at (√n + 0.12 + 0.11/√n)·D (Stephens 1970), times the number of directions. It is an upper bound
-    in 2-D, where directions are correlated, and for a target with atoms.
+    beyond 1-D, where directions are correlated, and for a target with atoms. Of two samples of n and m,
+    `num_samples` is nm/(n + m).
     """
     root = math.sqrt(num_samples)
     z = jnp.maximum((root + 0.12 + 0.11 / root) * distance, 0.3)  # below, the probability is 1 to four digits

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jgen1d.evaluation import signals
 from jgen1d.evaluation.bins import js, tv
 from jgen1d.evaluation.coverage import mode_mass
 from jgen1d.evaluation.distances import Reference, w1
-from jgen1d.evaluation.gaps import ks
+from jgen1d.evaluation.gaps import ks, ks_of_two, ks_p
 from jgen1d.targets import Modes, Target
 
 
@@ -35,7 +36,27 @@ class Samples:
     @functools.cached_property
     def ks(self) -> jax.Array:
         """f32[] in [0, 1]."""
+        if self.target.dim > 2 and not self.target.has_cdf:
+            return ks_of_two(self.samples, self.reference.points)
         return ks(self.samples, self.target)
+
+    @functools.cached_property
+    def ks_p(self) -> jax.Array:
+        """f32[] in [0, 1]; a signal's whose distribution functions are unknown is that of two samples."""
+        n, m = len(self.samples), self.reference.points.shape[1]
+        alone = self.target.has_cdf
+        return ks_p(self.ks, n if alone else n * m / (n + m), self.target.dim)
+
+    @functools.cached_property
+    def of_signals(self) -> dict[str, jax.Array]:
+        """f32[] by name: see `signals.measures`."""
+        assert self.reference.signal is not None
+        return signals.measures(self.samples, self.target, self.reference.signal)
+
+    @functools.cached_property
+    def of_images(self) -> dict[str, jax.Array]:
+        """f32[] by name: see `signals.image_measures`."""
+        return signals.image_measures(self.samples, self.target)
 
     @functools.cached_property
     def tv(self) -> jax.Array:

@@ -5,9 +5,10 @@ Pure functions, arrays in and scalars out, for one set of samples; `vmap` outsid
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +35,17 @@ from jgen1d.evaluation.distances import (
     reference,
     w1,
     w1_floor,
+)
+from jgen1d.evaluation.entry import (
+    Metric,
+    in_1d,
+    of_signals,
+    with_factors,
+    with_held_out,
+    with_ks,
+    with_labels,
+    with_modes,
+    with_planar_cdf,
 )
 from jgen1d.evaluation.gaps import Counts, count, edges, ks, ks_p, largest_gap, samples_to_tell
 from jgen1d.evaluation.material import ClassSamples, Densities, Gap, Samples
@@ -87,49 +99,6 @@ __all__ = [
 ]
 
 
-def _always(target: Target) -> bool:
-    del target
-    return True
-
-
-def _in_1d(target: Target) -> bool:
-    return target.dim == 1
-
-
-def _with_cdf(target: Target) -> bool:
-    return target.has_cdf
-
-
-def _with_planar_cdf(target: Target) -> bool:
-    return target.has_cdf and target.dim <= 2
-
-
-def _with_modes(target: Target) -> bool:
-    return len(target.modes.scales) > 0
-
-
-class Metric(NamedTuple):
-    """An entry of `METRICS`.
-
-    Attributes:
-      title: what tables and plots call it.
-      compute: `needs -> f32[]`, or f32[k] of the target's modes.
-      applies: whether a target has this metric, from its dimension, number of modes and family alone.
-      in_history: whether it is cheap enough for every point of a history.
-      needs: what it is computed from, `Samples`, `ClassSamples`, `Densities` or `Gap`.
-      unit: `length` or `place` in data units, or "" for a number without unit.
-      least: the least value that it can have.
-    """
-
-    title: str
-    compute: Callable[..., jax.Array]
-    applies: Callable[[Target], bool] = _always
-    in_history: bool = False
-    needs: type = Samples
-    unit: str = ""
-    least: float = 0.0
-
-
 def _class_w1_over_floor(drawn: ClassSamples) -> jax.Array:
     mode = drawn.target.mode(drawn.label)
     known = reference(mode, len(drawn.samples))
@@ -146,14 +115,41 @@ def _out_of_range(s: Samples) -> jax.Array:
     return jnp.mean(((s.samples < low) | (s.samples > high)).astype(s.samples.dtype))
 
 
+def _of_signal(name: str, s: Samples) -> jax.Array:
+    return s.of_signals[name]
+
+
+def _over_floor(name: str, s: Samples) -> jax.Array:
+    assert s.reference.signal is not None
+    return s.of_signals[name] / s.reference.signal.floors[name]
+
+
+def _of_image(name: str, s: Samples) -> jax.Array:
+    return s.of_images[name]
+
+
+_SIGNALS: dict[str, tuple[str, str, Callable[[Target], bool]]] = {
+    "frechet": ("Fréchet distance", "length", of_signals),
+    "pointwise_w1": ("W1 of places", "length", of_signals),
+    "covariance_error": ("error of the covariance", "", of_signals),
+    "spectrum_error": ("error of the spectrum", "", of_signals),
+    "factor_w1": ("W1/σ of the worst factor", "", with_factors),
+    "off_manifold": ("residual", "", with_factors),
+}
+_IMAGES = {
+    "pca_w1_over_floor": "W1/floor of principal components",
+    "pca_frechet_over_floor": "Fréchet/floor of principal components",
+    "classes_covered": "classes covered",
+    "memorised": "nearer to a training image than a held-out one",
+}
 METRICS: dict[str, Metric] = {
     "w1": Metric("W1", lambda s: s.w1, in_history=True, unit="length"),
     "w1_over_std": Metric("W1/σ", lambda s: s.w1 / jnp.mean(s.target_std), in_history=True),
     "std_ratio": Metric(
         "std/target's std", lambda s: jnp.linalg.norm(s.std) / jnp.linalg.norm(s.target_std), in_history=True
     ),
-    "mean": Metric("mean", lambda s: jnp.mean(s.samples), _in_1d, in_history=True, unit="place", least=-math.inf),
-    "std": Metric("std", lambda s: s.std[0], _in_1d, in_history=True, unit="length"),
+    "mean": Metric("mean", lambda s: jnp.mean(s.samples), in_1d, in_history=True, unit="place", least=-math.inf),
+    "std": Metric("std", lambda s: s.std[0], in_1d, in_history=True, unit="length"),
     "w1_over_floor": Metric("W1/floor", lambda s: s.w1 / s.reference.floor),
     "energy": Metric("energy distance", lambda s: energy(s.samples, s.reference.points), unit="length"),
     "mean_error": Metric(
@@ -163,32 +159,48 @@ METRICS: dict[str, Metric] = {
     ),
     "std_error": Metric("error of the std", lambda s: jnp.linalg.norm(s.std - s.target_std), unit="length"),
     "out_of_range": Metric("out of the data's range", _out_of_range, lambda target: target.family.ends is not None),
-    "ks": Metric("KS", lambda s: s.ks, _with_cdf),
-    "ks_p": Metric("p of KS", lambda s: ks_p(s.ks, len(s.samples), s.target.dim), _with_cdf),
+    "ks": Metric("KS", lambda s: s.ks, with_ks),
+    "ks_p": Metric("p of KS", lambda s: s.ks_p, with_ks),
     "tv": Metric("TV", lambda s: s.tv),
     "tv_over_floor": Metric("TV/floor", lambda s: s.tv / tv_floor(len(s.samples))),
-    "js": Metric("JS", lambda s: s.js, _in_1d),
-    "js_over_floor": Metric("JS/floor", lambda s: s.js / js_floor(s.target, len(s.samples)), _in_1d),
-    "mode_mass": Metric("mass of each mode", lambda s: s.mode_mass, _with_modes),
+    "js": Metric("JS", lambda s: s.js, in_1d),
+    "js_over_floor": Metric("JS/floor", lambda s: s.js / js_floor(s.target, len(s.samples)), in_1d),
+    "mode_mass": Metric("mass of each mode", lambda s: s.mode_mass, with_modes),
     "modes_covered": Metric(
-        "modes covered", lambda s: jnp.sum(covered(s.mode_mass, s.modes)).astype(float), _with_modes
+        "modes covered", lambda s: jnp.sum(covered(s.mode_mass, s.modes)).astype(float), with_modes
     ),
-    "modes_hit": Metric("modes hit", lambda s: jnp.sum(hit(s.samples, s.modes)).astype(float), _with_modes),
-    "high_quality": Metric("share within 3 scales of a mode", lambda s: jnp.sum(s.mode_mass), _with_modes),
-    "mode_tv": Metric("TV over modes", lambda s: mode_tv(s.mode_mass, s.modes), _with_modes),
-    "reverse_kl": Metric("reverse KL over modes", lambda s: reverse_kl(s.mode_mass, s.modes), _with_modes),
+    "modes_hit": Metric("modes hit", lambda s: jnp.sum(hit(s.samples, s.modes)).astype(float), with_modes),
+    "high_quality": Metric("share within 3 scales of a mode", lambda s: jnp.sum(s.mode_mass), with_modes),
+    "mode_tv": Metric("TV over modes", lambda s: mode_tv(s.mode_mass, s.modes), with_modes),
+    "reverse_kl": Metric("reverse KL over modes", lambda s: reverse_kl(s.mode_mass, s.modes), with_modes),
     "kl": Metric(
         "KL", lambda d: kl(d.log_p, d.log_q), lambda target: target.has_density, needs=Densities, least=-math.inf
     ),
     "samples_to_tell": Metric(
-        "samples to tell", lambda g: samples_to_tell(g.gap, g.target.dim, g.num_samples), _with_planar_cdf, needs=Gap
+        "samples to tell", lambda g: samples_to_tell(g.gap, g.target.dim, g.num_samples), with_planar_cdf, needs=Gap
     ),
-    "class_w1_over_floor": Metric("W1/floor of classes", _class_w1_over_floor, _with_modes, needs=ClassSamples),
-    "class_accuracy": Metric("accuracy of classes", _class_accuracy, _with_modes, needs=ClassSamples),
+    "kl_per_dim": Metric(
+        "KL per dimension",
+        lambda d: kl(d.log_p, d.log_q) / d.target.dim,
+        lambda target: target.has_density and target.dim > 2,
+        needs=Densities,
+        least=-math.inf,
+    ),
+    **{
+        name: Metric(title, functools.partial(_of_signal, name), needed, unit=unit)
+        for name, (title, unit, needed) in _SIGNALS.items()
+    },
+    **{
+        f"{name}_over_floor": Metric(f"{title}/floor", functools.partial(_over_floor, name), needed)
+        for name, (title, _, needed) in _SIGNALS.items()
+    },
+    **{name: Metric(title, functools.partial(_of_image, name), with_held_out) for name, title in _IMAGES.items()},
+    "class_w1_over_floor": Metric("W1/floor of classes", _class_w1_over_floor, with_modes, needs=ClassSamples),
+    "class_accuracy": Metric("accuracy of classes", _class_accuracy, with_labels, needs=ClassSamples),
 }
 """All metrics by name. A new metric is one entry: runs, tables and titles follow."""
-OF_MODES = frozenset(name for name, metric in METRICS.items() if metric.applies is _with_modes)
-"""Those of targets with modes alone."""
+OF_MODES = frozenset(name for name, metric in METRICS.items() if metric.applies in (with_modes, with_labels))
+"""Those of targets with modes or labels alone."""
 
 
 def in_data_units(values: Mapping[str, Any], shift: Any, scale: Any) -> dict[str, Any]:
@@ -261,7 +273,7 @@ def evaluate_class(samples: jax.Array, target: Target, label: jax.Array) -> dict
     """Every metric of the samples that a model drew given one label.
 
     `class_w1_over_floor` is their W1 from the mode of that label, over a perfect sampler's. `class_accuracy` is the
-    share of them whose most probable mode, by the exact posterior, is that mode: 1 at most, if modes do not overlap.
+    share of them whose most probable label, by the exact posterior, is that one: 1 at most, if modes do not overlap.
 
     Args:
       samples: f32[n, dim], in data units.

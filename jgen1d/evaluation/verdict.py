@@ -40,6 +40,8 @@ class Thresholds(NamedTuple):
       tv: the largest total variation of a converged run, the share of probability in the wrong place, in (0, 1].
       ks_p: the least p-value of the Kolmogorov–Smirnov test of an indistinguishable run, in [0, 1). A perfect sampler
         passes in all but this share of draws.
+      off_manifold: of a target with factors, how many times as much as of perfect samples the factors may leave
+        unexplained in a converged run, above 1.
     """
 
     w1_over_std: float = 0.05
@@ -48,6 +50,7 @@ class Thresholds(NamedTuple):
     std_ratio: float = 0.5
     tv: float = 0.1
     ks_p: float = LEVEL
+    off_manifold: float = 1.5
 
     def __str__(self) -> str:
         """The limits in words."""
@@ -103,7 +106,8 @@ def classify(
       1 %. The test is as strict as the samples are many: compare runs with equally many. A run without `ks_p`, on a
       target whose distribution function is unknown, is `converged` at best.
     - `converged`: W1/σ ≤ 0.05, TV ≤ 0.1, all modes covered and, for adversarial methods, losses within 0.05 of their
-      optimum.
+      optimum. On a target with factors, W1/σ of each of these is at most 0.05, too, and they leave no more than 1.5
+      times what they leave of perfect samples.
     - `oscillating`: a loss's standard deviation over the last third exceeds 0.1 (adversarial methods).
     - `false_equilibrium`: losses are at their optimum, but W1 or TV is too large (adversarial methods).
     - `not_converged`: the rest.
@@ -128,6 +132,9 @@ def classify(
     else:
         collapsed = np.asarray(metrics["std_ratio"]) < thresholds.std_ratio
     close = (w1_over_std <= thresholds.w1_over_std) & (np.asarray(metrics["tv"]) <= thresholds.tv)
+    if "factor_w1" in metrics:  # projections of signals hide their form
+        far = np.asarray(metrics["factor_w1"]) > thresholds.w1_over_std
+        close &= ~far & ~(np.asarray(metrics["off_manifold"]) > thresholds.off_manifold)
     passes = np.asarray(metrics.get("ks_p", -1.0)) >= thresholds.ks_p
     at_optimum = oscillating = np.zeros(w1_over_std.shape, bool)
     if optimum:
