@@ -20,6 +20,8 @@ from jgen1d.targets import Target
 
 GAP_PARTS = 10
 """How many times as many samples as other metrics the largest gap is measured on."""
+MOST_DENSITY_ROWS = 256
+"""Signals at which densities are compared: those of diffusion models and flows take as long as many samples."""
 NUM_CURVE_SAMPLES = 1_000
 """Samples drawn for each point of a history's distance curves."""
 
@@ -76,11 +78,15 @@ def score(samples: jax.Array, target: Target) -> Info:
 
 
 def draw_points(target: Target, key: Key, *, num_samples: int) -> tuple[jax.Array, jax.Array]:
-    """Points f32[num_samples, dim] for `kl`, the target's quantiles in 1-D and draws beyond, and its log density."""
+    """Points f32[n, dim] for `kl`, the target's quantiles in 1-D and draws beyond, and its log density.
+
+    There are `num_samples`, of signals at most `MOST_DENSITY_ROWS`.
+    """
     if target.dim == 1:
         points = target.quantile(midpoints(num_samples))[:, None]
     else:
-        points = target.sample(jax.random.fold_in(key, 0), num_samples)
+        count = num_samples if target.dim == 2 else min(num_samples, MOST_DENSITY_ROWS)
+        points = target.sample(jax.random.fold_in(key, 0), count)
     return points, target.log_prob(points)
 
 
@@ -134,6 +140,22 @@ def score_classes(task: Task, run: Any, num_samples: int, call: Callable) -> Inf
     return call(draw_and_score_classes, task, run, num_samples=num_samples)
 
 
+def _has_densities(task: Task) -> bool:
+    """Whether both log densities are known; some methods' are in few dimensions only, and say so."""
+    density, target = task.method.log_prob, task.target
+    if density is None or not target.has_density:
+        return False
+    if target.dim <= 2:
+        return True
+    state = jax.eval_shape(task.method.init, jax.random.key(0), task.config)
+    labels = condition_keyword(jnp.zeros(1, int) if task.num_classes else None)
+    try:
+        jax.eval_shape(lambda state: density(state, jnp.zeros((1, target.dim)), task.config, **labels), state)
+    except ValueError:
+        return False
+    return True
+
+
 class Stage(NamedTuple):
     """One evaluation of a trained model, and of which tasks it is made.
 
@@ -150,7 +172,7 @@ class Stage(NamedTuple):
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage(lambda task: task.method.log_prob is not None and task.target.has_density, divergence),
+    Stage(_has_densities, divergence),
     Stage(lambda task: task.target.has_cdf and task.target.dim <= 2, measure_gap),
     Stage(lambda task: task.num_classes > 0, score_classes),
 )

@@ -117,7 +117,10 @@ def plan(
     groups, reasons = [], []
     for by_variant in families.values():
         one = next(iter(by_variant.values()))[0]
-        model = Model(COSTS.get(devices[0].platform, COSTS["gpu"]), num_steps, num_devices, num_rows(one.config))
+        # Convolutions keep channels at every place of a signal, so that its places count like rows.
+        places = one.target.dim if one.target.dim > 2 else 1
+        rows = places * num_rows(one.config)
+        model = Model(COSTS.get(devices[0].platform, COSTS["gpu"]), num_steps, num_devices, rows)
         # Sorted by cost, neighbours are alike: only neighbours share a program.
         variants = sorted((dict(items) for items in by_variant), key=model.step_seconds)
         members = [by_variant[tuple(one.items())] for one in variants]
@@ -126,7 +129,7 @@ def plan(
         parts = _cheapest(variants, counts, model) if padding is None else together if padding else separate
         reason = ""
         if parts != separate:
-            reason = obstacle(Task(method, one.target, one.config), Cover.of(variants), model.num_rows)
+            reason = obstacle(Task(method, one.target, one.config), Cover.of(variants), num_rows(one.config))
         if reason:
             parts = separate
         for part in parts:

@@ -7,10 +7,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jgen1d.core.door import vary
 from jgen1d.maths.densities import standard_normal_log_prob
 
+MOST_EXACT = 8
+"""Dimensions up to which a divergence is exact."""
+NUM_PROBES = 8
+"""Directions along which it is estimated beyond."""
 Field = Callable[[jax.Array, jax.Array], jax.Array]
 """A velocity or drift: `(x: f32[n, dim], t: f32[]) -> f32[n, dim]`, each row on its own."""
 
@@ -78,7 +83,10 @@ def solve(field: Callable, y: Any, times: jax.Array, integrator: str = "heun") -
 
 
 def divergence(field: Callable[[jax.Array], jax.Array], x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """A field and its exact divergence at each row, by one forward derivative per dimension.
+    """A field and its divergence at each row, by one forward derivative per dimension.
+
+    Beyond `MOST_EXACT` dimensions it is estimated, without bias, from derivatives along `NUM_PROBES` directions v of
+    random signs, which are always the same: E[vᵀ(∂field/∂x)v] is the divergence.
 
     Args:
       field: f32[n, dim] -> f32[n, dim], each row on its own.
@@ -86,8 +94,19 @@ def divergence(field: Callable[[jax.Array], jax.Array], x: jax.Array) -> tuple[j
 
     Returns:
       The field, f32[n, dim], and its divergence, f32[n].
+
+    References:
+      Hutchinson 1989, A stochastic estimator of the trace of the influence matrix for Laplacian smoothing splines.
     """
     value, derivative_along = jax.linearize(field, x)
+    if x.shape[1] > MOST_EXACT:
+        probes = np.random.default_rng(0).choice([-1.0, 1.0], (NUM_PROBES, 1, x.shape[1]))
+        _, probes = vary((x, jnp.asarray(probes, x.dtype)))
+
+        def along(probe: jax.Array) -> jax.Array:
+            return jnp.sum(probe * derivative_along(jnp.broadcast_to(probe, x.shape)), axis=1)
+
+        return value, jnp.mean(jax.lax.map(along, probes), axis=0)
     _, axes = vary((x, jnp.eye(x.shape[1], dtype=x.dtype)))
     parts = [derivative_along(jnp.broadcast_to(axis[None], x.shape))[:, i] for i, axis in enumerate(axes)]
     return value, sum(parts[1:], parts[0])

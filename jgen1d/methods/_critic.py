@@ -29,11 +29,12 @@ def check(config: Config) -> None:
             "discriminator_loss='wasserstein' needs weight_clip, gradient_penalty or spectral_norm to bound the critic"
         )
     penalties = (config.r1, config.r2, config.gradient_penalty)
-    if config.minibatch_features and (config.spectral_norm or any(weight is not None for weight in penalties)):
-        raise ValueError(
-            "minibatch_features needs r1, r2 and gradient_penalty to be none, and no spectral_norm: "
-            "these are of a discriminator of single points"
-        )
+    for option in ("minibatch_features", "batch_norm_d"):
+        if getattr(config, option) and (config.spectral_norm or any(weight is not None for weight in penalties)):
+            raise ValueError(
+                f"{option} needs r1, r2 and gradient_penalty to be none, and no spectral_norm: "
+                "these are of a discriminator of single points"
+            )
     if config.binary_latents > (most := operator.index(config.latent_dim)):
         raise ValueError(f"binary_latents={config.binary_latents}: at most latent_dim={most} latents can be binary")
     if config.num_classes and config.packing > 1:
@@ -45,10 +46,18 @@ def net(config: Config, step: jax.Array) -> nets.Net:
     count = config.fourier_features
     plain = nets.build(
         config.network_d, config.dim * config.packing * (1 + 2 * count), 1, config.widths_d,
-        activation=config.activation, initializer=config.initializer, num_classes=config.num_classes,
-        spectral_norm=config.spectral_norm, minibatch_features=config.minibatch_features,
-        maxout_pieces=config.maxout_pieces,
+        activation=config.activation if config.activation_d == "same" else config.activation_d,
+        initializer=config.initializer, num_classes=config.num_classes, spectral_norm=config.spectral_norm,
+        minibatch_features=config.minibatch_features, maxout_pieces=config.maxout_pieces,
+        batch_norm=config.batch_norm_d, shape=config.shape or (config.dim,),
     )  # fmt: skip
+    if config.batch_norm_d:  # its rows are always normalised by their own moments, so that no others are needed
+        batched = plain
+
+        def apply_to_batch(params: PyTree, x: jax.Array, *labels: jax.Array) -> jax.Array:
+            return batched.train(params, x, *labels)[0]
+
+        plain = nets.Net(batched.init, apply_to_batch)
     if not count:
         return plain
     frequencies, weights = nets.FREQUENCIES[config.frequencies](count), jnp.ones(count)
@@ -131,7 +140,7 @@ def update(
             return net(config, step)(params, x, None if labels is None else jnp.tile(labels, len(x) // len(labels)))
 
         penalty: jax.Array | float = 0.0
-        if config.minibatch_features:  # each kind is a minibatch of its own
+        if config.minibatch_features or config.batch_norm_d:  # each kind is a minibatch of its own
             logits_real, logits_fake = logits_of(real), logits_of(fake)
         elif config.r1 is None and config.r2 is None:
             logits = logits_of(jnp.concatenate([real, fake]))

@@ -24,9 +24,12 @@ class DenoiserConfig(_guidance.GuidedConfig):
 
     learning_rate: float = traced(default=1e-2, at_least=0, help="Adam's step size")
     network: Any = static(
-        default="mlp", choices=("mlp",), own=nets.Net, help="of noisy data, their Fourier features and those of time"
+        default="mlp",
+        choices=("mlp", "unet"),
+        own=nets.Net,
+        help="of noisy data, their Fourier features and those of time",
     )
-    widths: tuple[int, ...] = static(default=(64, 64), at_least=1, help="units of the hidden layers")
+    widths: tuple[int, ...] = static(default=(64, 64), at_least=1, help="units, or channels, of the hidden layers")
     activation: Any = static(default="silu", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
     num_frequencies: int = static(default=4, at_least=1, help="of the time embedding")
     fourier_features: int = static(
@@ -35,6 +38,10 @@ class DenoiserConfig(_guidance.GuidedConfig):
     time_power: float = traced(
         default=2.0, above=0, help="training draws times u^power with u uniform; above 1 little noise is trained more"
     )
+
+
+UNET = {"network": "unet", "widths": (16, 32), "fourier_features": 0, "learning_rate": 2e-3}
+"""What the presets `unet` of signals change: the network sees every resolution, and needs no Fourier features."""
 
 
 def times(key: Key, num_rows: int, config: DenoiserConfig) -> jax.Array:
@@ -47,7 +54,8 @@ def net(config: DenoiserConfig) -> nets.Net:
     features = config.dim * (1 + 2 * config.fourier_features) + 2 * config.num_frequencies
     return nets.build(
         config.network, features, config.dim, config.widths,
-        activation=config.activation, num_classes=config.num_classes,
+        activation=config.activation, num_classes=config.num_classes, shape=config.shape or (config.dim,),
+        context=2 * config.num_frequencies,
     )  # fmt: skip
 
 

@@ -56,6 +56,25 @@ FIELDS: dict[str, dict[str, Any]] = {
     "playground": _PLAIN | {"latent_dim": 10, "widths_g": (16,), "widths_d": (32,)},
     "one_d": _TEXTBOOK | {"latent_dim": 1, "discriminator_loss": "half_log"},
     "dcgan_like": _TEXTBOOK | {"learning_rate_g": 2e-4, "learning_rate_d": 2e-4, "beta1_g": 0.5, "beta1_d": 0.5},
+    "dcgan": _PLAIN  # Radford et al. 2015, section 4, with fewer channels and latents, for shapes that 8 divides
+    | {
+        "network_g": "conv",
+        "network_d": "conv",
+        "widths_g": (64, 32, 16),
+        "widths_d": (16, 32, 64),
+        "activation": "relu",
+        "activation_d": "leaky_relu",
+        "initializer": "small_normal",
+        "batch_norm": True,
+        "batch_norm_d": True,
+        "latent": "uniform",
+        "latent_dim": 32,
+        "learning_rate_g": 2e-4,
+        "learning_rate_d": 2e-4,
+        "beta1_g": 0.5,
+        "beta1_d": 0.5,
+        "standardize": True,
+    },
     "pacgan": _PLAIN  # of their 2-D data, but for the packing (Lin et al. 2018, section 4.1, and their code)
     | {
         "learning_rate_g": 1e-4,

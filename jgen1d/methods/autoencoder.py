@@ -23,8 +23,8 @@ class Config(_adam.DescentConfig):
     """Hyper-parameters. The networks are sized for standardised data."""
 
     latent_dim: int = static(default=1, at_least=1, help="dimension of the latents")
-    encoder: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="from data to codes")
-    decoder: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="from codes to data")
+    encoder: Any = static(default="mlp", choices=("mlp", "conv"), own=nets.Net, help="from data to codes")
+    decoder: Any = static(default="mlp", choices=("mlp", "conv"), own=nets.Net, help="from codes to data")
     widths: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of every network's hidden layers")
     activation: Any = static(default="silu", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
     latent_decay: float = traced(default=0.99, at_least=0, below=1, help="of the codes' running mean and covariance")
@@ -91,11 +91,17 @@ def decode(state: State, z: jax.Array, config: Config) -> jax.Array:
 
 
 def _encoder(config: Config) -> nets.Net:
-    return nets.build(config.encoder, config.dim, config.latent_dim, config.widths, activation=config.activation)
+    return nets.build(
+        config.encoder, config.dim, config.latent_dim, config.widths,
+        activation=config.activation, shape=config.shape or (config.dim,),
+    )  # fmt: skip
 
 
 def _decoder(config: Config) -> nets.Net:
-    return nets.build(config.decoder, config.latent_dim, config.dim, config.widths, activation=config.activation)
+    return nets.build(
+        config.decoder, config.latent_dim, config.dim, nets.mirrored(config.decoder, config.widths),
+        activation=config.activation, shape=config.shape or (config.dim,), upwards=True,
+    )  # fmt: skip
 
 
 def _num_evaluations(config: Config) -> int:

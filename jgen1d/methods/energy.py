@@ -33,13 +33,11 @@ REACH = 5.0
 class Config(_adam.DescentConfig):
     """Hyper-parameters; scales and step sizes are in units of the training data, and sized for standardised data."""
 
-    network: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="the energy, up to the confining normal")
+    network: Any = static(default="mlp", choices=("mlp", "conv"), own=nets.Net, help="the energy, but for the normal")
     widths: tuple[int, ...] = static(default=(64, 64), at_least=1, help="units of the hidden layers")
     activation: Any = static(default="silu", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
     fourier_features: int = static(
-        default=7,
-        at_least=0,
-        help="octaves of sines and cosines of x that the network is given, too (noise_contrastive)",
+        default=7, at_least=0, help="octaves of sines and cosines of x beside x (objective=noise_contrastive)"
     )
     objective: str = static(default="noise_contrastive", choices=OBJECTIVES, help="what training minimises")
     learning_rate: float = traced(default=5e-3, at_least=0, help="Adam's step size")
@@ -256,7 +254,10 @@ def denoising_score_matching(
 def _net(config: Config) -> nets.Net:
     # Biases from the start: in 1-D, without them, all units would bend at 0.
     features = config.dim * (1 + 2 * _num_octaves(config))
-    return nets.build(config.network, features, 1, config.widths, activation=config.activation, initializer="default")
+    return nets.build(
+        config.network, features, 1, config.widths,
+        activation=config.activation, initializer="default", shape=config.shape or (config.dim,),
+    )  # fmt: skip
 
 
 def _num_octaves(config: Config) -> int:

@@ -37,10 +37,14 @@ class Config:
     )
     binary_latents: int = static(default=0, at_least=0, help="how many of the latents are −1 or 1 instead")
     num_classes: int = static(default=0, at_least=0, help="classes of labelled data, the target's modes; 0: no labels")
-    network_g: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="the generator")
-    network_d: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="the discriminator")
-    widths_g: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of the generator's hidden layers")
-    widths_d: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units of the discriminator's hidden layers")
+    network_g: Any = static(default="mlp", choices=("mlp", "conv"), own=nets.Net, help="the generator")
+    network_d: Any = static(default="mlp", choices=("mlp", "conv"), own=nets.Net, help="the discriminator")
+    widths_g: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units, or channels, of G's hidden layers")
+    widths_d: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units, or channels, of D's hidden layers")
+    activation_d: Any = static(
+        default="same", choices=("same", *nets.ACTIVATIONS), own=Callable, help="of D's hidden layers; same: as of G's"
+    )
+    batch_norm_d: bool = static(default=False, help="batch normalisation of D, over real and generated rows apart")
     activation: Any = static(default="relu", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
     initializer: str = static(default="he_normal", choices=nets.INITIALIZERS, help="of the weight matrices")
     spectral_norm: bool = static(default=False, help="spectral normalisation of the discriminator")
@@ -89,11 +93,9 @@ class Config:
     )
     gradient_penalty: float | None = traced(default=None, at_least=0, optional=True, help="weight of WGAN-GP's penalty")
     weight_clip: float | None = traced(default=None, above=0, optional=True, help="bound on D's weights (WGAN)")
-    instance_noise: float | None = traced(
-        default=None, at_least=0, optional=True, help="std of noise on all that D sees"
-    )
+    instance_noise: float | None = traced(default=None, at_least=0, optional=True, help="std of noise on D's inputs")
     noise_until: float = traced(
-        default=1.0, above=0, at_most=1, help="share of the run after which annealed instance noise is 0"
+        default=1.0, above=0, at_most=1, help="share of the run after which annealed noise is 0"
     )
     coarse_to_fine: float | None = traced(
         default=None, above=0, at_most=1, optional=True,
@@ -221,10 +223,7 @@ def generate(state: State, z: jax.Array, config: Config, condition: jax.Array | 
 
 
 def discriminate(state: State, x: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
-    """The discriminator's logits, f32[n], at f32[n, dim]; with packing, of `packing` copies of each row.
-
-    With minibatch features the rows are one minibatch.
-    """
+    """D's logits, f32[n], at f32[n, dim], one minibatch for batch normalisation; packing sees copies of each row."""
     labels = check_condition(config, condition, len(x))
     return _critic.net(config, state.step)(state.params_d, jnp.tile(x, (1, config.packing)), labels)[:, 0]
 
@@ -273,7 +272,7 @@ def _generator(config: Config) -> nets.Net:
     return nets.build(
         config.network_g, config.latent_dim, config.dim, config.widths_g,
         activation=config.activation, initializer=config.initializer, num_classes=config.num_classes,
-        batch_norm=config.batch_norm,
+        batch_norm=config.batch_norm, shape=config.shape or (config.dim,), upwards=True,
     )  # fmt: skip
 
 

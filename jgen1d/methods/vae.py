@@ -37,8 +37,12 @@ class Config(_adam.DescentConfig):
         default=64, at_least=0, help="normals in the mixture that is the latents' prior; 0: N(0, I), not learnt"
     )
     num_classes: int = static(default=0, at_least=0, help="classes of labelled data, the target's modes; 0: no labels")
-    encoder: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="from data to the latents' moments")
-    decoder: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="from latents to the data's moments")
+    encoder: Any = static(
+        default="mlp", choices=("mlp", "conv"), own=nets.Net, help="from data to the latents' moments"
+    )
+    decoder: Any = static(
+        default="mlp", choices=("mlp", "conv"), own=nets.Net, help="from latents to the data's moments"
+    )
     widths: tuple[int, ...] = static(default=(64,) * 3, at_least=1, help="units of every network's hidden layers")
     activation: Any = static(default="tanh", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
     decoder_variance: str = static(
@@ -218,8 +222,10 @@ def decode(
 def _nets(config: Config) -> dict[str, nets.Net]:
     outputs = 2 * config.dim if config.decoder_variance == "network" else config.dim
     options: dict[str, Any] = {"activation": config.activation, "num_classes": config.num_classes}
+    options["shape"] = config.shape or (config.dim,)
     encoder = nets.build(config.encoder, config.dim, config.latent_dim, config.widths, **options)
-    decoder = nets.build(config.decoder, config.latent_dim, outputs, config.widths, **options)
+    upwards = nets.mirrored(config.decoder, config.widths)
+    decoder = nets.build(config.decoder, config.latent_dim, outputs, upwards, upwards=True, **options)
     return {"encoder_mean": encoder, "encoder_std": encoder, "decoder": decoder}
 
 
