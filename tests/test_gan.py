@@ -389,6 +389,7 @@ def test_presets_are_what_they_are_called():
     assert shape["textbook"] == shape["dcgan_like"] == (5, (15, 15), (25, 25))
     assert shape["playground"] == (10, (16,), (32,))
     assert shape["one_d"] == (1, (15, 15), (25, 25))
+    assert shape["dcgan"] == (32, (64, 32, 16), (16, 32, 64))
     assert shape["pacgan"] == (2, (400,) * 4, (200,) * 3)
     assert gan.preset("regularized") == gan.Config()
     assert [gan.preset(name).binary_latents for name in ("robust", "planar", "textbook")] == [8, 8, 0]

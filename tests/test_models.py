@@ -16,6 +16,7 @@ import pytest
 import jgen1d
 from jgen1d import targets
 from jgen1d.core import replace
+from jgen1d.engine import task
 from jgen1d.methods import METHODS, gan, gaussian, gmm, normalizing_flow
 from jgen1d.report import models
 from tests import toys
@@ -97,7 +98,8 @@ def a_run():
 def test_the_state_and_config_of_every_method_come_back(name, tmp_path, a_run):
     method = METHODS[name]
     for preset, config in {"": method.Config(), **method.presets()}.items():
-        config = method.bind(config, 1, 4)
+        target = jgen1d.TARGETS["pulse" if preset == "dcgan" else "normal"]
+        config = task.bind(method, config, target, 4)
         shapes = jax.eval_shape(method.init, jax.random.key(0), config)
         leaves = [np.full(leaf.shape, number, leaf.dtype) for number, leaf in enumerate(jax.tree.leaves(shapes))]
         state = jax.tree.unflatten(jax.tree.structure(shapes), leaves)

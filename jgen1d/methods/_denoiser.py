@@ -40,10 +40,6 @@ class DenoiserConfig(_guidance.GuidedConfig):
     )
 
 
-UNET = {"network": "unet", "widths": (16, 32), "fourier_features": 0, "learning_rate": 2e-3}
-"""What the presets `unet` of signals change: the network sees every resolution, and needs no Fourier features."""
-
-
 def times(key: Key, num_rows: int, config: DenoiserConfig) -> jax.Array:
     """Times to train at, f32[num_rows, 1] in [0, 1): stratified, and u to the power of `time_power`."""
     return paths.stratified_times(key, num_rows) ** config.time_power

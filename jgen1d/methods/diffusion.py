@@ -243,15 +243,8 @@ def _kind(config: Config) -> str:
     return "score"
 
 
-PRESETS = {"default": Config(), "unet": Config(**_denoiser.UNET)}
-
-
-def _presets() -> dict[str, Config]:
-    return PRESETS
-
-
 METHOD = Method(
     Config, init, step, sample, log_prob,
-    num_classes=num_classes, presets=_presets,
+    num_classes=num_classes,
     trajectory=Trajectory(_kind, _path, _stops, _carry, score),
 )  # fmt: skip

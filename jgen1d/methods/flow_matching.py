@@ -212,14 +212,7 @@ def _carry(state: State, noise: jax.Array, config: Config) -> jax.Array:
     return jnp.concatenate([noise[None], transport(state, noise, config)[1]])
 
 
-PRESETS = {"default": Config(), "unet": Config(**_denoiser.UNET)}
-
-
-def _presets() -> dict[str, Config]:
-    return PRESETS
-
-
 METHOD = Method(
-    Config, init, step, sample, log_prob, presets=_presets,
+    Config, init, step, sample, log_prob,
     num_classes=num_classes, trajectory=Trajectory(_kind, _path, _times, _carry, velocity),
 )  # fmt: skip

@@ -20,6 +20,8 @@ from jgen1d.methods import METHODS
 from jgen1d.targets import TARGETS, Target
 
 STEPS_PER_EPOCH = 10
+OF_SIGNALS = {"conv", "unet"}
+"""Networks that columns of numbers have no use for."""
 NAMED = [name for name, target in TARGETS.items() if target.dim == 1]
 DRAWING = {"low": -8.0, "high": 12.0, "count": 81}
 """The knots of a drawn density: so many, at equal steps from low to high."""
@@ -32,7 +34,7 @@ MAX_INTEGER, MAX_LAYERS, MAX_UNITS, MAX_ROWS = 512, 6, 256, 65_536
 """Of any static number, of hidden layers, of the units of each, and of the rows of one step: they bound the memory."""
 FIRST_METHODS = ["gan", "vae", "diffusion", "flow_matching"]
 """Shown apart from the others, in this order."""
-HIDDEN = ("dim", "num_steps", "num_classes")
+HIDDEN = ("dim", "shape", "num_steps", "num_classes")
 """Fields that the page does not set."""
 
 
@@ -96,9 +98,9 @@ class Experiment(NamedTuple):
 
 
 def fields(method: Method) -> list[dataclasses.Field]:
-    """The fields of the method's config that a page sets: those with one choice leave nothing to set."""
+    """The fields of the method's config that a page sets: those with one choice for columns leave nothing to set."""
     found = [field for field in dataclasses.fields(method.Config) if field.name not in HIDDEN]
-    return [field for field in found if len(field.metadata.get("choices", ())) != 1]
+    return [field for field in found if len({*field.metadata.get("choices", ())} - OF_SIGNALS) != 1]
 
 
 def texts(config: Config, method: Method) -> dict[str, str]:
@@ -109,9 +111,9 @@ def texts(config: Config, method: Method) -> dict[str, str]:
 
 
 def presets(method: Method) -> dict[str, Config]:
-    """The method's named configs that are not too large for a page."""
+    """The method's named configs that are not too large for a page, and that train on columns."""
     known = method.presets() or {"default": method.Config()}
-    return {name: config for name, config in known.items() if not _too_large(config)}
+    return {name: config for name, config in known.items() if not _too_large(config) and not _is_of_signals(config)}
 
 
 def resolve(settings: Any, uploads: Mapping[str, Upload]) -> Experiment:
@@ -245,6 +247,11 @@ def _config(asked: Any, method: Method, base: Config) -> tuple[Config, dict[str,
         if (shown := texts(base, method)[name]) != usual[name]:
             changed[name] = shown
     return base, changed
+
+
+def _is_of_signals(config: Config) -> bool:
+    values = [getattr(config, field.name) for field in dataclasses.fields(config)]
+    return any(isinstance(value, str) and value in OF_SIGNALS for value in values)
 
 
 def _too_large(config: Config) -> bool:
