@@ -36,6 +36,8 @@ PICTURES: dict[str, str | None] = {
     "mode_coverage_2d": "samples",
     "how_many_seeds": "how_many_seeds",
     "relativistic": "coverage",
+    "signals": "signals",
+    "digits": "digits",
 }
 """Script -> the picture that the page shows; None for a script without pictures."""
 WIDTH = 900

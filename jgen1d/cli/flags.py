@@ -220,8 +220,7 @@ def read_targets(
     value = flags.FLAGS[flag].value
     if not value:
         raise ValueError(f"--{flag}: name at least one")
-    others = dict(more or {})
-    known = (*targets.NAMES, *others)
+    known = (*targets.NAMES, *(others := dict(more or {})))
     chosen = [value] if isinstance(value, str) else value
     for name in chosen:
         if name not in known:
@@ -257,6 +256,8 @@ def _read_once(path: str, column: str | None, *how: Any) -> tuple[Target, tuple[
     shape = {name: values.pop(name) for name in COLUMN_FLAGS}
     shape["support"] = _support(shape["support"])
     try:
+        if column is None and (signals := data.read_signals(path, shape)) is not None:
+            return signals, ()
         found = data.read_with_notes(path, column, data.Options(**values))
         with errors_that_name(path):
             target, notes = data.as_target(found, **shape)
@@ -274,9 +275,7 @@ def _support(text: str | None) -> tuple[float, float] | None:
     try:
         low, high = (0.0, math.inf) if text == "positive" else map(float, text.split(","))
     except ValueError:
-        raise ValueError(
-            f"--support={text}: must be positive, or two numbers LOW,HIGH of which HIGH may be inf"
-        ) from None
+        raise ValueError(f"--support={text}: must be positive, or two numbers LOW,HIGH; HIGH may be inf") from None
     return low, high
 
 
