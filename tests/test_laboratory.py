@@ -34,6 +34,8 @@ FIGURES = {
     "mode_coverage_2d": ["samples"],
     "how_many_seeds": ["how_many_seeds"],
     "relativistic": ["coverage"],
+    "signals": ["signals", "signals_pulse_gaussian"],
+    "digits": ["digits"],
 }
 FORMATS = {"inverse_transform": "text", "mode_collapse": "text", "imbalance": "csv"}
 """Of what they print, where it is not JSON."""

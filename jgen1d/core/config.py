@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 import jax
@@ -141,6 +141,12 @@ def bind(config: D, dim: int, num_steps: int) -> D:
 def lookup(table: Mapping[str, T], value: str | T) -> T:
     """What a field's value stands for: the table's entry of that name, or the user's own part itself."""
     return table[value] if isinstance(value, str) else value
+
+
+def uses(config: Any, names: Collection[str]) -> bool:
+    """Whether a field of the config has one of these names as its value."""
+    values = [getattr(config, field.name) for field in dataclasses.fields(config)]
+    return any(isinstance(value, str) and value in names for value in values)
 
 
 def sizes(config: Any) -> dict[str, Any]:

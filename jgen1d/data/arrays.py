@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import pathlib
 import zipfile
 from typing import IO
 
@@ -17,7 +18,15 @@ MAX_NPY_HEADER = 2**14  # NumPy itself refuses headers of more than 10,000 bytes
 
 
 def read_npy(file: IO[bytes], column: str | int | None, options: Options, name: str = "") -> Column:
-    """Reads the header first, because `np.load` would allocate whatever size the header claims."""
+    """Reads one column."""
+    columns = read_matrix(file)
+    index = choose(column, columns.shape[1], None)
+    label = short(name) if name else f"{index}"
+    return finished(columns[:, index], name, label, options.missing, columns.dtype.kind in "iu")
+
+
+def read_matrix(file: IO[bytes]) -> np.ndarray:
+    """Reads an array [n] or [n, k] as [n, k], its header first: `np.load` would allocate whatever size that claims."""
     data = file.read(MAX_NPY_HEADER)
     header = io.BytesIO(data)
     try:
@@ -34,10 +43,28 @@ def read_npy(file: IO[bytes], column: str | int | None, options: Options, name: 
         found = "more" if len(data) > size else f"{len(data)}"
         raise ValueError(f"{what}: must be {size} bytes of data, but there are {found}")
     columns = np.ndarray(shape, dtype, data, order="F" if is_fortran else "C")
-    columns = columns[:, None] if columns.ndim == 1 else columns
-    index = choose(column, columns.shape[1], None)
-    label = short(name) if name else f"{index}"
-    return finished(columns[:, index], name, label, options.missing, dtype.kind in "iu")
+    return columns[:, None] if columns.ndim == 1 else columns
+
+
+def read_signals(path: pathlib.Path) -> np.ndarray | None:
+    """The only array of a file, if it is of signals [n, length], length ≥ 3; None for another file.
+
+    Raises:
+      ValueError: for a damaged one.
+    """
+    if path.name.lower().endswith(".npy"):
+        with path.open("rb") as file:
+            found = read_matrix(file)
+    elif path.name.lower().endswith(".npz") and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+            if len(members) != 1 or members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                return None
+            with archive.open(members[0]) as array_file:
+                found = read_matrix(array_file)
+    else:
+        return None
+    return found if found.shape[1] > 2 else None
 
 
 def read_npz(file: IO[bytes], column: str | int | None, options: Options) -> Column:

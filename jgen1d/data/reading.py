@@ -10,13 +10,14 @@ import functools
 import gzip
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import IO, Any, cast
 
 import numpy as np
 
 from jgen1d import targets
-from jgen1d.data import limits
+from jgen1d.data import arrays, limits
 from jgen1d.data.arrays import read_npy, read_npz
 from jgen1d.data.columns import Column, Options, errors_that_name, require_integer, short
 from jgen1d.data.facts import make_target
@@ -66,9 +67,39 @@ def read(
       ValueError: in one line, for everything that `read_column` refuses, for a subset that cannot be drawn, and for
         values that no continuous model learns.
     """
+    options = {"num_samples": num_samples, "dequantize": dequantize, "support": support, "atom": atom}
+    if column is None and (signals := read_signals(source, options)) is not None:
+        return signals
     found = read_with_notes(source, column, Options(decimal, comment, skip_rows, missing))
     with errors_that_name(source):
         return as_target(found, num_samples, seed, dequantize=dequantize, support=support, atom=atom)[0]
+
+
+def read_signals(
+    source: str | os.PathLike[str] | Any, options: Mapping[str, Any] = MappingProxyType({})
+) -> targets.Target | None:
+    """The target of a file of signals; None for a file of columns, and for what is no file of NumPy's.
+
+    Args:
+      source: a file or a table.
+      options: those that are of columns alone, by name; None for what is not given.
+
+    Raises:
+      ValueError: in one line, for what `targets.signals` refuses, and for options that are given.
+    """
+    if not isinstance(source, str | os.PathLike):
+        return None
+    path = pathlib.Path(source)
+    if not path.is_file() or path.suffix.lower() not in (".npy", ".npz") or path.stat().st_size > limits.MAX_BYTES:
+        return None  # the reader of columns says what is wrong
+    with errors_that_name(source):
+        found = arrays.read_signals(path)
+        if found is None:
+            return None
+        for name, value in options.items():
+            if value is not None:
+                raise ValueError(f"{name}={value} is of a column, but the file holds signals {list(found.shape)}")
+        return targets.signals(found, name=path.stem)
 
 
 def as_target(

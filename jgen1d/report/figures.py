@@ -19,12 +19,15 @@ from jgen1d.engine.evaluate import NUM_CURVE_SAMPLES
 from jgen1d.evaluation import metrics, players
 from jgen1d.fitting import Result
 from jgen1d.plots import runs as run_plots
+from jgen1d.plots import signals as signal_plots
 from jgen1d.plots import sweeps as sweep_plots
 from jgen1d.report.conclusions import label
 from jgen1d.report.stats import median_index
 from jgen1d.sweeps import Sweep
 from jgen1d.targets import Target
 
+NUM_SIGNALS = 1_000
+"""Signals that `of_run` draws, at most."""
 MAX_RUN_FIGURES = 12
 """Single runs that `of_sweep` draws, one per (target, config)."""
 
@@ -122,8 +125,20 @@ def of_run(result: Result, name: str, num_samples: int = 10_000) -> Figure:
       num_samples: samples in the histogram, at least 1.
     """
     target, axis = result.task.in_training_units.target, Axis.of(result)
+    num_samples = num_samples if target.dim <= 2 else min(num_samples, NUM_SIGNALS)
     labels = class_labels(result, num_samples)
     samples = np.asarray(result.sample_in_training_units(jax.random.key(0), num_samples, labels))
+    title = (
+        f"{shorten(name, 120)}: {result.verdict}, W1/σ {result.metrics['w1_over_std']:.3f}, "
+        f"{100 * result.metrics['tv']:.1f} % misplaced (TV)"
+    )
+    if target.dim > 2:
+        chosen = np.random.default_rng(0).permutation(len(samples))  # labels come in order
+        return signal_plots.signals(
+            samples=axis(samples[chosen]), real=axis(np.asarray(target.sample(jax.random.key(1), NUM_SIGNALS))),
+            covariance=np.asarray(result.target.covariance), spectrum=np.asarray(result.target.spectrum),
+            shape=target.shape, title=title,
+        )  # fmt: skip
     density = data = gap = None
     if target.dim == 1:
         z, n, level = np.sort(samples[:, 0]), len(samples), result.thresholds.ks_p
@@ -137,8 +152,7 @@ def of_run(result: Result, name: str, num_samples: int = 10_000) -> Figure:
     curves = _players(result, axis) if target.dim == 1 and labels is None else {}
     optimum = result.method.loss_optimum(result.config) if result.method.loss_optimum else {}
     return run_plots.run(
-        title=f"{shorten(name, 120)}: {result.verdict}, W1/σ {result.metrics['w1_over_std']:.3f}, "
-        f"{100 * result.metrics['tv']:.1f} % misplaced (TV)", steps=result.steps, gap=gap,
+        title=title, steps=result.steps, gap=gap,
         history=result.history, optimum=optimum, samples=axis(samples), labels=labels, density=density, data=data,
         target_mean=axis(np.asarray(target.mean)), target_std=axis.scale * np.asarray(target.std), unit=axis.unit,
         threshold=result.thresholds.w1_over_std, **curves,
