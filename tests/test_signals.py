@@ -9,7 +9,7 @@ import pytest
 from scipy import linalg, stats
 
 import jgen1d
-from jgen1d import targets
+from jgen1d import data, targets
 from jgen1d.evaluation import metrics, signals, verdict
 from jgen1d.maths import densities
 from jgen1d.targets import TARGETS, processes
@@ -364,3 +364,34 @@ def test_images_are_measured_against_those_held_out():
     assert float(trained["pca_frechet_over_floor"]) == pytest.approx(1, abs=0.5)
     assert float(held_out["pca_w1_over_floor"]) < 0.2
     assert float(collapsed["pca_frechet_over_floor"]) > 5
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_of_signals_is_a_target_and_a_named_column_is_one_of_numbers(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)
+    np.save(tmp_path / "waves.npy", rows)
+    np.savez(tmp_path / "archive.npz", x=rows)
+    for name in ("waves.npy", "archive.npz"):
+        target = data.read(tmp_path / name)
+        assert (target.dim, target.name) == (8, name.partition(".")[0])
+        np.testing.assert_array_equal(target.params.law.rows, rows.astype(np.float64))
+        assert data.read(tmp_path / name, column=3).dim == 1
+
+
+@pytest.mark.parametrize(
+    ("array", "options", "words"),
+    [
+        (np.full((4, 5), np.nan), {}, "signals: signals must be finite, but [0, 0] is nan"),
+        (np.ones((4, 5)), {}, "place 0 and 4 more: all signals are 1 there"),
+        (np.array([[1, 2, 3], [1]], dtype=object), {}, "must be integers or floats of shape [n] or [n, k]"),
+        (np.random.default_rng(0).normal(size=(4, 5)), {"atom": 0.0}, "atom=0.0 is of a column, but the file holds"),
+    ],
+)
+def test_a_bad_file_of_signals_is_one_line(tmp_path, array, options, words):
+    np.save(tmp_path / "signals.npy", array)
+    with pytest.raises(ValueError, match=r"signals\.npy: ") as error:
+        data.read(tmp_path / "signals.npy", **options)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)

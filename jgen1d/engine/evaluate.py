@@ -78,7 +78,10 @@ def score(samples: jax.Array, target: Target) -> Info:
 
 
 def draw_points(target: Target, key: Key, *, num_samples: int) -> tuple[jax.Array, jax.Array]:
-    """Points f32[n, dim] for `kl` and their log density: the target's quantiles in 1-D, and draws from it beyond."""
+    """Points f32[n, dim] for `kl`, the target's quantiles in 1-D and draws beyond, and its log density.
+
+    There are `num_samples`, of signals at most `MOST_DENSITY_ROWS`.
+    """
     if target.dim == 1:
         points = target.quantile(midpoints(num_samples))[:, None]
     else:
