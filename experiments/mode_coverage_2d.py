@@ -24,7 +24,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from absl import flags
 
@@ -81,11 +80,9 @@ def main() -> None:
     options |= {name: value for name, value in given.items() if value}
     workdir = cli.choose_workdir("mode_coverage_2d")
     with cli.checkpoints(workdir, targets, configs) as checkpoints:
-        sweep = lab.sweep(targets, configs, checkpoints=checkpoints, **options)
-        if jax.process_index() == 0:
-            _show(sweep, names, workdir, checkpoints)
-        elif checkpoints:
-            checkpoints.clear()
+        with cli.executor(workdir) as executor:
+            sweep = lab.sweep(targets, configs, checkpoints=checkpoints, executor=executor, **options)
+        _show(sweep, names, workdir, checkpoints)
 
 
 def _show(sweep: jgen1d.Sweep, names: list[str], workdir: Path | None, checkpoints: Checkpoints | None) -> None:

@@ -230,7 +230,7 @@ def fit(
     lane = Lane((0, 0, 0), task.target, task.config, 0)
     group = Group.single(lane)
     outcome = run_block(spec, group, [lane], key[None], list(key.devices()))
-    leaves, history, metrics, diverged_at = jax.tree.map(lambda leaf: leaf[0], outcome)
+    leaves, history, metrics, diverged_at, _ = jax.tree.map(lambda leaf: leaf[0], outcome)
     state = group.cover.unpad(task.config, leaves, task.method.init)
     steps = eval_every * np.arange(1, num_steps // eval_every + 1)
     name = str(judge(task, history, metrics, diverged_at, thresholds))

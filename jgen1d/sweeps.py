@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +21,13 @@ from jax.typing import ArrayLike
 
 from jgen1d import fitting
 from jgen1d.core import Config, Method, PyTree, replace, validate, with_shape
-from jgen1d.engine import arguments
+from jgen1d.engine import arguments, executors
 from jgen1d.engine.block import Spec, check_matmul_precision
 from jgen1d.engine.blocks import run_blocks
 from jgen1d.engine.checkpoint import Checkpoints
-from jgen1d.engine.plan import Group, Lane, Place, Plan, plan
-from jgen1d.engine.snapshot import Outcome, gather
+from jgen1d.engine.plan import Lane, Place, Plan, plan
+from jgen1d.engine.snapshot import Origin, Work, add_up, gather
+from jgen1d.engine.states import States
 from jgen1d.engine.task import Task, check_eval_every, prepare
 from jgen1d.evaluation import verdict as verdict_lib
 from jgen1d.targets import Target
@@ -84,9 +86,10 @@ class Sweep:
       verdict: strings[...].
       diverged_at: i[...], the first step that was not finite, −1 if there is none.
       thresholds: the limits that the verdicts were made with.
-      seconds: wall-clock time of this process, compilation included.
+      seconds: wall-clock time, compilation included.
       plan: which lanes shared programs, and why; see `explain`.
       states: the final states, by (target, config, seed) indices.
+      origins: where each block was computed, and how; a block is of neighbouring lanes.
       applicable: the names of the metrics that each (target, config) has.
     """
 
@@ -105,6 +108,7 @@ class Sweep:
     seconds: float
     plan: Plan = dataclasses.field(repr=False)
     states: Mapping[Place, PyTree] = dataclasses.field(repr=False)
+    origins: tuple[Origin, ...] = dataclasses.field(repr=False)
     applicable: Mapping[tuple[int, int], frozenset[str]] = dataclasses.field(repr=False)
 
     def table(self, presets: Sequence[str] | None = None) -> Table:
@@ -145,8 +149,12 @@ class Sweep:
         return notebook.html_of_sweep(self)
 
     def explain(self) -> str:
-        """Which lanes shared a program, how wide its blocks were, and what that was expected to cost."""
-        return str(self.plan)
+        """Which lanes shared a program, how wide its blocks were, what that should cost, and who computed them."""
+        return "\n".join([str(self.plan), *map(str, self.workers())])
+
+    def workers(self) -> list[Work]:
+        """What each process did, on its devices: blocks, seconds, and programs found in the compilation cache."""
+        return add_up(self.origins)
 
     def result(self, target: int, config: int, seed: int) -> fitting.Result:
         """One run of the sweep, by its indices."""
@@ -178,6 +186,7 @@ def sweep(
     padding: bool | None = None,
     matmul_precision: str = "highest",
     devices: Sequence[jax.Device] | None = None,
+    executor: Executor | str | None = None,
     checkpoints: Checkpoints | None = None,
     progress: bool = False,
 ) -> Sweep:
@@ -200,14 +209,18 @@ def sweep(
       padding: whether networks of different sizes, and different losses, share a program, the smaller networks padded;
         None for what is faster.
       matmul_precision: of float32 products, `highest`, `high` or `default`; they differ on GPUs and TPUs only.
-      devices: None for all devices of this process. If there are several processes (see `jax.distributed`), each trains
-        its share of the blocks on its own devices, and all get all results.
+      devices: None for all devices of this process.
+      executor: what takes blocks to other processes, which then compute all: any `concurrent.futures.Executor`, or a
+        text such as `processes:4` or `dask`, for one that lasts as long as the sweep (see the guide to many machines).
       checkpoints: where progress is saved and resumed from, entered by the caller; None for nowhere.
       progress: whether to show a bar on stderr.
 
     Raises:
-      ValueError: for an argument out of range, in one line, before anything is compiled.
+      ValueError: for an argument out of range, in one line, before anything is compiled; or for a worker that must not
+        compute, because it has other versions or no GPU.
       Interrupted: if a signal has come and the progress is saved.
+      OSError: if the executor fails; what is done is in the checkpoints.
+      BlockFailed: a RuntimeError that names the runs, if a worker fails with a block.
 
     Example:
       >>> from jgen1d import TARGETS, grid, sweep
@@ -234,13 +247,18 @@ def sweep(
         for task in [prepare(Task(method, target, config, standardize), num_steps, batch_size, num_samples)]
         for s, seed in enumerate(seeds)
     ]
-    devices = tuple(devices or jax.local_devices())
-    planned = plan(
-        method, lanes, num_steps, lambda config: batch_size * method.num_minibatches(config),
-        devices, len(devices) * jax.process_count(), lanes_per_device, padding,
-    )  # fmt: skip
-    blocks = [(group, members) for group in planned.groups for members in group.blocks(len(devices))]
-    outcomes = run_blocks(spec, blocks, devices, checkpoints, progress)
+    if devices and executor:
+        raise ValueError("devices: are of this process, and executor= leaves all blocks to others: give one of them")
+    with executors.opened(executor) as opened:
+        is_single = len(jax.local_devices()) == 1
+        workers = executors.examine(opened, is_single) if opened else None
+        devices = tuple(devices or jax.local_devices())
+        planned = plan(
+            method, lanes, num_steps, lambda config: batch_size * method.num_minibatches(config),
+            workers.device if workers else devices[0], workers.num_devices if workers else len(devices),
+            lanes_per_device, padding, workers.number if workers else 1,
+        )  # fmt: skip
+        blocks, outcomes = run_blocks(spec, planned.groups, workers or devices, checkpoints, progress)
 
     shape = (len(targets), len(configs), len(seeds))
     places = [np.array([lane.place for lane in members]).T for _, members in blocks]
@@ -262,28 +280,6 @@ def sweep(
     steps = eval_every * np.arange(1, num_steps // eval_every + 1)
     return Sweep(
         method, targets, configs, seeds, num_steps, standardize, steps, history, metrics, verdict, diverged_at,
-        thresholds, time.monotonic() - began, planned, _States(method, blocks, outcomes), applicable,
+        thresholds, time.monotonic() - began, planned, States(method, blocks, outcomes),
+        tuple(Origin.from_arrays(outcome.origin) for outcome in outcomes), applicable,
     )  # fmt: skip
-
-
-class _States(Mapping):
-    """The lanes' final states by place, cut out of their blocks and without padding, when they are asked for."""
-
-    def __init__(self, method: Method, blocks: Sequence[tuple[Group, list[Lane]]], outcomes: Sequence[Outcome]):
-        self._method, self._outcomes = method, outcomes
-        self._at = {
-            lane.place: (index, row, group, lane)
-            for index, (group, lanes) in enumerate(blocks)
-            for row, lane in enumerate(lanes)
-        }
-
-    def __getitem__(self, place: Place) -> PyTree:
-        index, row, group, lane = self._at[place]
-        leaves = [leaf[row] for leaf in self._outcomes[index].state]
-        return group.cover.unpad(lane.config, leaves, self._method.init)
-
-    def __iter__(self) -> Iterator[Place]:
-        return iter(self._at)
-
-    def __len__(self) -> int:
-        return len(self._at)

@@ -36,8 +36,7 @@ def lanes_of(configs, targets=("normal",), num_seeds=2, method=toys.METHOD):
 
 def planned(configs, targets=("normal",), num_seeds=2, method=toys.METHOD, num_devices=1, **options):
     lanes = lanes_of(configs, targets, num_seeds, method)
-    devices = jax.local_devices()[:1]
-    return plan_lib.plan(method, lanes, NUM_STEPS, lambda config: 64, devices, num_devices, **options)
+    return plan_lib.plan(method, lanes, NUM_STEPS, lambda config: 64, jax.local_devices()[0], num_devices, **options)
 
 
 def members(group):

@@ -1,6 +1,7 @@
 """What every script shares: its flags, its answer, and how it starts and ends. Flags are read here and nowhere else."""
 
 from jgen1d.cli.app import run
+from jgen1d.cli.executor import executor
 from jgen1d.cli.flags import (
     configs,
     define_data_flags,
@@ -30,6 +31,7 @@ __all__ = [
     "define_run_flags",
     "define_seed_flags",
     "define_training_flags",
+    "executor",
     "flag_values",
     "integers",
     "method",

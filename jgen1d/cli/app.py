@@ -13,9 +13,11 @@ from typing import Any, NoReturn
 import jax
 from absl import app, flags, logging
 
+from jgen1d.cli.executor import define_slurm_flags, prepare_for_executor
 from jgen1d.cli.flags import COMPILATION_CACHE, MODULE, define_config_flags, method
 from jgen1d.core import nearest
 from jgen1d.core.names import printable
+from jgen1d.engine import compiled
 from jgen1d.engine.checkpoint import Interrupted
 
 PLAINER = {
@@ -54,8 +56,7 @@ def run(
                 stream.reconfigure(errors="backslashreplace")
         try:
             _keep_compiled(COMPILATION_CACHE.value)
-            if "coordinator" in flags.FLAGS:
-                _join(*(flags.FLAGS[name].value for name in ("coordinator", "num_processes", "process_id")))
+            prepare_for_executor()
             main()
         except ValueError as error:
             if "\n" in str(error):  # ours are one line
@@ -82,47 +83,12 @@ def _keep_compiled(folder: str | None) -> None:
     """Keeps compiled programs in a folder that only its user can write to, because JAX executes what it finds there."""
     if folder == "":
         return
-    path = Path(folder or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jgen1d").expanduser()
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = path.stat()
-        private = status.st_uid == os.getuid() and not status.st_mode & 0o022
-        problem = "" if private else "others can write to it"
-    except OSError as error:
-        problem = error.strerror or str(error)
-    if problem:
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jgen1d" / compiled.kind()
+    path = Path(folder).expanduser() if folder else default
+    if problem := compiled.keep(path):
         if folder:
             raise ValueError(f"--compilation_cache: {str(path)!r} cannot be used: {problem}")
         print(f"no programs are kept in {str(path)!r}: {problem}", file=sys.stderr)
-        return
-    jax.config.update("jax_compilation_cache_dir", str(path))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
-
-def _join(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
-    """Makes this process one of several.
-
-    Raises:
-      ValueError: if the three flags do not go together, or if process 0 cannot be reached.
-    """
-    needed = {"num_processes": num_processes, "process_id": process_id}
-    missing = [name for name, value in needed.items() if value is None]
-    if coordinator is None:
-        if len(missing) < len(needed):
-            raise ValueError(f"--{next(name for name in needed if name not in missing)} needs --coordinator=host:port")
-        return
-    if coordinator != "auto":
-        if missing:
-            raise ValueError(f"--coordinator={coordinator} needs --{missing[0]}")
-        if not re.fullmatch(r"\S+:\d+", coordinator):
-            raise ValueError(f"--coordinator={coordinator}: must be host:port, or auto")
-    if num_processes is not None and process_id is not None and process_id >= num_processes:
-        raise ValueError(f"--process_id={process_id}: must be below --num_processes={num_processes}")
-    try:
-        jax.distributed.initialize(None if coordinator == "auto" else coordinator, num_processes, process_id)
-    except (RuntimeError, ValueError) as error:
-        raise ValueError(f"--coordinator={coordinator}: {' '.join(str(error).split())[:200]}") from error
 
 
 def _parse(argv: Sequence[str], method_flag: str | None, quick: Mapping[str, Any], about: str | None) -> list[str]:
@@ -133,6 +99,7 @@ def _parse(argv: Sequence[str], method_flag: str | None, quick: Mapping[str, Any
             values([argv[0], *_with_values(argv, chosen)], known_only=True)
             define_config_flags(method(values[method_flag].value))
             values.unparse_flags()
+        define_slurm_flags(argv)
         if {"--help", "-help", "-h", "--helpfull", "--helpshort"} & set(argv):
             print(_help(about))
             sys.exit(0)

@@ -12,7 +12,6 @@ command, with the same --workdir, continues.
 import sys
 from typing import Any
 
-import jax
 from absl import flags
 
 from jgen1d import cli
@@ -52,19 +51,17 @@ def _main() -> None:
     workdir = cli.choose_workdir("convergence")
 
     with cli.checkpoints(workdir, targets, configs) as checkpoints:
-        done = sweep(
-            method, targets, configs, cli.seeds(), cli.num_steps(), batch_size=values.batch_size,
-            checkpoints=checkpoints, progress=not jax.process_index(), **cli.run_options(),
-        )  # fmt: skip
-        if jax.process_index() == 0:
-            table, pictures = done.table(config_names), {}
-            if workdir:
-                from jgen1d.report import figures  # imported here because it takes a second
-
-                pictures = figures.of_sweep(done, config_names)
-            cli.answer(
-                workdir, table, conclusions.of_sweep(table), pictures,
-                sweep=done, presets=config_names, checkpoints=checkpoints,
+        with cli.executor(workdir) as executor:
+            done = sweep(
+                method, targets, configs, cli.seeds(), cli.num_steps(), batch_size=values.batch_size,
+                executor=executor, checkpoints=checkpoints, progress=True, **cli.run_options(),
             )  # fmt: skip
-        elif checkpoints:
-            checkpoints.clear()
+        table, pictures = done.table(config_names), {}
+        if workdir:
+            from jgen1d.report import figures  # imported here because it takes a second
+
+            pictures = figures.of_sweep(done, config_names)
+        cli.answer(
+            workdir, table, conclusions.of_sweep(table), pictures,
+            sweep=done, presets=config_names, checkpoints=checkpoints,
+        )  # fmt: skip

@@ -11,13 +11,13 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import jax
 from absl import flags
 
 from jgen1d import data, targets
 from jgen1d.core import Config, Method, parse, replace, unknown, validate, with_shape
 from jgen1d.data.columns import errors_that_name
 from jgen1d.engine.block import MATMUL_PRECISIONS
+from jgen1d.engine.executors import FORMS
 from jgen1d.methods import METHODS, name_of
 from jgen1d.targets import Target
 
@@ -30,7 +30,7 @@ COMPILATION_CACHE = flags.DEFINE_string(
     "compilation_cache", None, "folder for compiled programs; default: jgen1d in your cache folder; empty: none",
     module_name=MODULE,
 )  # fmt: skip
-RUN_FLAGS = ("checkpoint_minutes", "coordinator", "num_processes", "process_id", "explain")
+RUN_FLAGS = ("checkpoint_minutes", "executor", "explain")
 """The flags of `define_run_flags` that change how a run is computed, but not its results."""
 DATA_FLAGS = ("column", "decimal", "comment", "skip_rows", "missing")
 """The flags of `define_data_flags` that say what to read in --data, and how."""
@@ -81,8 +81,7 @@ def define_training_flags(num_seeds: int | None = 64, num_steps: int | None = 5_
 
 
 def define_run_flags() -> None:
-    """Defines how a sweep is computed: its precision, its checkpoints, and the processes that share it."""
-    integer = functools.partial(flags.DEFINE_integer, lower_bound=1, module_name=MODULE)
+    """Defines how a sweep is computed: its precision, its checkpoints, and by which processes."""
     flags.DEFINE_enum(
         "matmul_precision", "highest", MATMUL_PRECISIONS,
         "of float32 products on GPUs and TPUs; default is TF32 or bfloat16", module_name=MODULE,
@@ -92,11 +91,13 @@ def define_run_flags() -> None:
     )
     flags.DEFINE_bool("explain", False, "print to stderr which runs share a program, and why", module_name=MODULE)
     flags.DEFINE_string(
-        "coordinator", None, "host:port of process 0 of several; auto under Slurm or on a TPU pod", module_name=MODULE
-    )
-    integer("lanes_per_device", None, "runs side by side on one device; default: chosen for the device")
-    integer("num_processes", None, "number of processes that share the runs")
-    integer("process_id", None, "index of this process; process 0 prints and writes", lower_bound=0)
+        "executor", None, f"what computes, instead of this process: {FORMS}; --slurm_time=60 and the like are Slurm's",
+        module_name=MODULE,
+    )  # fmt: skip
+    flags.DEFINE_integer(
+        "lanes_per_device", None, "runs side by side on one device; default: chosen for the device", lower_bound=1,
+        module_name=MODULE,
+    )  # fmt: skip
 
 
 def define_config_flags(method: Method) -> None:
@@ -213,9 +214,8 @@ def read_targets(
       ValueError: for an unknown name, another dimension, or an unreadable file.
     """
     if (own := _own_target()) is not None:
-        if jax.process_index() == 0:
-            for note in own[1]:
-                print(f"{flags.FLAGS['data'].value}: {note}", file=sys.stderr)
+        for note in own[1]:
+            print(f"{flags.FLAGS['data'].value}: {note}", file=sys.stderr)
         return [own[0]]
     value = flags.FLAGS[flag].value
     if not value:

@@ -19,6 +19,7 @@ import jax
 import numpy as np
 from absl import flags
 
+from jgen1d.cli.executor import SLURM
 from jgen1d.cli.flags import OUTPUT_FLAGS, RUN_FLAGS, data_notes, flag_values
 from jgen1d.core import Config, files
 from jgen1d.core.names import file_name, printable
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PAGE = "report.html"
+PROGRESS = "progress"
 
 
 def choose_workdir(script: str) -> Path | None:
@@ -45,14 +47,11 @@ def choose_workdir(script: str) -> Path | None:
       ValueError: if the folder cannot be written without losing what it holds.
     """
     path, overwrite = (flags.FLAGS[name].value for name in ("workdir", "overwrite"))
-    if path == "" or (path is None and jax.process_index()):
+    if path == "":
         return None
     folder = Path(path or f"runs/{script}-{time.strftime('%Y%m%d-%H%M%S')}")
     try:
-        resumes = overwrite or saved_identity(_progress(folder)) is not None
-        if jax.process_count() > 1 and folder.is_dir():  # other processes may have started first
-            resumes |= all(entry.name.startswith("progress-") for entry in folder.iterdir())
-        results.check(folder, resumes or jax.process_index() > 0)
+        results.check(folder, overwrite or saved_identity(folder / PROGRESS) is not None)
     except ValueError as error:
         raise ValueError(f"{error} (--workdir, --overwrite)") from None
     return folder
@@ -61,7 +60,7 @@ def choose_workdir(script: str) -> Path | None:
 def checkpoints(
     workdir: Path | None, targets: Sequence[Target], configs: Sequence[Config]
 ) -> contextlib.AbstractContextManager[Checkpoints | None]:
-    """The progress of a run while it lasts, in a folder of the workdir, one for each process.
+    """The progress of a run while it lasts, in a folder of the workdir.
 
     Args:
       workdir: None for nowhere.
@@ -70,7 +69,8 @@ def checkpoints(
     """
     if workdir is None:
         return contextlib.nullcontext()
-    asked = {name: value for name, value in flag_values().items() if name not in (*RUN_FLAGS, *OUTPUT_FLAGS)}
+    how = (*RUN_FLAGS, *OUTPUT_FLAGS)
+    asked = {name: value for name, value in flag_values().items() if name not in how and not name.startswith(SLURM)}
     environment = {name: value for name, value in results.environment().items() if name != "commit"}
     leaves = {
         target.name: b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(target)) for target in targets
@@ -78,12 +78,11 @@ def checkpoints(
     identity = {
         **asked,
         **environment,
-        "num_processes": jax.process_count(),
         "configs": [dataclasses.asdict(config) for config in configs],
         "data": {name: zlib.crc32(content) for name, content in leaves.items()},
     }
     minutes, overwrite = (flags.FLAGS[name].value for name in ("checkpoint_minutes", "overwrite"))
-    return Checkpoints(_progress(workdir), identity, minutes, overwrite)
+    return Checkpoints(workdir / PROGRESS, identity, minutes, overwrite)
 
 
 def answer(
@@ -123,6 +122,8 @@ def answer(
     unwritten: Exception | None = None
     unprinted: OSError | None = None
     missing: list[str] = []
+    if sweep is not None:
+        more["workers"] = [work._asdict() for work in sweep.workers()]
     try:
         if workdir is not None:
             if sweep is not None:
@@ -236,7 +237,3 @@ def _draw(workdir: Path, pictures: Mapping[str, Callable[[], bytes]]) -> list[st
             print(printable(f"picture {name} is missing: {kind}{files.one_line(error)}", 500), file=sys.stderr)
             missing.append(name)
     return missing
-
-
-def _progress(workdir: Path) -> Path:
-    return workdir / ("progress" if jax.process_count() == 1 else f"progress-{jax.process_index()}")

@@ -1,8 +1,7 @@
-"""Trains every block of a sweep exactly once: at one go or resumed, in one process or in several."""
+"""Trains every block of a sweep exactly once: at one go or resumed, here or by the workers of an executor."""
 
 from __future__ import annotations
 
-import functools
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,88 +11,115 @@ import jax.numpy as jnp
 import numpy as np
 
 from jgen1d.core import qualified_name
+from jgen1d.engine import remote
 from jgen1d.engine.block import Spec, run_block
 from jgen1d.engine.checkpoint import Checkpoints
-from jgen1d.engine.exchange import exchange
+from jgen1d.engine.executors import Workers
 from jgen1d.engine.plan import Group, Lane
 from jgen1d.engine.progress import progress_bar
-from jgen1d.engine.snapshot import Midway, Outcome, from_arrays, to_arrays
+from jgen1d.engine.snapshot import Midway, Origin, Outcome, from_arrays, to_arrays
+
+Block = tuple[Group, list[Lane]]
 
 
 def run_blocks(
     spec: Spec,
-    blocks: Sequence[tuple[Group, list[Lane]]],
-    devices: Sequence[jax.Device],
+    groups: Sequence[Group],
+    where: Sequence[jax.Device] | Workers,
     checkpoints: Checkpoints | None,
     progress: bool,
-) -> list[Outcome]:
-    """Returns the outcomes of all blocks: trained here, found in the checkpoints, or trained by other processes.
+) -> tuple[list[Block], list[Outcome]]:
+    """Returns all blocks and their outcomes: trained now, or found in the checkpoints.
 
     Args:
       spec: what all runs share.
-      blocks: each block's group and lanes, the same ones in all processes.
-      devices: the devices of this process.
-      checkpoints: what to resume from and to save to; None for nothing.
+      groups: all lanes.
+      where: devices of this process, or the workers of an executor.
+      checkpoints: what to resume from and to save to; None for nothing. Blocks are as wide as they were then, because
+        another number of workers may make them another width.
       progress: whether to show a bar on stderr.
 
     Raises:
-      ValueError: if the checkpoints are of another sweep.
+      ValueError: if the checkpoints are of another sweep, or a worker is refused.
+      BlockFailed: if a block raises an error on its worker.
+      OSError: if the executor fails.
     """
-    mine = range(jax.process_index(), len(blocks), jax.process_count())
-    digest = {"digest": np.array(_digest(spec, blocks, len(devices)))}
-    saved = (checkpoints.restore() if checkpoints else None) or digest
-    if not np.array_equal(saved.get("digest", 0), digest["digest"]):
+    workers = where if isinstance(where, Workers) else None
+    num_devices = len(where) if workers is None else workers.num_devices
+    layout = {"num_devices": np.array(num_devices), "widths": np.array([group.width for group in groups])}
+    mark = {"digest": np.array(_digest(spec, groups)), **layout}
+    saved = (checkpoints.restore() if checkpoints else None) or mark
+    # Workers make as many devices of a CPU as there were.
+    same = ["digest"] if workers and workers.device.platform == "cpu" else ["digest", "num_devices"]
+    if not all(np.array_equal(saved.get(name, -1), mark[name]) for name in same):
         raise ValueError("checkpoints: they are of another sweep, or of the same one on other devices")
+    mark |= {name: saved[name] for name in layout}
+    num_devices = int(mark["num_devices"])
+    groups = [group._replace(width=int(width)) for group, width in zip(groups, mark["widths"], strict=True)]
+    blocks = [(group, members) for group in groups for members in group.blocks(num_devices)]
     done, midway = from_arrays(saved)
-    with progress_bar(progress, sum(len(blocks[index][1]) for index in mine), spec.num_steps) as report:
-        for index in mine:
-            group, lanes = blocks[index]
-            if index in done:
-                report(len(lanes) * spec.num_steps, len(lanes), restored=True)
-                continue
+    todo = [index for index in range(len(blocks)) if index not in done]
 
-            def at_point(make: Callable[[], Midway], index: int = index) -> None:
-                if checkpoints and checkpoints.due():
-                    checkpoints.save(digest | to_arrays(done, {index: make()}))
+    def save_if_due(under_way: Callable[[], dict[int, Midway]]) -> None:
+        if checkpoints and checkpoints.due():
+            checkpoints.save(mark | to_arrays(done, under_way()))
 
-            def advanced(num_steps: int, num_lanes: int = len(lanes)) -> None:
-                report(num_lanes * num_steps)
-
-            start = midway.get(index)
-            if start is not None:
-                report(len(lanes) * spec.eval_every * start.num_points, restored=True)
-            keys = jnp.stack([jax.random.key(lane.seed) for lane in lanes])
-            done[index] = run_block(spec, group, lanes, keys, devices, start, advanced, at_point)
-            report(0, len(lanes))
-    mine_done = functools.partial(to_arrays, dict(done), {})
-    if checkpoints:
-        checkpoints.hold(lambda: digest | mine_done())
-    if jax.process_count() > 1:
-
-        def waiting() -> None:
-            if checkpoints and checkpoints.due():
-                checkpoints.save(digest | mine_done())
-
-        done = {
-            index: outcome
-            for arrays in exchange(mine_done(), waiting)
-            for index, outcome in from_arrays(arrays)[0].items()
-        }
-    return [done[index] for index in range(len(blocks))]
+    with progress_bar(progress, sum(len(lanes) for _, lanes in blocks), spec.num_steps) as report:
+        for index in done:
+            num_lanes = len(blocks[index][1])
+            report(num_lanes * spec.num_steps, num_lanes, restored=True)
+        try:
+            if workers:
+                workers = workers._replace(num_devices=num_devices)
+                for arrived in remote.outcomes(workers, spec, blocks, todo, midway):
+                    if arrived:
+                        index, done[index] = arrived
+                        num_lanes = len(blocks[index][1])
+                        report(num_lanes * spec.num_steps, num_lanes)
+                    save_if_due(dict)
+            else:
+                for index in todo:
+                    done[index] = _train(spec, index, *blocks[index], where, midway.get(index), report, save_if_due)
+        finally:
+            if checkpoints and done:
+                checkpoints.hold(lambda: mark | to_arrays(done, {}))
+    return blocks, [done[index] for index in range(len(blocks))]
 
 
-def _digest(spec: Spec, blocks: Sequence[tuple[Group, list[Lane]]], num_devices: int) -> int:
-    """A number that identifies a sweep and the devices that it runs on."""
-    lanes = [lane for _, members in blocks for lane in members]
+def _train(
+    spec: Spec,
+    index: int,
+    group: Group,
+    lanes: list[Lane],
+    devices: Sequence[jax.Device],
+    start: Midway | None,
+    report: Callable[..., None],
+    save_if_due: Callable[[Callable[[], dict[int, Midway]]], None],
+) -> Outcome:
+    """Trains one block here."""
+    if start is not None:
+        report(len(lanes) * spec.eval_every * start.num_points, restored=True)
+    keys = jnp.stack([jax.random.key(lane.seed) for lane in lanes])
+    with Origin.recorded(devices) as origin:
+        outcome = run_block(
+            spec, group, lanes, keys, devices, start,
+            report=lambda num_steps: report(len(lanes) * num_steps),
+            at_point=lambda make: save_if_due(lambda: {index: make()}),
+        )  # fmt: skip
+    report(0, len(lanes))
+    return outcome._replace(origin=origin())
+
+
+def _digest(spec: Spec, groups: Sequence[Group]) -> int:
+    """A number that identifies a sweep."""
+    lanes = [lane for group in groups for members in group.lanes for lane in members]
     targets = {id(lane.target): [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(lane.target)] for lane in lanes}
     configs = {id(lane.config): lane.config for lane in lanes}
-    layout = [
-        (group.cover.sizes, group.width, [(lane.place, lane.seed) for lane in members]) for group, members in blocks
-    ]
+    members = [[[(lane.place, lane.seed) for lane in some] for some in group.lanes] for group in groups]
     content = (
         *spec[1:],
-        num_devices,
-        _named(layout),
+        _named([group.cover.sizes for group in groups]),
+        members,
         [_named(vars(c)) for c in configs.values()],
         list(targets.values()),
     )

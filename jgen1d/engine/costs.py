@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import NamedTuple
-
-import jax
+from typing import Any, NamedTuple, Protocol
 
 from jgen1d.engine.padding import Variant
 from jgen1d.engine.run import CHUNK
+
+
+class Device(Protocol):
+    """What matters of a `jax.Device`, which may be another process's."""
+
+    @property
+    def platform(self) -> str:
+        """`cpu`, `gpu` or `tpu`."""
+
+    def memory_stats(self) -> dict[str, Any] | None:
+        """With its bytes of memory as `bytes_limit`; None if unknown."""
 
 
 class Costs(NamedTuple):
@@ -87,7 +96,7 @@ class Model(NamedTuple):
         lane = self.costs.lane + overhead * self.num_steps * self.step_seconds(sizes)
         return overhead * self.costs.compile_seconds, lane * num_lanes / self.num_devices
 
-    def lanes_per_device(self, device: jax.Device, sizes: Variant) -> int:
+    def lanes_per_device(self, device: Device, sizes: Variant) -> int:
         """As many lanes as fit into a CPU core's second-level cache, or into half of another device's memory."""
         bytes_per_lane = 4 * self.num_rows * (ARRAYS_PER_UNIT * _units(sizes) + 1)
         if device.platform == "cpu":

@@ -15,11 +15,13 @@ import jax
 import numpy as np
 
 from jgen1d.core import Config, Method, format_value, replace
-from jgen1d.engine.costs import COSTS, Model
+from jgen1d.engine.costs import COSTS, Device, Model
 from jgen1d.engine.padding import AnyOf, Cover, Variant, family, obstacle, variant
 from jgen1d.engine.task import Task
 from jgen1d.targets import Target
 
+BLOCKS_PER_WORKER = 4
+"""At least so many, so that no worker is left alone with a long one at the end."""
 Place = tuple[int, int, int]
 """A lane's indices: target, config, seed."""
 
@@ -90,10 +92,11 @@ def plan(
     lanes: Sequence[Lane],
     num_steps: int,
     num_rows: Callable[[Config], int],
-    devices: Sequence[jax.Device],
+    device: Device,
     num_devices: int,
     width: int | None = None,
     padding: bool | None = None,
+    num_workers: int = 1,
 ) -> Plan:
     """Groups the lanes so that compilation and training together take the least time by the model of costs.
 
@@ -102,10 +105,11 @@ def plan(
       lanes: all lanes of the sweep.
       num_steps: steps of each run, at least 1.
       num_rows: `config -> rows` of a step's data.
-      devices: the devices of this process, all of one kind.
-      num_devices: the number of devices of all processes.
+      device: one of the devices, which are all of one kind.
+      num_devices: how many of them a block is laid over.
       width: lanes per device in a block, at least 1; None to choose it.
       padding: whether different networks and losses share programs; None to choose what is faster.
+      num_workers: processes with so many devices each; then blocks are narrow enough for `BLOCKS_PER_WORKER`.
     """
     # Lanes of one (target, config) share the objects, so each is examined once.
     like = {id(lane.config): (family(lane.config), tuple(variant(lane.config).items())) for lane in _firsts(lanes, 2)}
@@ -117,7 +121,8 @@ def plan(
     groups, reasons = [], []
     for by_variant in families.values():
         one = next(iter(by_variant.values()))[0]
-        model = Model(COSTS.get(devices[0].platform, COSTS["gpu"]), num_steps, num_devices, num_rows(one.config))
+        costs = COSTS.get(device.platform, COSTS["gpu"])
+        model = Model(costs, num_steps, num_devices * num_workers, num_rows(one.config))
         # Sorted by cost, neighbours are alike: only neighbours share a program.
         variants = sorted((dict(items) for items in by_variant), key=model.step_seconds)
         members = [by_variant[tuple(one.items())] for one in variants]
@@ -135,7 +140,9 @@ def plan(
                 by_form.setdefault(forms[lane.place[0]], []).append(lane)
             cover = Cover.of(variants[part])
             most = -(-max(map(len, by_form.values())) // num_devices)
-            limit = min(most, width or model.lanes_per_device(devices[0], cover.sizes))
+            if num_workers > 1 and width is None:
+                most = min(most, max(1, len(lanes) // (BLOCKS_PER_WORKER * num_workers * num_devices)))
+            limit = min(most, width or model.lanes_per_device(device, cover.sizes))
             seconds = model.seconds(cover.sizes, sum(counts[part]), part.stop - part.start)
             groups.append(Group(list(by_form.values()), cover, limit, *seconds))
         if len(variants) > 1:

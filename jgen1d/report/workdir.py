@@ -102,7 +102,8 @@ def contents(
         "flags": dict(flags or {}), "data": list(notes), "presets": presets, "configs": configs, **environment()
     }  # fmt: skip
     rows = tabulate(sweep, presets).rows
-    summary = {"rows": rows, "thresholds": sweep.thresholds._asdict(), "seconds": sweep.seconds}
+    workers = [work._asdict() for work in sweep.workers()]
+    summary = {"rows": rows, "thresholds": sweep.thresholds._asdict(), "seconds": sweep.seconds, "workers": workers}
     curves: dict[str, Any] = {
         name: values if name in METRICS and METRICS[name].unit else values.astype(np.float32)
         for name, values in sweep.history.items()

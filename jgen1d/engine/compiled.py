@@ -1,0 +1,80 @@
+"""Where are compiled programs kept, and how many of those that were needed were found there?"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import zlib
+from collections import Counter
+from importlib.metadata import version
+from pathlib import Path
+
+import jax
+from jax import monitoring
+
+_COUNTED = {
+    "/jax/compilation_cache/compile_requests_use_cache": "programs",
+    "/jax/compilation_cache/cache_hits": "cached",
+}
+"""JAX's events that matter here -> what they count."""
+
+
+def keep(folder: Path) -> str:
+    """Keeps compiled programs in a folder, made if it is missing; returns what is wrong with it, if something is.
+
+    JAX executes what it finds there, so a folder that others can write to is not used.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+        if status.st_uid != os.getuid() or status.st_mode & 0o022:
+            return "others can write to it"
+    except OSError as error:
+        return error.strerror or str(error)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    return ""
+
+
+@functools.cache
+def kind() -> str:
+    """A name for the machines that can run this one's programs: they have its jaxlib, and its processor's features."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        features = next(line for line in lines if line.lower().startswith(("flags", "features")))
+    except (OSError, StopIteration):
+        features = platform.processor()
+    return f"jaxlib-{version('jaxlib')}-{platform.machine()}-{zlib.crc32(features.encode()):08x}"
+
+
+def folder_of(base: str, base_kind: str) -> Path:
+    """Where this process keeps programs, if one on a machine of `base_kind` keeps them in `base`.
+
+    On a machine of the same kind in the same folder, so that each is compiled once; else in one beside it.
+    """
+    path = Path(base)
+    if base_kind == kind():
+        return path
+    return (path.parent if path.name == base_kind else path) / kind()
+
+
+def counts() -> Counter[str]:
+    """How many `programs` this process has asked for since the first call, and how many came `cached` from disk.
+
+    Programs that are not to be kept are not counted.
+    """
+    return _counter().copy()
+
+
+@functools.cache
+def _counter() -> Counter[str]:
+    counter: Counter[str] = Counter()
+
+    def count(event: str, **_: object) -> None:
+        if event in _COUNTED:
+            counter[_COUNTED[event]] += 1
+
+    monitoring.register_event_listener(count)
+    return counter
