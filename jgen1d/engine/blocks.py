@@ -103,8 +103,8 @@ def _train(
     with Origin.recorded(devices) as origin:
         outcome = run_block(
             spec, group, lanes, keys, devices, start,
-            report=lambda num_steps: report(len(lanes) * num_steps),
-            at_point=lambda make: save_if_due(lambda: {index: make()}),
+            lambda num_steps: report(len(lanes) * num_steps),
+            lambda make: save_if_due(lambda: {index: make()}),
         )  # fmt: skip
     report(0, len(lanes))
     return outcome._replace(origin=origin())

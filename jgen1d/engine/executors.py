@@ -7,11 +7,11 @@ import importlib
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jgen1d.core import unknown
+from jgen1d.core import files, unknown
 from jgen1d.engine import worker
 from jgen1d.engine.processes import Processes, available_cores, available_gpus, shares
 
@@ -138,11 +138,10 @@ def result(future: Future, what: str) -> Any:
     """
     try:
         kind, value = future.result()
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            raise
-        said = " ".join(str(error).split())[:300] or "cancelled, as when its scheduler is gone"
-        raise OSError(f"the executor failed with {what}: {type(error).__name__}: {said}") from error
+    except CancelledError as error:
+        raise OSError(f"the executor dropped {what}: its scheduler is gone, or was told to") from error
+    except Exception as error:
+        raise OSError(f"the executor failed with {what}: {type(error).__name__}: {files.one_line(error)}") from error
     if kind == "refused":
         raise ValueError(value)
     if kind == "failed":
@@ -181,6 +180,7 @@ def _processes(stack: contextlib.ExitStack, rest: str, *_: Any) -> Executor:
 
 def _dask(stack: contextlib.ExitStack, rest: str, *_: Any) -> Executor:
     distributed = importlib.import_module("distributed")
+    stack.enter_context(_quiet("distributed"))  # whatever matters becomes an error here, in one line
     address: Any = rest
     if not rest:
         gpus, cores = available_gpus(), available_cores()
@@ -199,6 +199,20 @@ def _dask(stack: contextlib.ExitStack, rest: str, *_: Any) -> Executor:
         address = stack.enter_context(distributed.SpecCluster(specs, scheduler, silence_logs=logging.CRITICAL))
     client = stack.enter_context(distributed.Client(address))
     return client.get_executor(pure=False)
+
+
+@contextlib.contextmanager
+def _quiet(package: str) -> Iterator[None]:
+    """Lets a package's loggers, which have levels of their own, say nothing."""
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == package]
+    levels = {logger: logger.level for logger in map(logging.getLogger, names)}
+    try:
+        for logger in levels:
+            logger.setLevel(logging.CRITICAL + 1)
+        yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 def _slurm(stack: contextlib.ExitStack, rest: str, folder: Path | None, options: Mapping[str, str]) -> Executor:
