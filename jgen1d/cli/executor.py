@@ -20,7 +20,7 @@ SLURM = "slurm_"
 
 
 def define_slurm_flags(argv: Sequence[str]) -> None:
-    """Defines each of Slurm's flags that the command line has, in scripts that have `executor`; submitit checks them."""
+    """Defines each of Slurm's flags that the command line has, where there is `executor`; submitit knows them all."""
     names = [arg.lstrip("-").partition("=")[0] for arg in argv if arg.startswith("-")]
     for name in dict.fromkeys(names):
         if name.startswith(SLURM) and name not in flags.FLAGS and "executor" in flags.FLAGS:

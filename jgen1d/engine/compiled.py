@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import platform
+import time
 import zlib
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from importlib.metadata import version
 from pathlib import Path
 
 import jax
 from jax import monitoring
 
+PATIENCE = 300.0
+"""Seconds that a worker waits for another to compile a program, which may have been stopped meanwhile."""
+_TURNS: ContextVar[Path | None] = ContextVar("turns", default=None)
 _COUNTED = {
     "/jax/compilation_cache/compile_requests_use_cache": "programs",
     "/jax/compilation_cache/cache_hits": "cached",
@@ -58,6 +65,43 @@ def folder_of(base: str, base_kind: str) -> Path:
     if base_kind == kind():
         return path
     return (path.parent if path.name == base_kind else path) / kind()
+
+
+@contextlib.contextmanager
+def taking_turns(folder: Path) -> Iterator[None]:
+    """Within, this process is one of several that share a folder of programs; see `turn`."""
+    token = _TURNS.set(folder / "turns")
+    try:
+        yield
+    finally:
+        _TURNS.reset(token)
+
+
+@contextlib.contextmanager
+def turn(name: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Of processes that take turns, lets one compile the program of this name; the others then find it in the folder.
+
+    Args:
+      name: of the program, as the name of a file. Where two have one, they wait for each other without need.
+      waiting: called where this process has to wait.
+    """
+    folder = _TURNS.get()
+    with contextlib.ExitStack() as stack:
+        if folder is not None:
+            with contextlib.suppress(OSError):  # without turns it takes longer, no more
+                import fcntl  # not there on Windows
+
+                folder.mkdir(mode=0o700, exist_ok=True)
+                file = stack.enter_context(open(folder / name, "a"))
+                end = time.monotonic() + PATIENCE
+                while time.monotonic() < end:
+                    try:
+                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        break
+                    except BlockingIOError:
+                        waiting()
+                        time.sleep(0.02)
+        yield
 
 
 def counts() -> Counter[str]:

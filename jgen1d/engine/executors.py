@@ -141,7 +141,9 @@ def result(future: Future, what: str) -> Any:
     except CancelledError as error:
         raise OSError(f"the executor dropped {what}: its scheduler is gone, or was told to") from error
     except Exception as error:
-        raise OSError(f"the executor failed with {what}: {type(error).__name__}: {files.one_line(error)}") from error
+        said = f"{type(error).__name__}: {files.one_line(error)[:300]}"
+        reason = "" if error.__cause__ is None else f" ({files.one_line(error.__cause__)[:200]})"
+        raise OSError(f"the executor failed with {what}: {said}{reason}") from error
     if kind == "refused":
         raise ValueError(value)
     if kind == "failed":

@@ -6,6 +6,7 @@ blocks, in what they share, and blocks refer to it there.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import io
@@ -136,9 +137,5 @@ def _restore_pytree(cls: type, state: Any) -> None:
     from cloudpickle.cloudpickle import _class_setstate  # what cloudpickle's own pickles call
 
     _class_setstate(cls, state)
-    if cls not in _RESTORED:
-        _RESTORED.add(cls)
+    with contextlib.suppress(ValueError):  # it has been here before, or is this process's own
         jax.tree_util.register_dataclass(cls)
-
-
-_RESTORED: set[type] = set()

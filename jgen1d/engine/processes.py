@@ -129,7 +129,7 @@ class _Process:
                 return pickle.loads(pipe.recv_bytes())
             except (EOFError, OSError):
                 self._end()
-        raise BrokenExecutor(f"{1 + RETRIES} workers were lost")
+        raise BrokenExecutor(f"its worker was lost {1 + RETRIES} times")
 
     def close(self) -> None:
         """Ends the process for good, whatever it is doing."""

@@ -114,8 +114,10 @@ class _Refused(Exception):
 def _said(expected: dict[str, Any], answer: Any) -> tuple[str, Any]:
     try:
         _require_versions(expected["versions"])
-        with _ALONE:
+        with _ALONE, contextlib.ExitStack() as stack:
             _adopt(expected)
+            if folder := jax.config.values["jax_compilation_cache_dir"]:
+                stack.enter_context(compiled.taking_turns(Path(folder)))
             return "done", answer()
     except _Refused as error:
         return "refused", f"worker {this_process()} {error}"
