@@ -322,9 +322,14 @@ def test_options_that_there_are_not_are_refused_in_one_line(tmp_path):
 
 def test_machines_of_another_kind_keep_their_programs_beside():
     mine, other = compiled.kind(), "jaxlib-0.1-x86_64-00000000"
-    assert str(compiled.folder_of("/base/any", mine)) == "/base/any"
-    assert str(compiled.folder_of(f"/base/{other}", other)) == f"/base/{mine}"
-    assert str(compiled.folder_of("/base/any", other)) == f"/base/any/{mine}"
+    for used, used_kind, expected in [
+        (f"/base/{mine}", mine, f"/base/{mine}"),
+        (f"/base/{other}", other, f"/base/{mine}"),
+        ("/base", mine, "/base"),
+        ("/base", other, f"/base/{mine}"),
+    ]:
+        base, inside = compiled.folder_of(used, used_kind)
+        assert str(base / inside) == expected
 
 
 def test_programs_that_come_from_disk_are_counted():

@@ -13,6 +13,7 @@ import pytest
 import jgen1d
 from jgen1d import cli
 from jgen1d.cli import app
+from jgen1d.engine import compiled
 from tests import readme
 from tests.scripts import EXPERIMENTS, finish, results, run, start
 
@@ -99,7 +100,7 @@ def test_widths_and_depths_of_all_networks_are_axes_and_explain_tells_what_they_
 
 
 def programs(folder):
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in (folder / compiled.kind()).iterdir())
 
 
 def test_the_same_run_again_compiles_nothing_and_ends_with_the_same_bits(quick, workdir, own_cache, tmp_path):
@@ -143,7 +144,7 @@ def test_the_flag_sets_the_folder_or_none(tmp_path, monkeypatch, configured, fla
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     app._keep_compiled(flag)
-    assert jax.config.values["jax_compilation_cache_dir"] == (expected and str(tmp_path / expected))
+    assert jax.config.values["jax_compilation_cache_dir"] == (expected and str(tmp_path / expected / compiled.kind()))
     assert [path.name for path in tmp_path.iterdir()] == ([] if expected is None else [expected.partition("/")[0]])
 
 
@@ -238,7 +239,8 @@ WRONG = {
     "--width=0": "--width=0: must be an integer of at least 1",
     "--depth=1,0": "--depth=0: must be an integer of at least 1",
     "--matmul_precision=foo": "--matmul_precision=foo: value should be one of <highest|high|default>",
-    "--process_id=1": "--process_id needs --coordinator=host:port",
+    "--executor=proceses:2": "--executor=proceses:2: none is called 'proceses'; did you mean 'processes'?",
+    "--slurm_time=5": "--slurm_time: is for executor='slurm:PARTITION'",
     "--format=xml": "--format=xml",
     "--workdir=README.md": "is a file",
     "extra": "unexpected argument 'extra'",

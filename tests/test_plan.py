@@ -124,6 +124,18 @@ def test_blocks_hold_each_lane_once(padding, width, num_devices):
     assert sorted(places) == list(np.ndindex(4, 7, 5))
 
 
+@pytest.mark.parametrize(("num_workers", "num_devices", "num_seeds"), [(2, 2, 40), (8, 1, 100), (3, 2, 5)])
+def test_each_of_several_workers_gets_four_blocks_unless_the_width_is_given(num_workers, num_devices, num_seeds):
+    def planned_here(**options):
+        plan = planned([SMALL], num_seeds=num_seeds, num_devices=num_devices, num_workers=num_workers, **options)
+        return plan.groups[0], len(list(plan.groups[0].blocks(num_devices)))
+
+    group, num_blocks = planned_here()
+    assert num_blocks >= plan_lib.BLOCKS_PER_WORKER * num_workers or group.width == 1
+    assert planned([SMALL], num_seeds=num_seeds, num_devices=num_devices).groups[0].width >= group.width
+    assert planned_here(width=2)[0].width == 2
+
+
 def test_the_width_is_chosen_within_bounds_and_by_the_size_of_the_networks():
     def width(size, num_seeds=100, num_devices=1):
         (group,) = planned([SMALL.replace(widths=(size, size))], num_seeds=num_seeds, num_devices=num_devices).groups

@@ -1,7 +1,7 @@
 """What every script shares: its flags, its answer, and how it starts and ends. Flags are read here and nowhere else."""
 
 from jgen1d.cli.app import run
-from jgen1d.cli.executor import executor
+from jgen1d.cli.executed import executor
 from jgen1d.cli.flags import (
     configs,
     define_data_flags,

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import jax
 from absl import app, flags, logging
 
-from jgen1d.cli.executor import define_slurm_flags, prepare_for_executor
+from jgen1d.cli.executed import define_slurm_flags, prepare_for_executor
 from jgen1d.cli.flags import COMPILATION_CACHE, MODULE, define_config_flags, method
 from jgen1d.core import nearest
 from jgen1d.core.names import printable
@@ -83,9 +83,8 @@ def _keep_compiled(folder: str | None) -> None:
     """Keeps compiled programs in a folder that only its user can write to, because JAX executes what it finds there."""
     if folder == "":
         return
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jgen1d" / compiled.kind()
-    path = Path(folder).expanduser() if folder else default
-    if problem := compiled.keep(path):
+    path = Path(folder or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jgen1d").expanduser()
+    if problem := compiled.keep(path, compiled.kind()):
         if folder:
             raise ValueError(f"--compilation_cache: {str(path)!r} cannot be used: {problem}")
         print(f"no programs are kept in {str(path)!r}: {problem}", file=sys.stderr)

@@ -19,7 +19,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from jgen1d.cli.executor import SLURM
+from jgen1d.cli.executed import SLURM
 from jgen1d.cli.flags import OUTPUT_FLAGS, RUN_FLAGS, data_notes, flag_values
 from jgen1d.core import Config, files
 from jgen1d.core.names import file_name, printable

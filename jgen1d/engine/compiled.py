@@ -27,19 +27,24 @@ _COUNTED = {
 """JAX's events that matter here -> what they count."""
 
 
-def keep(folder: Path) -> str:
+def keep(base: Path, inside: str = "") -> str:
     """Keeps compiled programs in a folder, made if it is missing; returns what is wrong with it, if something is.
 
     JAX executes what it finds there, so a folder that others can write to is not used.
+
+    Args:
+      base: the folder.
+      inside: the name of one in it, to keep them there.
     """
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = folder.stat()
-        if status.st_uid != os.getuid() or status.st_mode & 0o022:
-            return "others can write to it"
-    except OSError as error:
-        return error.strerror or str(error)
-    jax.config.update("jax_compilation_cache_dir", str(folder))
+    for folder in dict.fromkeys((base, base / inside)):
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            status = folder.stat()
+            if status.st_uid != os.getuid() or status.st_mode & 0o022:
+                return "others can write to it"
+        except OSError as error:
+            return error.strerror or str(error)
+    jax.config.update("jax_compilation_cache_dir", str(base / inside))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     return ""
@@ -56,15 +61,15 @@ def kind() -> str:
     return f"jaxlib-{version('jaxlib')}-{platform.machine()}-{zlib.crc32(features.encode()):08x}"
 
 
-def folder_of(base: str, base_kind: str) -> Path:
-    """Where this process keeps programs, if one on a machine of `base_kind` keeps them in `base`.
+def folder_of(used: str, used_kind: str) -> tuple[Path, str]:
+    """Where this process keeps programs, as `keep` wants it, if one on a machine of `used_kind` keeps them in `used`.
 
-    On a machine of the same kind in the same folder, so that each is compiled once; else in one beside it.
+    On machines of one kind it is the same folder, so that each program is compiled once.
     """
-    path = Path(base)
-    if base_kind == kind():
-        return path
-    return (path.parent if path.name == base_kind else path) / kind()
+    path = Path(used)
+    if path.name == used_kind:
+        return path.parent, kind()
+    return path, "" if used_kind == kind() else kind()
 
 
 @contextlib.contextmanager

@@ -49,18 +49,27 @@ class Workers(NamedTuple):
     window: int
 
 
-def check(text: str) -> None:
-    """Raises ValueError, with the nearest name, if no executor has this form. Starts nothing."""
-    kind, colon, rest = text.partition(":")
+def check(executor: Executor | str | None, options: Mapping[str, str] | None = None) -> None:
+    """Starts nothing.
+
+    Raises:
+      ValueError: for what `opened` cannot open, or must not.
+    """
+    if options and not (isinstance(executor, str) and executor.startswith("slurm:")):
+        raise ValueError(f"slurm_{next(iter(options))}: is for executor='slurm:PARTITION'")
+    if not isinstance(executor, str):
+        _require_executor(executor)
+        return
+    kind, colon, rest = executor.partition(":")
     if kind not in KINDS:
-        raise ValueError(f"executor={text!r}: none is called {unknown(kind, KINDS)}; allowed are {FORMS}")
+        raise ValueError(f"executor={executor!r}: none is called {unknown(kind, KINDS)}; allowed are {FORMS}")
     if (
         (colon and not rest)
         or (kind == "processes" and colon and not (rest.isdecimal() and int(rest) >= 1))
         or (kind == "dask" and colon and "://" not in rest)
         or (kind == "slurm" and not rest)
     ):
-        raise ValueError(f"executor={text!r}: allowed are {FORMS}")
+        raise ValueError(f"executor={executor!r}: allowed are {FORMS}")
 
 
 @contextlib.contextmanager
@@ -77,13 +86,10 @@ def opened(
     Raises:
       ValueError: in one line, for a text of another form, a missing package, or an address where nothing answers.
     """
-    if options and (not isinstance(executor, str) or executor.partition(":")[0] != "slurm"):
-        raise ValueError(f"slurm_{next(iter(options))}: is for executor='slurm:PARTITION'")
+    check(executor, options)
     if not isinstance(executor, str):
-        _require_executor(executor)
         yield executor
         return
-    check(executor)
     kind, _, rest = executor.partition(":")
     with contextlib.ExitStack() as stack:
         try:

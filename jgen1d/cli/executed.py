@@ -33,10 +33,11 @@ def prepare_for_executor() -> None:
     Raises:
       ValueError: in one line, for an executor of another form.
     """
-    if "executor" in flags.FLAGS and (text := flags.FLAGS["executor"].value) is not None:
+    if "executor" in flags.FLAGS:
         with _naming_flags():
-            executors.check(text)
-        jax.config.update("jax_platforms", "cpu")
+            executors.check(flags.FLAGS["executor"].value, _slurm_options())
+        if flags.FLAGS["executor"].value is not None:
+            jax.config.update("jax_platforms", "cpu")
 
 
 @contextlib.contextmanager
@@ -50,12 +51,16 @@ def executor(workdir: Path | None) -> Iterator[Executor | None]:
       ValueError: in one line, if there is no such executor, or none answers.
     """
     folder = None if workdir is None else workdir / "slurm"
-    values = {name.removeprefix(SLURM): flags.FLAGS[name].value for name in flags.FLAGS if name.startswith(SLURM)}
-    options = {name: value for name, value in values.items() if value is not None}
-    with _naming_flags(), executors.opened(flags.FLAGS["executor"].value, folder, options) as opened:
+    with _naming_flags(), executors.opened(flags.FLAGS["executor"].value, folder, _slurm_options()) as opened:
         yield opened
     if folder:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _slurm_options() -> dict[str, str]:
+    """By name without `slurm_`."""
+    values = {name.removeprefix(SLURM): flags.FLAGS[name].value for name in flags.FLAGS if name.startswith(SLURM)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 @contextlib.contextmanager
