@@ -10,7 +10,7 @@ W1/floor, TV, the samples to tell and the modes covered as median [5 %, 95 %]. T
 The workdir receives `config.json`, `runs.csv`, `curves.npz`, `summary.json`, plots and `report.html`.
 
 Progress is kept in the workdir until the run is done: after Ctrl-C, SIGTERM or a crash the same command continues.
-Other processes can compute the runs, on one machine or many (--executor, see docs/machines.md).
+Other processes can compute the runs, on one machine or many (--executor, see BUILD.md).
 
 Expect, with the defaults (22 minutes on 2 cores beside other work): textbook is at its optimum in 98 %
 of seeds or more on every target and converges in at most 6 %, with W1/σ from 0.11 (exponential) to 0.71 (normal);

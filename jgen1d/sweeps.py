@@ -211,7 +211,7 @@ def sweep(
       matmul_precision: of float32 products, `highest`, `high` or `default`; they differ on GPUs and TPUs only.
       devices: None for all devices of this process.
       executor: what takes blocks to other processes, which then compute all: any `concurrent.futures.Executor`, or a
-        text such as `processes:4` or `dask`, for one that lasts as long as the sweep (see the guide to many machines).
+        text such as `processes:4` or `dask`, for one that lasts as long as the sweep (BUILD.md lists them).
       checkpoints: where progress is saved and resumed from, entered by the caller; None for nowhere.
       progress: whether to show a bar on stderr.
 

@@ -279,7 +279,7 @@ def test_only_cli_and_scripts_know_flags():
     imports = re.compile(r"^from absl import .*\bflags\b", re.MULTILINE)
     found = {str(path.relative_to(package)) for path in package.rglob("*.py") if imports.search(path.read_text())}
     scripts = {"cli/compare.py", "cli/convergence.py", "playground/__main__.py"}
-    assert found == {"cli/app.py", "cli/flags.py", "cli/output.py", *scripts}
+    assert found == {"cli/app.py", "cli/executed.py", "cli/flags.py", "cli/output.py", *scripts}
 
 
 @pytest.mark.parametrize(

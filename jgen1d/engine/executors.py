@@ -235,7 +235,9 @@ def _slurm(stack: contextlib.ExitStack, rest: str, folder: Path | None, options:
 
 def _ray(stack: contextlib.ExitStack, rest: str, *_: Any) -> Executor:
     ray = importlib.import_module("ray")
-    ray.init(rest or None, log_to_driver=False, include_dashboard=False if not rest else None)
+    ray.init(
+        rest or None, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False if not rest else None
+    )
     stack.callback(ray.shutdown)
     return _Ray(ray)
 
