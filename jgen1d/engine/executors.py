@@ -120,7 +120,7 @@ def examine(executor: Executor, is_single: bool) -> Workers:
     if platform is not None:  # known without waiting for a task
         found = platform, executor.num_devices, None  # type: ignore[attr-defined]
     else:
-        found = result(executor.submit(worker.look, worker.terms(None, on_cpu)), "a look at the devices")
+        found = result(executor.submit(worker.look, worker.terms(None, on_cpu)), lambda: "a look at the devices")
     num_devices = on_cpu if found[0] == "cpu" else found[1]
     window = getattr(executor, "window", max(16, 2 * number))
     return Workers(executor, number, num_devices, Remote(found[0], found[2]), window)
@@ -130,12 +130,12 @@ class BlockFailed(RuntimeError):
     """A block raised an error on its worker, whose traceback is among the notes."""
 
 
-def result(future: Future, what: str) -> Any:
+def result(future: Future, what: Callable[[], str]) -> Any:
     """What a worker's function came to.
 
     Args:
       future: of a function of `worker`.
-      what: it was about, for a person.
+      what: says what it was about, for a person.
 
     Raises:
       ValueError: the worker must not compute for this process.
@@ -145,15 +145,15 @@ def result(future: Future, what: str) -> Any:
     try:
         kind, value = future.result()
     except CancelledError as error:
-        raise OSError(f"the executor dropped {what}: its scheduler is gone, or was told to") from error
+        raise OSError(f"the executor dropped {what()}: its scheduler is gone, or was told to") from error
     except Exception as error:
         said = f"{type(error).__name__}: {files.one_line(error)[:300]}"
         reason = "" if error.__cause__ is None else f" ({files.one_line(error.__cause__)[:200]})"
-        raise OSError(f"the executor failed with {what}: {said}{reason}") from error
+        raise OSError(f"the executor failed with {what()}: {said}{reason}") from error
     if kind == "refused":
         raise ValueError(value)
     if kind == "failed":
-        failed = BlockFailed(f"{what}: {value[0]}")
+        failed = BlockFailed(f"{what()}: {value[0]}")
         failed.add_note(value[1])
         raise failed
     return value

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import queue
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from typing import Any
 
 from jgen1d.core.names import printable
 from jgen1d.engine import executors, worker
@@ -24,6 +26,7 @@ def outcomes(
     blocks: Sequence[tuple[Group, list[Lane]]],
     todo: Sequence[int],
     midway: Mapping[int, Midway],
+    compute: Callable[[dict[str, Any], bytes, bytes], tuple[str, Any]] = worker.compute,
 ) -> Iterator[tuple[int, Outcome] | None]:
     """Yields each block's index and outcome when it is done; and None twice a second while none is.
 
@@ -33,12 +36,15 @@ def outcomes(
       blocks: all blocks of the sweep.
       todo: the indices of those that are to be computed.
       midway: points to go on from, by index.
+      compute: what workers do with a block.
 
     Raises:
       As `executors.result`; what is not done by then is cancelled.
     """
     expected = worker.terms(workers.device.platform, workers.num_devices)
-    parcels = Parcels(spec, ((lane.target, lane.config) for index in todo for lane in _firsts(blocks[index][1])))
+    # Lanes of one (target, config) share the objects.
+    parts = {(id(one.target), id(one.config)): one[1:3] for index in todo for one in _firsts(blocks[index][1])}
+    parcels = Parcels(spec, parts.values())
     arrived: queue.SimpleQueue[Future] = queue.SimpleQueue()
     waiting: dict[Future, int] = {}
     rest = iter(todo)
@@ -48,7 +54,7 @@ def outcomes(
                 group, lanes = blocks[index]
                 own = group._replace(lanes=[]), [tuple(lane) for lane in lanes], midway.get(index)
                 try:
-                    future = workers.executor.submit(worker.compute, expected, parcels.shared, parcels.pack(own))
+                    future = workers.executor.submit(compute, expected, parcels.shared, parcels.pack(own))
                 except Exception as error:  # a broken pool, a closed cluster
                     raise OSError(f"the executor takes no more blocks: {type(error).__name__}: {error}") from error
                 waiting[future] = index
@@ -61,7 +67,7 @@ def outcomes(
                 yield None
                 continue
             index = waiting.pop(future)
-            yield index, executors.result(future, _named(blocks[index][1]))
+            yield index, executors.result(future, functools.partial(_named, blocks[index][1]))
     finally:
         for future in waiting:
             future.cancel()
