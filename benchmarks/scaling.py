@@ -4,10 +4,10 @@
     python benchmarks/scaling.py --parts=dispatch,model --num_blocks=100000
 
 Three parts. `dispatch` sends empty blocks of 16 textbook lanes through a Dask cluster, by the code that sweeps use,
-with as many of them under way as for 256 workers, and lets answers come back of no and of a full block's bytes: what a block
-costs beside its work, and how many are handed out in a second. `workers` trains the same runs with one and with several
-processes: what several gain. `model` puts the constants into the model of BUILD.md, "Scaling on paper", for a million
-textbook runs of 5,000 steps on W cores or GPUs.
+with as many of them under way as for 256 workers, and lets answers come back of no and of a full block's bytes: what a
+block costs beside its work, and how many are handed out in a second. `workers` trains the same runs with one and with
+several processes: what several gain. `model` puts the constants into the model of BUILD.md, "Scaling on paper", for a
+million textbook runs of 5,000 steps on W cores or GPUs.
 """
 
 import functools
@@ -48,8 +48,9 @@ class Dispatch(NamedTuple):
     """What handing out costs.
 
     Attributes:
-      per_block: seconds that a block takes of the process that hands out and of the scheduler: one over their rate.
-      per_byte: seconds for a byte of an answer.
+      per_block: seconds of processor time that a block takes of the process that hands out and of the scheduler, which
+        are one here: with a core of their own they hand out one over it in a second.
+      per_byte: such seconds for a byte of an answer.
       latency: seconds from a block's being handed out to its answer, where nothing else is under way.
     """
 
@@ -84,20 +85,20 @@ def empty(expected: dict[str, Any], shared: bytes, own: bytes, num_bytes: int) -
     return "done", bytes(num_bytes)
 
 
-def hand_out(workers: executors.Workers, num_blocks: int, num_bytes: int) -> float:
-    """The seconds that so many empty blocks take from the first to the last."""
+def hand_out(workers: executors.Workers, num_blocks: int, num_bytes: int) -> tuple[float, float]:
+    """The seconds that so many empty blocks take from the first to the last, and those of this process's processor."""
     config, target = gan.preset("textbook"), jgen1d.TARGETS["bimodal"]
     task = prepare(Task(gan.METHOD, target, config), NUM_STEPS, 256, 10_000)
     spec = Spec(gan.METHOD, NUM_STEPS, 256, 100, 10_000, None, "highest")
     lanes = [Lane((0, 0, seed), target, task.config, seed) for seed in range(LANES * num_blocks)]
     group = Group.single(lanes[0])._replace(width=LANES)
     blocks = [(group, lanes[LANES * i : LANES * (i + 1)]) for i in range(num_blocks)]
-    began, num_done = time.perf_counter(), 0
+    began, num_done = (time.perf_counter(), time.process_time()), 0
     compute = functools.partial(empty, num_bytes=num_bytes)
     for arrived in remote.outcomes(workers, spec, blocks, range(num_blocks), {}, compute):
         num_done += arrived is not None
     assert num_done == num_blocks
-    return time.perf_counter() - began
+    return time.perf_counter() - began[0], time.process_time() - began[1]
 
 
 def measure_dispatch(num_blocks: int) -> Dispatch:
@@ -110,14 +111,17 @@ def measure_dispatch(num_blocks: int) -> Dispatch:
         workers = executors.Workers(executor, MOST, 2, executors.Remote("cpu", None), 2 * MOST)
         hand_out(workers, 20, 0)
         few, full = min(num_blocks, 500), LANES * BYTES_PER_LANE
-        latency = statistics.median(hand_out(workers, 1, 0) for _ in range(10))
-        without, within = hand_out(workers, few, 0), hand_out(workers, few, full)
-        took = hand_out(workers, num_blocks, 0) if num_blocks > few else without
-    found = Dispatch(took / num_blocks, max(0.0, within - without) / (few * full), latency)
-    print(f"{num_blocks:,} empty blocks through Dask: {took:.1f} s, {num_blocks / took:,.0f} blocks/s")
+        latency = statistics.median(hand_out(workers, 1, 0)[0] for _ in range(10))
+        (_, without), (_, within) = hand_out(workers, few, 0), hand_out(workers, few, full)
+        took, used = hand_out(workers, num_blocks, 0)
+    found = Dispatch(used / num_blocks, max(0.0, within - without) / (few * full), latency)
+    print(
+        f"{num_blocks:,} empty blocks through Dask: {took:.1f} s, {num_blocks / took:,.0f} blocks/s; "
+        f"{1e3 * found.per_block:.2f} ms of processor time each, so at most {1 / found.per_block:,.0f}/s"
+    )
     share = 100 * (found.latency + found.per_block) / 10
     print(f"a block alone, there and back: {1e3 * found.latency:.1f} ms; {share:.2f} % of a block of 10 s")
-    print(f"answers of {full / 1e3:.0f} kB: {few / within:,.0f} blocks/s")
+    print(f"an answer of {full / 1e3:.0f} kB takes {1e3 * full * found.per_byte:.2f} ms more")
     return found
 
 

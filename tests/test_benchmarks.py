@@ -52,3 +52,16 @@ def test_methods_take_turns_and_print_ratios():
     )
     assert done.returncode == 0, done.stderr
     assert re.search(r"gaussian +2 .*\d x \[[\d.]+, [\d.]+\]", done.stdout), done.stdout
+
+
+def test_empty_blocks_are_handed_out_and_a_wrong_part_is_named():
+    script = scripts.EXPERIMENTS.parent / "benchmarks/scaling.py"
+    done = scripts.run("--parts=dispatch,model", "--num_blocks=20", script=script)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^20 empty blocks through Dask: [\d.]+ s, [\d,]+ blocks/s; ", done.stdout, re.MULTILINE), (
+        done.stdout
+    )
+    assert len(re.findall(r"^ +(?:1|16|256) × .*: +[\d.]+ h, limited by ", done.stdout, re.MULTILINE)) == 6
+    wrong = scripts.run("--parts=dispach", script=script)
+    assert wrong.returncode == 2
+    assert wrong.stderr == "scaling.py: --parts=dispach: allowed are dispatch, workers, model\n"
