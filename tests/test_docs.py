@@ -7,6 +7,7 @@ import pytest
 
 from tests import accessible, chromium, readme
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
 sphinx = pytest.importorskip("sphinx.cmd.build", reason="sphinx is not installed")
 PAGES = ("index", "start", "judging", "data", "results", "families")
 
