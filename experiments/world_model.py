@@ -12,10 +12,10 @@ time, and the model is fitted anew after each. Rows whose agent is PPO show what
 without a model, and of --num_steps of them. --guide adds the recipe of a tutorial, in which a VAE only filters what
 the agent sees in reality, and PPO updates on single transitions.
 
-The table gives for each setting the share of seeds that solved the task, with its Wilson 95 % interval, the share whose
-dream returns 475 though reality does not (*exploits the model*), and as median [5 %, 95 %] over seeds the returns in the
-dream and in reality and the model's one-step error where the agent goes: the root mean square over coordinates, in
-standard deviations of a step's changes.
+The table gives for each setting the share of seeds that solved the task, with its Wilson 95 % interval, the share
+whose dream returns 475 though reality does not (*exploits the model*), and as median [5 %, 95 %] over seeds the returns
+in the dream and in reality and the model's one-step error where the agent goes: the root mean square over coordinates,
+in standard deviations of a step's changes.
 
 The workdir receives `shares.png`, `returns.png`, `curves.png`, `config.json` and `summary.json`.
 """
