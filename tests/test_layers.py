@@ -13,7 +13,8 @@ import jgen1d
 
 ROOT = pathlib.Path(jgen1d.__file__).parent
 LAYERS = [
-    {"core"}, {"maths", "nets", "targets"}, {"data", "methods"}, {"evaluation"}, {"engine"}, {"fitting", "sweeps"},
+    {"core"}, {"maths", "nets", "targets"}, {"data", "methods"}, {"evaluation"}, {"engine"},
+    {"fitting", "sweeps", "worlds"},
     {"plots"}, {"report"}, {"cli"}, {"playground"},
 ]  # fmt: skip
 HEIGHTS = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}

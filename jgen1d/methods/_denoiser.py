@@ -70,7 +70,7 @@ def predict(
       noise: f32[n, 1] or f32[], the standard deviation of the noise in x.
       t: f32[n, 1] or f32[], in [0, 1].
       config: `network`, `widths`, `num_frequencies`, `fourier_features`, ...
-      condition: labels i32[n], or None.
+      condition: labels i32[n], f32[n, condition_dim], or None.
 
     References:
       Barron et al. 2021, Mip-NeRF: a multiscale representation for anti-aliasing neural radiance fields, equation 13.

@@ -78,7 +78,8 @@ def step(
 ) -> tuple[State, Info]:
     """One step of descent on the negative bound of log p at f32[n, dim], whose KL term is weighted by β.
 
-    With classes, p and q are given the labels i32[n]; the prior of the latents is not (Sohn et al. 2015).
+    With classes, p and q are given the labels i32[n], or else a real-valued condition, f32[n, condition_dim]; the prior
+    of the latents is not (Sohn et al. 2015).
 
     The bound is the ELBO, or the importance-weighted one of `num_latents` latents. A Gaussian encoder makes the ELBO
     prefer models whose posteriors are Gaussian, and no distribution with separate modes has such posteriors: latents
@@ -97,7 +98,7 @@ def step(
     """
     beta = config.beta * jnp.minimum(1, (state.step + 1) / jnp.maximum(config.beta_warmup * config.num_steps, 1))
     x, labels = jnp.tile(batch, (config.num_latents, 1)), check_condition(config, condition, len(batch))
-    labels = None if labels is None else jnp.tile(labels, config.num_latents)
+    labels = None if labels is None else jnp.tile(labels, (config.num_latents, *[1] * (labels.ndim - 1)))
     noise = _spread_noise(key, len(batch), config)
 
     def loss_of(params: PyTree) -> tuple[jax.Array, Info]:
