@@ -15,7 +15,6 @@ import numpy as np
 
 from jgen1d import core, data, targets
 from jgen1d.core import Config, Method, format_value, parse, replace, unknown
-from jgen1d.core.config import uses
 from jgen1d.engine.task import Task, prepare
 from jgen1d.methods import METHODS
 from jgen1d.targets import TARGETS, Target
