@@ -90,6 +90,20 @@ PICTURES: dict[str, tuple[str, str] | None] = {
         "coverage",
         "Each dot is the share of seeds that cover all modes. Compare the losses with and without the penalties.",
     ),
+    "signals": (
+        "signals",
+        "Real signals beside generated ones, and the exact covariance and spectrum beside those of the samples. "
+        "Look at the right: lines that lie on the dashed ones.",
+    ),
+    "digits": (
+        "digits",
+        "The first row is held out of the training data. Look for digits that nobody would have written.",
+    ),
+    "world_model": (
+        "shares",
+        "The share of agents that solve the real task after training in the dream, with its interval, over the number "
+        "of real steps that the model has seen.",
+    ),
 }
 """Script -> the picture that the page shows, and what to look at in it; None for a script without pictures."""
 WIDTH = 1_800

@@ -36,6 +36,7 @@ FIGURES = {
     "relativistic": ["coverage"],
     "signals": ["signals", "signals_pulse_gaussian"],
     "digits": ["digits"],
+    "world_model": ["curves", "returns", "shares"],
 }
 FORMATS = {"inverse_transform": "text", "mode_collapse": "text", "imbalance": "csv"}
 """Of what they print, where it is not JSON."""

@@ -68,6 +68,8 @@ def _read_once(
     shape = {name: values.pop(name) for name in COLUMN_FLAGS}
     shape["support"] = _support(shape["support"])
     try:
+        if column is None and (signals := data.read_signals(path, shape)) is not None:
+            return signals, ()
         found = data.read_with_notes(path, column, data.Options(**values))
         with errors_that_name(path):
             target, notes = data.as_target(found, **shape)
@@ -85,7 +87,5 @@ def _support(text: str | None) -> tuple[float, float] | None:
     try:
         low, high = (0.0, math.inf) if text == "positive" else map(float, text.split(","))
     except ValueError:
-        raise ValueError(
-            f"--support={text}: must be positive, or two numbers LOW,HIGH of which HIGH may be inf"
-        ) from None
+        raise ValueError(f"--support={text}: must be positive, or two numbers LOW,HIGH; HIGH may be inf") from None
     return low, high

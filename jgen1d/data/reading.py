@@ -48,7 +48,8 @@ def read(
     """Reads a column of numbers and returns the distribution of that sample (see `targets.empirical`).
 
     The target is named after the column, or after the file if the column has no name. Two columns make a distribution
-    in the plane.
+    in the plane. A file `.npy` or `.npz` whose only array is [n, length], length ≥ 3, holds signals, a row each, unless
+    a column is named (see `targets.signals`).
 
     Args:
       source: a file or a table (see `read_column`).

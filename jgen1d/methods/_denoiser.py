@@ -50,8 +50,8 @@ def net(config: DenoiserConfig) -> nets.Net:
     features = config.dim * (1 + 2 * config.fourier_features) + 2 * config.num_frequencies
     return nets.build(
         config.network, features, config.dim, config.widths,
-        activation=config.activation, num_classes=config.num_classes, shape=config.shape or (config.dim,),
-        context=2 * config.num_frequencies,
+        activation=config.activation, num_classes=config.num_classes, condition_dim=config.condition_dim,
+        shape=config.shape or (config.dim,), context=2 * config.num_frequencies,
     )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ class Config(_adam.DescentConfig):
         default=64, at_least=0, help="normals in the mixture that is the latents' prior; 0: N(0, I), not learnt"
     )
     num_classes: int = static(default=0, at_least=0, help="classes of labelled data, the target's modes; 0: no labels")
+    condition_dim: int = static(default=0, at_least=0, help="entries of a real-valued condition; 0: none")
     encoder: Any = static(
         default="mlp", choices=("mlp", "conv"), own=nets.Net, help="from data to the latents' moments"
     )
@@ -222,7 +223,7 @@ def decode(
 
 def _nets(config: Config) -> dict[str, nets.Net]:
     outputs = 2 * config.dim if config.decoder_variance == "network" else config.dim
-    options: dict[str, Any] = {"activation": config.activation, "num_classes": config.num_classes}
+    options: dict[str, Any] = {name: getattr(config, name) for name in ("activation", "num_classes", "condition_dim")}
     options["shape"] = config.shape or (config.dim,)
     encoder = nets.build(config.encoder, config.dim, config.latent_dim, config.widths, **options)
     upwards = nets.mirrored(config.decoder, config.widths)

@@ -15,13 +15,13 @@ import numpy as np
 
 from jgen1d import core, data, targets
 from jgen1d.core import Config, Method, format_value, parse, replace, unknown
+from jgen1d.core.config import uses
 from jgen1d.engine.task import Task, prepare
 from jgen1d.methods import METHODS
 from jgen1d.targets import TARGETS, Target
 
 STEPS_PER_EPOCH = 10
-OF_SIGNALS = {"conv", "unet"}
-"""Networks that columns of numbers have no use for."""
+OF_SIGNALS = {"conv", "unet"}  # networks that columns of numbers have no use for
 NAMED = [name for name, target in TARGETS.items() if target.dim == 1]
 DRAWING = {"low": -8.0, "high": 12.0, "count": 81}
 """The knots of a drawn density: so many, at equal steps from low to high."""
@@ -34,7 +34,7 @@ MAX_INTEGER, MAX_LAYERS, MAX_UNITS, MAX_ROWS = 512, 6, 256, 65_536
 """Of any static number, of hidden layers, of the units of each, and of the rows of one step: they bound the memory."""
 FIRST_METHODS = ["gan", "vae", "diffusion", "flow_matching"]
 """Shown apart from the others, in this order."""
-HIDDEN = ("dim", "shape", "num_steps", "num_classes")
+HIDDEN = ("dim", "shape", "num_steps", "num_classes", "condition_dim")
 """Fields that the page does not set."""
 
 
@@ -113,7 +113,7 @@ def texts(config: Config, method: Method) -> dict[str, str]:
 def presets(method: Method) -> dict[str, Config]:
     """The method's named configs that are not too large for a page, and that train on columns."""
     known = method.presets() or {"default": method.Config()}
-    return {name: config for name, config in known.items() if not _too_large(config) and not _is_of_signals(config)}
+    return {name: config for name, config in known.items() if not _too_large(config) and not uses(config, OF_SIGNALS)}
 
 
 def resolve(settings: Any, uploads: Mapping[str, Upload]) -> Experiment:
@@ -247,11 +247,6 @@ def _config(asked: Any, method: Method, base: Config) -> tuple[Config, dict[str,
         if (shown := texts(base, method)[name]) != usual[name]:
             changed[name] = shown
     return base, changed
-
-
-def _is_of_signals(config: Config) -> bool:
-    values = [getattr(config, field.name) for field in dataclasses.fields(config)]
-    return any(isinstance(value, str) and value in OF_SIGNALS for value in values)
 
 
 def _too_large(config: Config) -> bool:
