@@ -57,9 +57,9 @@ def _visit(browser: Any, address: str, name: str, read: float) -> None:
 
 def _watch(browser: Any, address: str, folder: str) -> None:
     sizes = []
-    page = open_page(browser, address, speed="normal")
+    page = browser.new_page()
     page.on("requestfinished", lambda request: sizes.append(request.sizes()["responseBodySize"]))
-    page.reload()
+    page.goto(address)
     wait(page, "window.playground?.history.looks.step?.length > 0")
     page.click("#start")
     wait(page, MOVES)

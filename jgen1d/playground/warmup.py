@@ -20,23 +20,26 @@ class Warmup:
 
     def __init__(self) -> None:
         self._asked = settings.resolve(settings.first(), {})
-        self._number = 1
+        self._left = set(range(1, NUM_PROGRAMS + 1))
         self._news = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="trainer", daemon=True)  # and joined like the trainers
         self._thread.start()
 
     def _work(self) -> None:
         try:
-            training = Training(self._asked, lambda number: self._tell(number))
+            training = Training(self._asked, lambda number: self._done(*range(1, number)))
+            # What looks and what trains need nothing of each other: two cores compile them at once.
+            other = threading.Thread(target=training.compile, name="trainer", daemon=True)
+            other.start()
             training.look()
-            self._tell(NUM_PROGRAMS)
-            training.compile()
+            self._done(3)
+            other.join()
         finally:
-            self._tell(0)
+            self._done(*self._left)
 
-    def _tell(self, number: int) -> None:
+    def _done(self, *numbers: int) -> None:
         with self._news:
-            self._number = number
+            self._left.difference_update(numbers)
             self._news.notify_all()
 
     def wait(self, asked: Experiment, compiling: Callable[[int], None], closed: threading.Event, number: int) -> None:
@@ -44,15 +47,15 @@ class Warmup:
 
         Args:
           asked: the experiment.
-          compiling: called with the number of each program that is waited for.
+          compiling: called with the number of the program that is waited for.
           closed: ends the waiting.
           number: of the program, from 1 to `NUM_PROGRAMS`.
         """
         if _programs(asked) != _programs(self._asked):
             return
         with self._news:
-            while 0 < self._number <= number and not closed.is_set():
-                compiling(self._number)
+            while number in self._left and not closed.is_set():
+                compiling(number)
                 self._news.wait(0.2)
 
 
