@@ -7,13 +7,12 @@ export function connectLayout() {
   const narrow = window.matchMedia("(max-width: 1100px)");
   const phone = window.matchMedia("(max-width: 760px)");
   const fold = byId("settings-fold");
-  const panels = [document.querySelector(".outcome"), document.querySelector(".lessons")];
+  const [outcome, seeds, lessons] = [".outcome", ".lane-panel", ".lessons"].map((name) => document.querySelector(name));
   const place = () => {
     fold.open = !phone.matches;
     byId("results").before(fold);
-    const moved = phone.matches ? [...panels, fold] : panels;
-    if (narrow.matches) byId("card-losses-b").after(...moved);
-    else byId("results").prepend(...panels.toReversed());
+    if (narrow.matches) byId("card-losses-b").after(outcome, seeds, lessons, ...(phone.matches ? [fold] : []));
+    else byId("results").prepend(lessons, outcome, seeds);
   };
   for (const query of [narrow, phone]) query.addEventListener("change", place);
   place();
