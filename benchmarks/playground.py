@@ -13,14 +13,8 @@ programs compiled for the first time (cold) and kept from before (warm); the ver
 --num_seeds seeds, trained by `sweep`, that end with it. Likewise of the cures, which are there to converge.
 """
 
-import contextlib
-import os
-import shutil
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -28,6 +22,7 @@ import numpy as np
 from absl import flags
 
 import jgen1d
+from benchmarks.pages import browsing, open_page, serving, wait
 from jgen1d import cli
 from jgen1d.core import unknown
 from jgen1d.evaluation.verdict import LEARNED
@@ -57,34 +52,6 @@ STOP = """() => new Promise((resolve) => {
 })"""
 
 
-@contextlib.contextmanager
-def serving(*given: str, cache: str | None = None) -> Iterator[tuple[str, int]]:
-    """The address and the process of a playground as a user starts it."""
-    command = [sys.executable, "-m", "jgen1d.playground", "--port=0", *given]
-    environment = os.environ | ({} if cache is None else {"XDG_CACHE_HOME": cache})
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    try:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip().rstrip("/"), process.pid
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-
-
-@contextlib.contextmanager
-def browsing() -> Iterator[Any]:
-    """A headless Chromium. Raises ValueError if there is none."""
-    from playwright.sync_api import sync_playwright
-
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        raise ValueError("there is no chromium: apt-get install chromium, or set CHROMIUM=/path/to/it")
-    with sync_playwright() as engine:
-        browser = engine.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 def main() -> None:
     """Measures and prints."""
     for name in _PHENOMENA.value:
@@ -104,26 +71,9 @@ def main() -> None:
                 _phenomenon(browser, cache, one)
 
 
-def _open(browser: Any, address: str, query: str = "") -> Any:
-    page = browser.new_page(viewport={"width": 1600, "height": 1000})
-    page.goto(f"{address}/#{query}")
-    _wait(page, "document.body.dataset.state === 'idle' && document.body.dataset.connected === 'true'")
-    _wait(page, "window.playground?.history.looks.step?.length > 0")
-    return page
-
-
-def _wait(page: Any, condition: str) -> None:
-    """Until JavaScript is true; playwright's own waiting needs a page that allows `eval`."""
-    deadline = time.monotonic() + 120
-    while not page.evaluate(condition):
-        if time.monotonic() > deadline:
-            raise ValueError(f"the page has not got there after 120 s: {condition}")
-        time.sleep(0.02)
-
-
 def _training(browser: Any, address: str, preset: str) -> str:
     """A row that compares the page with `fit`."""
-    page = _open(browser, address, f"preset={preset}&num_steps=100000")
+    page = open_page(browser, address, f"preset={preset}&num_steps=100000")
     config, target = jgen1d.methods.gan.preset(preset), jgen1d.TARGETS["bimodal"]
     key = jax.random.key(0)
 
@@ -138,9 +88,9 @@ def _training(browser: Any, address: str, preset: str) -> str:
     rates, frames, stops = [], [], []
     for _ in range(_ROUNDS.value):
         page.click("#reset")
-        _wait(page, "document.body.dataset.step === '0'")
+        wait(page, "document.body.dataset.step === '0'")
         page.click("#start")
-        _wait(page, "Number(document.body.dataset.step) > 100")
+        wait(page, "Number(document.body.dataset.step) > 100")
         first, began = _counts(page), time.monotonic()
         time.sleep(_SECONDS.value)
         last, took = _counts(page), time.monotonic() - began
@@ -148,7 +98,7 @@ def _training(browser: Any, address: str, preset: str) -> str:
         stops.append(page.evaluate(STOP))
         for _ in range(4):
             page.click("#start")
-            _wait(page, "document.body.dataset.state === 'running'")
+            wait(page, "document.body.dataset.state === 'running'")
             time.sleep(0.3)
             stops.append(page.evaluate(STOP))
         rates.append(((last[0] - first[0]) / took, num_steps / fit(num_steps)))
@@ -175,7 +125,7 @@ def _phenomenon(browser: Any, cache: str, one: dict[str, Any]) -> None:
     watched = []
     for _ in ("cold", "warm"):
         with serving(cache=cache) as (address, _):
-            page = _open(browser, address)
+            page = open_page(browser, address)
             watched.append([_watch(page, button, expected) for button, _, _, expected in parts])
             page.close()
     for (_, label, asked, expected), *both in zip(parts, *watched, strict=True):
@@ -190,7 +140,7 @@ def _watch(page: Any, button: str, expected: tuple[str, ...]) -> tuple[float | N
     before = page.evaluate("document.body.dataset.run")
     page.click(button)
     began, since = time.monotonic(), None
-    _wait(page, f"document.body.dataset.run !== '{before}'")
+    wait(page, f"document.body.dataset.run !== '{before}'")
     while True:
         data = page.evaluate("({...document.body.dataset})")
         if data["verdict"] not in expected:

@@ -36,7 +36,7 @@ def wait(page, condition, seconds=PATIENCE):
 class Visit:
     """A page, what it logged, and whom it asked."""
 
-    def __init__(self, browser, address, hash="", **options):
+    def __init__(self, browser, address, hash="", speed="fastest", **options):
         self.page = browser.new_page(**{"viewport": {"width": 1600, "height": 1000}, **options})
         self.page.set_default_timeout(1_000 * PATIENCE)
         self.logged, self.asked = [], []
@@ -45,6 +45,7 @@ class Visit:
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.goto(f"{address}#{hash}")
         self.until(connected="true")
+        self.page.select_option("#speed", speed)
         self.until(state="idle")
 
     @property
@@ -80,10 +81,15 @@ class Mute:
     def __init__(self, browser, address):
         self.sent = []
         self.page = browser.new_page(viewport={"width": 1600, "height": 1000})
-        self.page.route_web_socket("**/ws", lambda socket: socket.on_message(lambda text: self.sent.append(text)))
+        self.socket = None
+        self.page.route_web_socket("**/ws", self._connect)
         self.page.goto(address)
         wait(self.page, "document.body.dataset.connected === 'true'")
         self.page.evaluate("document.getElementById('more').open = true")
+
+    def _connect(self, socket):
+        self.socket = socket
+        socket.on_message(lambda text: self.sent.append(text))
 
     def settings(self, done):
         """The last settings that were sent, once they fulfil a condition."""

@@ -41,9 +41,36 @@ def test_start_trains_and_stop_stops(visit):
     losses = visit.losses()
     assert len(losses["step"]) == int(stopped["epoch"]) == len(losses["loss_g"])
     assert len(set(losses["loss_d"])) > 1
-    assert "epoch" in visit.page.inner_text("#status").lower()
+    visit.page.wait_for_selector("#status:has-text('epoch')")  # said once a second
     time.sleep(0.3)
     assert visit.data["step"] == stopped["step"]
+
+
+def test_the_first_picture_has_the_data_and_the_untrained_model(browser, address):
+    """Before Start, on a phone: run controls and two plots first, and the settings folded below them."""
+    one = Visit(
+        browser, address, "method=gan&preset=robust&target=bimodal" + FAST, viewport={"width": 390, "height": 844}
+    )
+    one.until(drawn="0")
+    tops = [one.page.locator(f"#{name}").bounding_box()["y"] for name in ("start", "card-samples", "card-losses")]
+    assert tops == sorted(tops)
+    assert tops[-1] < 844
+    assert one.page.locator("#settings-fold").bounding_box()["y"] > tops[-1]
+    assert not one.page.is_visible("#method")
+    one.page.locator("#card-discriminator").scroll_into_view_if_needed()
+    wait(one.page, "document.getElementById('plot-discriminator').figure !== undefined")
+    marks = {
+        name: dict(one.page.evaluate(f"document.getElementById('plot-{name}').figure.marks.map((m) => [m.name, m.y])"))
+        for name in ("samples", "discriminator")
+    }
+    assert sum(marks["samples"]["generated"]) > 0
+    assert max(marks["samples"]["real: bimodal"]) > 0.4
+    assert len(set(marks["discriminator"]["D(x)"])) > 1
+    one.page.click(".jump")
+    assert one.page.is_visible("#method")
+    assert "method=gan" in one.page.url  # a link within the page leaves the address alone
+    one.page.close()
+    assert one.logged == []
 
 
 def test_step_is_an_epoch_by_button_and_key(visit):
@@ -118,24 +145,27 @@ def test_the_address_reproduces_the_settings(visit, browser, address):
     assert other.logged == []
 
 
-@pytest.mark.parametrize("number", range(5))
-def test_phenomena_load_and_start(visit, number):
+def test_a_phenomenon_and_its_cure_load_and_start(visit):
+    """What the buttons of the others send is in test_controls.py."""
     from jgen1d.playground import phenomena
 
-    wanted = phenomena.PHENOMENA[number]
+    (wanted,) = (one for one in phenomena.PHENOMENA if one["id"] == "dead_discriminator")
     for button, asked in ((f"button[data-phenomenon={wanted['id']}]", wanted), ("#cure", wanted["cure"])):
         visit.anew(lambda button=button: visit.page.click(button))
         visit.until(step=beyond(0))
         assert visit.settings() == asked["settings"]
-        assert visit.page.get_attribute(button, "aria-pressed") == "true"
         visit.page.keyboard.press("Space")
         visit.until(state=lambda state: state in ("idle", "finished"))
-    assert wanted["text"] == visit.page.inner_text("#phenomenon-text")
 
 
 @pytest.mark.parametrize("method", jgen1d.METHODS)
 def test_every_model_trains(visit, method):
-    visit.anew(lambda: visit.page.select_option("#method", method))
+    """With small networks, which compile sooner."""
+    from jgen1d.playground import schema
+
+    fields = schema.schema()["methods"][method]["fields"]
+    small = "".join(f"&{field['name']}=4" for field in fields if field["kind"] == "widths")
+    visit.anew(lambda: visit.page.evaluate(f"location.hash = 'method={method}&batch_size=16{small}'"))
     visit.page.click("#step")
     visit.until(step="10", drawn="10")
     assert visit.page.is_visible("#card-samples")
@@ -145,13 +175,13 @@ def test_every_model_trains(visit, method):
 
 
 def test_paths_are_shown_and_scrubbed(visit):
-    visit.anew(lambda: visit.page.select_option("#method", "flow_matching"))
+    visit.anew(lambda: visit.page.evaluate("location.hash = 'method=flow_matching&widths=4&batch_size=16'"))
     visit.page.click("#show-paths")
     visit.page.wait_for_selector("#show-paths:has-text('Update paths')")
     last = visit.page.inner_text("#paths-value")
     visit.page.locator("#paths-time").fill("0")
     assert visit.page.inner_text("#paths-value") == "0.00" != last
-    names = visit.page.evaluate("document.getElementById('plot-paths').data.map((trace) => trace.name)")
+    names = visit.page.evaluate("document.getElementById('plot-paths').figure.marks.map((mark) => mark.name)")
     assert {"samples' paths", "exact paths", "velocity, learnt", "velocity, exact"} <= set(names)
 
 
@@ -160,7 +190,7 @@ def test_slow_motion_takes_single_steps(visit):
     visit.until(state="idle")
     visit.page.click("h1")  # letters choose in the list that had the focus
     visit.page.keyboard.press("m")
-    assert visit.page.is_checked("#slow")
+    assert visit.page.input_value("#speed") == "single"
     visit.page.click("#start")
     visit.until(step=beyond(2))
     visit.page.click("#start")
@@ -168,11 +198,29 @@ def test_slow_motion_takes_single_steps(visit):
     assert int(stopped["step"]) < 100
     steps = visit.losses()["step"]
     assert steps == list(range(1, int(stopped["step"]) + 1))
-    visit.page.click("#slow")
+    visit.page.keyboard.press("m")
+    assert visit.page.input_value("#speed") == "fastest"
+
+
+def test_fast_forward_lasts_until_the_run_ends(visit):
+    visit.page.select_option("#speed", "slow")
+    visit.page.fill("#num_steps", "500")
+    visit.anew(lambda: visit.page.press("#num_steps", "Enter"))
+    visit.page.click("h1")
+    visit.page.keyboard.press("Space")
+    visit.until(step=beyond(0))
+    began = time.monotonic()
+    visit.page.keyboard.press("f")
+    assert visit.page.get_attribute("#forward", "aria-pressed") == "true"
+    visit.until(state="finished")
+    assert time.monotonic() - began < 10  # of the 12 s that slow frames of 0.25 s take at least
+    wait(visit.page, "document.getElementById('forward').getAttribute('aria-pressed') === 'false'")
+    assert visit.page.input_value("#speed") == "slow"
+    visit.page.select_option("#speed", "fastest")
 
 
 def test_many_seeds_train_at_once_and_each_can_be_looked_at(visit):
-    visit.anew(lambda: visit.page.check("#lanes"))
+    visit.anew(lambda: visit.page.select_option("#lanes", "32"))
     visit.page.click("#step")
     visit.until(step="10")
     visit.page.wait_for_selector("#lane-buttons button >> nth=31")
@@ -180,10 +228,59 @@ def test_many_seeds_train_at_once_and_each_can_be_looked_at(visit):
     assert sum(int(title.split(": ")[1].split(" of ")[0]) for title in shares) == 32
     visit.page.click("#lane-buttons button >> nth=5")
     visit.page.wait_for_selector("#lane-buttons button[aria-pressed=true][data-lane='5']")
+    rate = visit.page.inner_text("#lane-rate")
+    assert re.fullmatch(r"If training ended now: \d+ of 32 runs have learned it, \d+ % \[\d+–\d+\]", rate), rate
     band = visit.page.evaluate("window.playground.history.bands.loss_g")
     assert len(band) == 3
     assert band[0][-1] <= band[1][-1] <= band[2][-1]
-    visit.anew(lambda: visit.page.uncheck("#lanes"))
+    visit.anew(lambda: visit.page.select_option("#lanes", "1"))
+
+
+def test_two_models_are_compared_and_the_address_keeps_both(visit):
+    visit.anew(lambda: visit.page.select_option("#rival", "kept"))
+    visit.page.fill("#field-learning_rate_g", "0.01")
+    visit.page.press("#field-learning_rate_g", "Enter")
+    visit.page.click("#step")
+    visit.until(step="10")
+    for side in ("", "-b"):
+        visit.page.locator(f"#card-samples{side}").scroll_into_view_if_needed()
+        assert visit.page.is_visible(f"#card-samples{side}")
+    settings = visit.settings()
+    assert (settings["fields"]["learning_rate_g"], settings["rival"]["fields"].get("learning_rate_g")) == ("0.01", None)
+    assert "A: GAN, robust" in visit.page.inner_text("#sides")
+    again = visit.page.evaluate("""async () => {
+        const { fromHash } = await import("/static/url.js");
+        return fromHash(await (await fetch("/schema.json")).json(), location.hash);
+    }""")
+    assert again == settings
+
+
+def test_the_replay_is_one_file_that_plays_without_a_network(visit, browser, tmp_path):
+    """Of the two models of the test before: seven plots, six of them twice."""
+    visit.page.click("#step")
+    visit.until(step="20")
+    with visit.page.expect_download() as download:
+        visit.page.click("#export-replay")
+    path = tmp_path / "replay.html"
+    download.value.save_as(path)
+    assert path.stat().st_size < 200_000
+    context, asked, logged = browser.new_context(offline=True), [], []
+    page = context.new_page()
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: logged.append(str(error)))
+    page.goto(path.as_uri())
+    shown = "document.getElementById('plots').querySelector('.plot').figure.marks[0].y"
+    first = page.evaluate(shown)
+    assert page.evaluate("document.body.dataset.step") == "0"
+    page.click("#play")
+    wait(page, "document.body.dataset.step === '20'")
+    wait(page, "document.getElementById('play').textContent === 'Play'")
+    assert page.evaluate(shown) != first
+    assert page.evaluate("document.querySelectorAll('.plots figure:not([hidden])').length") == 13
+    assert asked == [path.as_uri()]
+    assert logged == []
+    context.close()
+    visit.anew(lambda: visit.page.select_option("#rival", ""))
 
 
 @pytest.mark.parametrize(("column", "name_in_link"), [("minutes", "minutes"), ("1", "waiting_times")])
@@ -210,7 +307,7 @@ def test_an_upload_is_a_target_in_the_address_too(visit, browser, address, tmp_p
 
 
 def test_inverse_transform_sampling_drops_points(visit):
-    fallen = "document.getElementById('plot-inverse').data.find((trace) => trace.name === 'fallen').x.length"
+    fallen = "parseInt(document.getElementById('inverse-count').textContent)"
     visit.anew(lambda: visit.page.select_option("#target", "bimodal"))
     visit.page.locator("#inverse-u").fill("0.25")
     assert visit.page.inner_text("#inverse-value") == "0.25"
@@ -273,10 +370,9 @@ def test_theme_and_shortcuts_are_switched(visit):
 
 def test_reduced_motion_is_respected(browser, address):
     visit = Visit(browser, address, "method=gan&target=normal" + FAST, reduced_motion="reduce")
-    wait(visit.page, "document.getElementById('plot-inverse').data !== undefined")  # it is drawn in its own time
+    wait(visit.page, "document.getElementById('plot-inverse').figure !== undefined")  # it is drawn in its own time
     visit.page.click("#inverse-one")
-    fallen = "document.getElementById('plot-inverse').data.find((trace) => trace.name === 'fallen').x.length"
-    assert visit.page.evaluate(fallen) == 1  # at once, without its fall
+    assert visit.page.inner_text("#inverse-count") == "1 fallen"  # at once, without its fall
     visit.page.close()
 
 

@@ -1,5 +1,8 @@
 """The playground's controls in headless Chromium, without a server's answers: what each of them sends."""
 
+import json
+import re
+
 import pytest
 
 import jgen1d
@@ -29,10 +32,10 @@ def another_value(field):
 
 def test_every_hyper_parameter_of_every_model_has_a_control_that_sets_it(mute):
     """And the server takes each of the values that they send; those that need another beside them say which."""
-    from jgen1d.playground import frames, settings
+    from jgen1d.playground import frames, schema, settings
 
     refused = {}
-    for method, described in frames.plain(settings.schema())["methods"].items():
+    for method, described in frames.plain(schema.schema())["methods"].items():
         mute.page.select_option("#method", method)
         base = mute.settings(lambda asked, method=method: asked["method"] == method)
         values = {field["name"]: another_value(field) for field in described["fields"]}
@@ -112,6 +115,77 @@ def test_controls_have_names(mute):
                             || node.getAttribute("aria-labelledby")))
         .map((node) => node.id || node.outerHTML)""")
     assert nameless == ["cure"]  # hidden, until a phenomenon gives it its words
+
+
+def test_the_keyboard_alone_reaches_every_control(mute):
+    """By Tab, in turn; the list of hyper-parameters is open."""
+    names = """() => [...document.querySelectorAll("button, input, select, a[href], summary, [tabindex='0']")]
+        .filter((node) => node.checkVisibility() && !node.disabled)
+        .map((node) => (node.dataset.number = [...document.querySelectorAll("*")].indexOf(node)))"""
+    wanted = {str(number) for number in mute.page.evaluate(names)}
+    assert len(wanted) > 60
+    mute.page.evaluate("document.activeElement.blur()")
+    reached = set()
+    for _ in range(2 * len(wanted)):
+        mute.page.keyboard.press("Tab")
+        reached.add(mute.page.evaluate("document.activeElement.dataset.number"))
+    assert wanted <= reached
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_phenomena_are_toured_and_cured(mute, number):
+    """Each button sends its settings, begins anew and starts."""
+    from jgen1d.playground import phenomena
+
+    wanted = phenomena.PHENOMENA[number]
+    for button, asked, step in (
+        (f"button[data-phenomenon={wanted['id']}]", wanted, 0), ("#cure", wanted["cure"], 2),
+    ):  # fmt: skip
+        mute.page.click(button)
+        mute.settings(lambda sent, asked=asked: sent == asked["settings"])
+        assert [json.loads(text)["type"] for text in mute.sent][-2:] == ["reset", "start"]
+        assert mute.page.get_attribute(button, "aria-pressed") == "true"
+        assert mute.page.inner_text("#lesson-text") == wanted["tour"][step]
+    mute.page.click("#tour-back")
+    assert mute.page.inner_text("#lesson-text") == wanted["tour"][1]
+
+
+def test_hints_are_two_sentences_on_every_plot(mute):
+    from jgen1d.playground import lessons
+
+    for name, text in lessons.HINTS.items():
+        assert len(re.findall(r"[.](?: |$)", text)) == 2
+        hint = mute.page.locator(f"#card-{name} .hint")
+        assert hint.locator("p").text_content() == text
+    hint = mute.page.locator("#card-samples .hint")
+    hint.locator("summary").focus()
+    mute.page.keyboard.press("Enter")
+    assert hint.locator("p").is_visible()
+    mute.page.keyboard.press("Escape")
+    assert hint.locator("p").is_hidden()
+
+
+def test_an_experiment_sets_everything_up_and_its_seeds_answer(browser, address):
+    """The server is played by the test, which tells what 32 seeds did."""
+    from jgen1d.playground import lessons
+
+    one = Mute(browser, address)
+    wanted = lessons.EXPERIMENTS[0]
+    one.page.click(f"[data-experiment={wanted['id']}]")
+    assert one.settings(lambda asked: asked["lanes"] == 32) == wanted["settings"]
+    assert [json.loads(text)["type"] for text in one.sent][-2:] == ["reset", "start"]
+    assert one.page.inner_text("#lesson-text") == wanted["question"]
+    frame = {
+        "type": "frame", "step": 2_000, "epoch": 200, "lane": 0, "metrics": {}, "lanes_w1": [0.1] * 32,
+        "lanes_verdict": ["converged"] * 8 + ["mode_collapse"] * 24, "looks": {"from": 0, "step": []},
+        "lanes_learned": {"count": 8, "share": 0.25, "low": 0.132, "high": 0.421}, "losses": {"from": 0, "step": []},
+    }  # fmt: skip
+    one.socket.send(json.dumps({"type": "status", "state": "running", "message": ""}))
+    one.socket.send(json.dumps(frame | {"rival": frame | {"lanes_w1": [0.025] * 32}}))
+    one.socket.send(json.dumps({"type": "status", "state": "finished", "message": ""}))
+    one.page.wait_for_selector("#answer:has-text('A learned it in 8 of 32 seeds (25 % [13–42])')")
+    assert "with a median W₁/σ of 0.025." in one.page.inner_text("#answer")
+    one.page.close()
 
 
 def test_a_connection_that_breaks_is_told_and_can_be_opened_again(browser, address):

@@ -14,6 +14,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import scipy.stats
 
 import jgen1d
 from jgen1d.methods import gan
@@ -27,13 +28,14 @@ from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed
 from websockets.sync import client
 
-from benchmarks import playground
-from jgen1d.playground import frames, phenomena, server, settings, takeaway
+from benchmarks import pages
+from jgen1d.playground import frames, lessons, look, pace, phenomena, schema, server, settings, takeaway, warmup
 from jgen1d.playground.trainer import Trainer
+from jgen1d.playground.training import Training
 
 SETTINGS = {
     "method": "gan", "preset": "textbook", "fields": {}, "target": "bimodal", "drawn": None, "data": None,
-    "batch_size": 32, "dataset_size": 0, "seed": 3, "num_steps": 30, "lanes": 1,
+    "batch_size": 32, "dataset_size": 0, "seed": 3, "num_steps": 30, "lanes": 1, "rival": None,
 }  # fmt: skip
 HOST = "127.0.0.1:8000"
 OWN = {"host": HOST, "origin": f"http://{HOST}"}
@@ -71,7 +73,7 @@ def test_settings_stand_for_a_config_and_are_written_without_what_changes_nothin
         ({"num_steps": 15}, "num_steps", "multiple of 10"),
         ({"num_steps": 10**9}, "num_steps", "from 10 to 100000"),
         ({"seed": -1}, "seed", "from 0"),
-        ({"lanes": 10**6}, "lanes", "one of 1, 32"),
+        ({"lanes": 10**6}, "lanes", "one of 1, 32, 64"),
         ({"dataset_size": 33}, "dataset_size", "one of 0, 32"),
         ({"fields": {"learning_rate_g": "-1"}}, "learning_rate_g", "must be at least 0"),
         ({"fields": {"learning_rate_g": "nan"}}, "learning_rate_g", "finite"),
@@ -82,6 +84,9 @@ def test_settings_stand_for_a_config_and_are_written_without_what_changes_nothin
         ({"fields": {"discriminator_loss": "hinge"}}, "generator_loss", "use hinge"),
         ({"fields": {"num_steps": "5"}}, "", "no field 'num_steps'"),
         ({"fields": []}, "", "must be an object"),
+        ({"rival": []}, "rival", "must be an object"),
+        ({"rival": {"method": "gann"}}, "rival", "method: no method 'gann'; did you mean 'gan'?"),
+        ({"rival": {"method": "gan", "fields": {"r1": "-1"}}}, "rival", "r1: must be"),
     ],
 )
 def test_wrong_settings_are_refused_at_their_field(change, field, message):
@@ -158,7 +163,7 @@ def test_python_code_runs_as_it_stands(change, num_lines, tmp_path, monkeypatch,
 
 
 def test_the_page_offers_the_largest_networks_that_the_server_takes_and_no_larger():
-    field = next(f for f in settings.schema()["methods"]["gan"]["fields"] if f["name"] == "widths_g")
+    field = next(f for f in schema.schema()["methods"]["gan"]["fields"] if f["name"] == "widths_g")
     layers, units = field["max_layers"], field["max_units"]
     for widths, taken in [((units,) * layers, True), ((units,) * (layers + 1), False), ((units + 1,), False)]:
         asked = SETTINGS | {"fields": {"widths_g": "-".join(map(str, widths))}}
@@ -170,7 +175,7 @@ def test_the_page_offers_the_largest_networks_that_the_server_takes_and_no_large
 
 
 def test_schema_has_every_method_and_field_in_plain_json():
-    found = json.loads(json.dumps(frames.plain(settings.schema()), allow_nan=False))
+    found = json.loads(json.dumps(frames.plain(schema.schema()), allow_nan=False))
     assert found["methods"].keys() == jgen1d.METHODS.keys()
     assert list(found["methods"])[:4] == ["gan", "vae", "diffusion", "flow_matching"]
     for name, method in found["methods"].items():
@@ -187,10 +192,36 @@ def test_schema_has_every_method_and_field_in_plain_json():
 
 
 @pytest.mark.parametrize("phenomenon", phenomena.PHENOMENA, ids=lambda one: one["id"])
-def test_phenomena_are_settings(phenomenon):
+def test_phenomena_are_settings_with_a_tour_of_three_steps(phenomenon):
     for asked in (phenomenon["settings"], phenomenon["cure"]["settings"]):
         assert settings.resolve(asked, {}).settings == asked
     assert phenomenon["shows"] in phenomena.VERDICTS
+    assert len(phenomenon["tour"]) == 3
+
+
+@pytest.mark.parametrize("experiment", lessons.EXPERIMENTS, ids=lambda one: one["id"])
+def test_experiments_are_two_models_with_the_same_seeds(experiment):
+    found = settings.resolve(experiment["settings"], {})
+    assert found.settings == experiment["settings"]
+    assert (found.num_lanes, found.rival.num_lanes, found.seed) == (32, 32, found.rival.seed)
+    assert (found.method, found.config) != (found.rival.method, found.rival.config)
+    assert found.rival.rival is None
+
+
+def test_ready_made_pairs_are_settings():
+    for pair in lessons.PAIRS:
+        rival = {name: pair[name] for name in settings.RIVAL}
+        assert settings.resolve(SETTINGS | {"rival": rival}, {}).settings["rival"] == rival
+
+
+@pytest.mark.parametrize(("num_steps", "epochs"), [(10, 1), (1_000, 1), (5_000, 3), (100_000, 56)])
+def test_a_run_at_normal_speed_lasts_about_fifteen_seconds(num_steps, epochs):
+    """Whatever its length, unless it is so short that its frames would stand still."""
+    found = pace.pace("normal", num_steps // 10)
+    assert found.epochs == epochs
+    lasts = found.seconds * num_steps / 10 / epochs
+    assert lasts == pytest.approx(15) or found.seconds == pace.SINGLE_SECONDS
+    assert pace.pace("fastest", 500) == (None, 0)
 
 
 # --- the trainer --------------------------------------------------------------------------------------------------
@@ -202,6 +233,7 @@ class Page:
     def __init__(self):
         self.messages, self._news = [], threading.Condition()
         self.trainer = Trainer(self._heard, lambda: None)
+        assert self.trainer.ask({"type": "speed", "speed": "fastest"})
 
     def _heard(self, message):
         with self._news:
@@ -306,6 +338,86 @@ def test_lanes_are_seeds_with_bands_and_verdicts(page):
     np.testing.assert_allclose(message["bands"]["loss_g"], np.percentile(losses, (5, 50, 95), axis=1), rtol=1e-4)
 
 
+def test_two_models_share_data_seed_and_clock(page):
+    """Each is the run that it would be alone; the one that has diverged waits for the other."""
+    rival = {"method": "gan", "preset": "textbook", "fields": {"learning_rate_g": "1e30"}}
+    page.ask("configure", settings=SETTINGS)
+    page.ask("start")
+    alone = page.trainer.frame
+    said = page.ask("configure", settings=SETTINGS | {"rival": rival})
+    (configured,) = [message for message in said if message["type"] == "configured"]
+    assert configured["rival"]["settings"]["fields"] == {"learning_rate_g": "1e+30"}
+    assert configured["command"].count("--seed=3") == configured["python"].count("jax.random.key(3)") == 2
+    assert page.ask("start")[-1]["state"] == "finished"
+    both = page.trainer.frame
+    for name in ("loss_g", "loss_d"):
+        for one, other in zip(alone.losses, both.losses, strict=True):
+            np.testing.assert_array_equal(one.values[name], other.values[name])
+    message = frames.plain(frames.Sender().message(both))
+    assert message["rival"]["verdict"] == "diverged"
+    assert 0 < message["rival"]["step"] <= message["step"] == 30
+    assert message["rival"]["losses"]["step"][-1] == message["rival"]["step"]
+
+
+def test_the_pace_tells_how_many_epochs_come_between_two_frames(page, monkeypatch):
+    monkeypatch.setitem(pace.SPEEDS, "fast", 1.0)
+    page.ask("configure", settings=SETTINGS | {"num_steps": 600})
+    steps = []
+    heard = page.trainer._changed
+    page.trainer._changed = lambda: steps.append(page.trainer.frame.content["step"])
+    began = time.monotonic()
+    page.ask("speed", speed="fast")
+    page.ask("start")
+    lasted = time.monotonic() - began
+    page.trainer._changed = heard
+    assert "did you mean 'fast'?" in page.ask("speed", speed="fas")[-1]["message"]
+    page.messages.clear()
+    page.ask("speed", speed="fastest")
+    assert steps[-1] == 600
+    assert max(np.diff(steps)) <= 50
+    assert len(steps) >= 12
+    assert lasted > 0.9
+
+
+def test_the_floor_is_what_perfect_samplers_score(page):
+    """The band against samples of NumPy's, and the mean against the closed form (known answer 18)."""
+    page.ask("configure", settings=SETTINGS | {"target": "normal"})
+    training = page.trainer._training
+    mean, low, high = np.asarray(training.scene.floor)
+    count = look.num_samples(training.asked.method)
+    assert mean == pytest.approx(np.sqrt(2 / np.pi) * 1.6147 / np.sqrt(count), rel=1e-3)
+    generator, levels = np.random.default_rng(0), (np.arange(count) + 0.5) / count
+    exact = scipy.stats.norm.ppf(levels)
+    perfect = [np.abs(np.sort(generator.normal(size=count)) - exact).mean() for _ in range(300)]
+    np.testing.assert_allclose([low, high], np.percentile(perfect, [5, 95]), rtol=0.15)
+
+
+def test_programs_that_are_compiled_in_the_background_are_waited_for(monkeypatch):
+    """A page with other settings does not wait; one with the first settings is told which program it waits for."""
+    compiled, go_on = [], threading.Event()
+    first = settings.first() | SMALL | {"preset": "textbook"}
+    monkeypatch.setattr(settings, "first", lambda: first)
+    monkeypatch.setattr(warmup, "Training", lambda asked, compiling: go_on.wait(60) and Training(asked, compiling))
+    background = warmup.Warmup()
+    other = settings.resolve(SETTINGS, {})
+    background.wait(other, compiled.append, threading.Event(), 4)
+    assert not compiled
+    told = threading.Event()
+    waiting = threading.Thread(
+        target=background.wait,
+        args=(settings.resolve(first, {}), lambda number: (compiled.append(number), told.set()), threading.Event(), 1),
+    )
+    waiting.start()
+    assert told.wait(30)
+    assert waiting.is_alive()
+    go_on.set()
+    waiting.join(60)
+    background._thread.join(60)
+    assert set(compiled) == {1}
+    background.wait(settings.resolve(first, {}), compiled.append, threading.Event(), 4)
+    assert set(compiled) == {1}
+
+
 def test_divergence_is_told_with_its_step(page):
     asked = {"method": "vae", "preset": "default", "fields": {"learning_rate": "1e30"}}
     page.ask("configure", settings=SETTINGS | asked)
@@ -339,7 +451,7 @@ def web():
 
 
 def test_page_and_its_parts_are_served_with_a_policy(web):
-    parts = {"/": "html", "/schema.json": "json", "/plotly.min.js": "javascript", "/static/main.js": "javascript"}
+    parts = {"/": "html", "/schema.json": "json", "/static/main.js": "javascript"}
     for path, kind in parts.items():
         answer = web.get(path)
         assert (answer.status_code, kind in answer.headers["content-type"]) == (200, True), path
@@ -588,7 +700,7 @@ def test_a_page_trains_over_the_socket_and_stops_at_once(address):
 
 def test_a_flood_of_sockets_and_a_huge_message_leave_it_responsive_and_small():
     """200 sockets with 100 messages a second each, and a message of 100 MB, beside a page that trains."""
-    with playground.serving("--compilation_cache=") as (shown, process):
+    with pages.serving("--compilation_cache=") as (shown, process):
         address = shown.removeprefix("http://")
 
         def megabytes():

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from jgen1d.playground.trainer import Frame
 from jgen1d.playground.training import Point
 
 BAND = (5, 50, 95)
 """Percentiles over lanes."""
+
+
+class Frame(NamedTuple):
+    """What a page shows at one moment; its lists only grow, so that any number of frames may be skipped.
+
+    Attributes:
+      generation: another one means that the lists began anew.
+      content: all but the histories.
+      losses: the mean infos of epochs.
+      looks: distances.
+      lane: which one is shown.
+      rival: the same of the model that is compared, or None.
+    """
+
+    generation: int
+    content: dict[str, Any]
+    losses: list[Point]
+    looks: list[Point]
+    lane: int
+    rival: Frame | None = None
 
 
 class Sender:
@@ -21,6 +40,7 @@ class Sender:
         self._generation = -1
         self._sent = {"losses": 0, "looks": 0}
         self._last: Frame | None = None
+        self._rival: Sender | None = None
 
     def message(self, frame: Frame) -> dict[str, Any] | None:
         """The frame as a message; None where the page has it already."""
@@ -31,6 +51,9 @@ class Sender:
             self._generation, self._sent = frame.generation, {"losses": 0, "looks": 0}
         bands = {"losses": "bands", "looks": "w1_band"}
         message = dict(frame.content)
+        if frame.rival is not None:
+            self._rival = self._rival or Sender()
+            message["rival"] = self._rival.message(frame.rival)
         for name, points in (("losses", frame.losses), ("looks", frame.looks)):
             start = self._sent[name]
             new = points[start:]

@@ -20,13 +20,20 @@ from jgen1d.evaluation import metrics, players, trajectories
 from jgen1d.targets import Target
 
 NUM_BINS = 60
-NUM_SAMPLES = 2_000
-"""Of each lane, for distances and histograms while it trains; at the end there are `NUM_FINAL_SAMPLES`."""
 NUM_FINAL_SAMPLES = 10_000
-NUM_FAKE = 10_000
-"""Of the generator that is shown, for D*."""
+"""Of each lane, for distances and histograms."""
+NUM_SAMPLES = 2_000
+"""While it trains, of a model that is slow to sample."""
+NUM_PERFECT = 200
+"""Perfect samples whose distances are the floor's band."""
+BAND = (5.0, 95.0)
+"""Percentiles of a perfect sampler's distances."""
 NUM_LATENTS = 300
 NUM_LINES = 60
+
+
+SHOWN = ("w1_over_std", "w1_over_floor", "tv", "std_ratio", "ks_p", "modes_covered", "mean", "std")
+"""Metrics that the page shows or that decide its verdict; the others would take longest to compile."""
 
 
 class Scene(NamedTuple):
@@ -35,14 +42,16 @@ class Scene(NamedTuple):
     Attributes:
       edges: f32[bins + 1], of histograms: where the target's mass is, with a margin.
       mass: f32[bins], the target's.
-      known: for the distances of `NUM_SAMPLES` samples.
+      known: for the distances of `num_samples` samples, while a run trains.
       known_finally: of `NUM_FINAL_SAMPLES`.
+      floor: f32[3], W1/σ of a perfect sampler of `num_samples`: its mean, and the ends of its `BAND`.
     """
 
     edges: jax.Array
     mass: jax.Array
     known: metrics.Reference
     known_finally: metrics.Reference
+    floor: jax.Array
 
 
 def compiled(*static_argnames: str) -> Callable[[Callable], Callable]:
@@ -59,14 +68,24 @@ def compiled(*static_argnames: str) -> Callable[[Callable], Callable]:
     return decorate
 
 
-@compiled()
-def prepare(truth: Target) -> Scene:
-    """The scene of a target."""
+def num_samples(method: Method) -> int:
+    """How many samples a lane is looked at by while it trains: those of GANs cost next to nothing."""
+    return NUM_FINAL_SAMPLES if method.players is not None else NUM_SAMPLES
+
+
+@compiled("count")
+def prepare(truth: Target, count: int) -> Scene:
+    """The scene of a target, for looks at `count` samples."""
     low, high = truth.quantile(jnp.array([1e-3, 1 - 1e-3]))
     margin = 0.25 * (high - low)
     edges = jnp.linspace(low - margin, high + margin, NUM_BINS + 1)
-    known, known_finally = (metrics.reference(truth, count) for count in (NUM_SAMPLES, NUM_FINAL_SAMPLES))
-    return Scene(edges, jnp.diff(truth.cdf(edges)), known, known_finally)
+    known = metrics.reference(truth, count)
+    known_finally = known if count == NUM_FINAL_SAMPLES else metrics.reference(truth, NUM_FINAL_SAMPLES)
+    std = jnp.ravel(truth.std)[0]
+    keys = jax.random.split(jax.random.key(0), NUM_PERFECT)
+    perfect = jax.lax.map(lambda key: metrics.w1(truth.sample(key, count), known.points), keys)
+    floor = jnp.stack([known.floor, *jnp.percentile(perfect, jnp.array(BAND))]) / std
+    return Scene(edges, jnp.diff(truth.cdf(edges)), known, known_finally, floor)
 
 
 def describe(truth: Target, scene: Scene) -> dict[str, Any]:
@@ -79,50 +98,66 @@ def describe(truth: Target, scene: Scene) -> dict[str, Any]:
     return found | {"histogram": np.asarray(scene.mass) / np.diff(edges)}
 
 
-@compiled("method", "num_samples")
 def look(
-    method: Method, runs: PyTree, truth: Target, scene: Scene, data: Target, config: Config, num_samples: int
-) -> Info:
-    """The metrics of every lane, and the densities of its histogram, from samples of the model; [lanes, ...].
+    method: Method, runs: PyTree, lane: int, truth: Target, scene: Scene, data: Target, config: Config, count: int
+) -> tuple[Info, dict[str, dict[str, jax.Array]]]:
+    """The metrics of every lane, and the players of one.
 
     Args:
       method: the method that is trained.
       runs: `Run`s, with the lanes first.
+      lane: whose players are seen.
       truth: the distribution that they are compared with.
       scene: of `truth`.
       data: the distribution that they are trained on, whose units they have.
       config: of all lanes.
-      num_samples: of each lane, `NUM_SAMPLES` or `NUM_FINAL_SAMPLES`.
+      count: samples of each lane, those that the scene was prepared for or `NUM_FINAL_SAMPLES`.
+
+    Returns:
+      From samples of the model the metrics and `histogram`, the densities in the bins, f32[lanes, ...]; and of an
+      adversarial method, the lane's discriminator and generator beside the optimal ones (see `evaluation.players`).
     """
-    known = scene.known if num_samples == NUM_SAMPLES else scene.known_finally
-
-    def one(run: Run) -> Info:
-        samples = evaluate.sample(Task(method, data, config), run, num_samples)
-        histogram = _shares(samples, scene) / (scene.edges[1] - scene.edges[0])
-        return metrics.evaluate(samples, truth, known) | {"histogram": histogram}
-
-    return jax.vmap(one)(runs)
+    seen = _measure(_draw(method, runs, data, config, count), truth, scene)
+    if method.players is None:
+        return seen, {}
+    return seen, _players(method, runs.state, lane, seen["histogram"], truth, scene, data, config, count)
 
 
-def _shares(samples: jax.Array, scene: Scene) -> jax.Array:
-    """The share of samples f32[n, 1] in each bin: f32[bins]."""
-    return jnp.diff(jnp.searchsorted(jnp.sort(samples[:, 0]), scene.edges)) / len(samples)
+@compiled("method", "count")
+def _draw(method: Method, runs: PyTree, data: Target, config: Config, count: int) -> jax.Array:
+    """Samples of every lane, f32[lanes, count, 1]."""
+    return jax.vmap(lambda run: evaluate.sample(Task(method, data, config), run, count))(runs)
 
 
-@compiled("method")
-def look_at_players(
-    method: Method, runs: PyTree, lane: int, truth: Target, scene: Scene, data: Target, config: Config
-) -> dict[str, dict[str, jax.Array]]:
-    """One lane's discriminator and generator beside the optimal ones (see `evaluation.players`)."""
+@compiled()
+def _measure(samples: jax.Array, truth: Target, scene: Scene) -> Info:
+    """Their metrics: a program apart, because that of one model serves all."""
+    count = samples.shape[1]
+    known = scene.known_finally if count == NUM_FINAL_SAMPLES else scene.known
+
+    def one(samples: jax.Array) -> Info:
+        shares = jnp.diff(jnp.searchsorted(jnp.sort(samples[:, 0]), scene.edges)) / count
+        found = metrics.evaluate(samples, truth, known)
+        kept = {name: found[name] for name in SHOWN if name in found}
+        return kept | {"histogram": shares / (scene.edges[1] - scene.edges[0])}
+
+    return jax.vmap(one)(samples)
+
+
+@compiled("method", "count")
+def _players(
+    method: Method, states: PyTree, lane: int, histograms: jax.Array, truth: Target, scene: Scene, data: Target,
+    config: Config, count: int,
+) -> dict[str, dict[str, jax.Array]]:  # fmt: skip
     assert method.players is not None
-    run, task = jax.tree.map(lambda leaf: leaf[lane], runs), Task(method, data, config)
-    fake = _shares(evaluate.sample(task, run, NUM_FAKE), scene)
-    of = (method.players, run.state, config)
-    found = {"discriminator": players.discriminator(*of, truth, scene.edges, fake, NUM_FAKE, *task.units)}
+    state, units = jax.tree.map(lambda leaf: leaf[lane], states), Task(method, data, config).units
+    fake = histograms[lane] * (scene.edges[1] - scene.edges[0])
+    of = (method.players, state, config)
+    found = {"discriminator": players.discriminator(*of, truth, scene.edges, fake, count, *units)}
     if players.latent_dim(method.players, config) > 1:
         key = jax.random.key(0)
-        return found | {"generator": players.generator_of_two(method.players, key, *of[1:], *task.units, NUM_LATENTS)}
-    return found | {"generator": players.generator(*of, truth, *task.units, 100)}
+        return found | {"generator": players.generator_of_two(method.players, key, *of[1:], *units, NUM_LATENTS)}
+    return found | {"generator": players.generator(*of, truth, *units, 100)}
 
 
 def paths(run: Run, task: Task) -> dict[str, Any]:

@@ -1,17 +1,15 @@
-"""What can be shown in under 20 seconds, and what cures it; and what the verdicts mean."""
+"""What can go wrong in front of one's eyes, and what cures it; and what the verdicts mean."""
 
 from __future__ import annotations
 
 from typing import Any
 
-_SETTINGS: dict[str, Any] = {
-    "method": "gan", "preset": "textbook", "fields": {}, "target": "bimodal", "drawn": None, "data": None,
-    "batch_size": 256, "dataset_size": 0, "seed": 0, "num_steps": 5_000, "lanes": 1,
-}  # fmt: skip
+from jgen1d.playground.settings import first
 
 
-def _with(fields: dict[str, str], **settings: Any) -> dict[str, Any]:
-    return {**_SETTINGS, **settings, "fields": fields}
+def preset_with(fields: dict[str, str], **settings: Any) -> dict[str, Any]:
+    """The page's first settings with the textbook preset, these fields, and these settings."""
+    return {**first(), "preset": "textbook", **settings, "fields": fields}
 
 
 VERDICTS = {
@@ -39,51 +37,73 @@ PHENOMENA: list[dict[str, Any]] = [
         "id": "mode_collapse",
         "shows": "mode_collapse",
         "label": "Mode collapse",
-        "text": "The discriminator learns five times as often as the generator, which flees to one mode or two.",
-        "settings": _with({"r1": "none", "critic_steps": "5"}, **_GREEDY),
-        "cure": {"label": "The robust recipe cures it", "settings": _with({}, **_GREEDY | {"preset": "robust"})},
+        "tour": [
+            "Three humps of data, and bars under one or two of them. The losses do not say which.",
+            "The discriminator learns five times as often as the generator, which flees to one mode or two.",
+            "The robust recipe: penalties on D's slope, noise that fades, and an average of the generator.",
+        ],
+        "settings": preset_with({"r1": "none", "critic_steps": "5"}, **_GREEDY),
+        "cure": {"label": "The robust recipe cures it", "settings": preset_with({}, **_GREEDY | {"preset": "robust"})},
     },
     {
         "id": "false_equilibrium",
         "shows": "false_equilibrium",
         "label": "False equilibrium",
-        "text": "The textbook recipe: both losses settle at their optimum, and the samples are nowhere near the data.",
-        "settings": _with({}),
-        "cure": {"label": "The robust recipe cures it", "settings": _with({}, preset="robust")},
+        "tour": [
+            "Both losses settle at their optimum within a few hundred steps, and the distance stays far above the "
+            "floor.",
+            "The textbook recipe: D is too weak to see what is wrong, answers ½, and has no slope left to pull with.",
+            "The robust recipe: D keeps a slope wherever the samples are wrong, until they are right.",
+        ],
+        "settings": preset_with({}),
+        "cure": {"label": "The robust recipe cures it", "settings": preset_with({}, preset="robust")},
     },
     {
         "id": "oscillation",
         "shows": "oscillating",
         "label": "Oscillation",
-        "text": "With momentum, no penalty and steps seven times as large as the discriminator's, the generator goes "
-        "round and round the data, and the losses swing for ever.",
-        "settings": _with(_RESTLESS | {"r1": "none"}, preset="regularized", target="normal", num_steps=3_000),
+        "tour": [
+            "The losses swing for ever, and the bars walk to and fro across the data.",
+            "With momentum, no penalty and steps seven times as large as the discriminator's, the generator goes "
+            "round and round the data.",
+            "R1 takes D's slope away where the data are, and with it what drives the circle.",
+        ],
+        "settings": preset_with(_RESTLESS | {"r1": "none"}, preset="regularized", target="normal", num_steps=3_000),
         "cure": {
             "label": "R1 cures it",
-            "settings": _with(_RESTLESS | {"r1": "4.0"}, preset="regularized", target="normal", num_steps=3_000),
+            "settings": preset_with(_RESTLESS | {"r1": "4.0"}, preset="regularized", target="normal", num_steps=3_000),
         },
     },
     {
         "id": "dead_discriminator",
         "shows": "false_equilibrium",
         "label": "Dead discriminator",
-        "text": "One step of the discriminator was far too large: its units are dead, it answers ½ everywhere, and the "
-        "generator learns nothing more. The losses look perfect.",
-        "settings": _with({"r1": "none", "learning_rate_d": "1.0"}, **_DEAD),
-        "cure": {"label": "A small step cures it", "settings": _with({"r1": "none"}, **_DEAD)},
+        "tour": [
+            "The losses jump once and then look perfect, while D(x) is a flat line at ½.",
+            "One step of the discriminator was far too large: its units are dead, it answers ½ everywhere, and the "
+            "generator learns nothing more.",
+            "A small step: the units stay alive.",
+        ],
+        "settings": preset_with({"r1": "none", "learning_rate_d": "1.0"}, **_DEAD),
+        "cure": {"label": "A small step cures it", "settings": preset_with({"r1": "none"}, **_DEAD)},
     },
     {
         "id": "double_sigmoid",
         "shows": "false_equilibrium",
         "label": "Double sigmoid",
-        "text": "A bug of many tutorials: the loss applies a sigmoid to what is a probability already. The losses "
-        "settle at their optimum all the same, but the discriminator is blind wherever there are too many samples.",
-        "settings": _with(_DOUBLE, preset="regularized", target="mixture", num_steps=3_000),
+        "tour": [
+            "The losses settle at their optimum all the same, and some bars stay far too high.",
+            "A bug of many tutorials: the loss applies a sigmoid to what is a probability already, so that D is "
+            "blind wherever there are too many samples.",
+            "The right loss takes D's raw output.",
+        ],
+        "settings": preset_with(_DOUBLE, preset="regularized", target="mixture", num_steps=3_000),
         "cure": {
             "label": "The right loss cures it",
-            "settings": _with({}, preset="robust", target="mixture", num_steps=3_000),
+            "settings": preset_with({}, preset="robust", target="mixture", num_steps=3_000),
         },
     },
 ]
 """Each is shown by its settings alone, which end with the verdict `shows`, and cured by others, which at least
-converge; their order is the page's. `benchmarks/playground.py` tells in how many seeds they do, and how soon."""
+converge; their order is the page's. A tour tells what one will see, what happens, and what cures
+it. `benchmarks/playground.py` tells in how many seeds they do, and how soon."""

@@ -5,30 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import hmac
-import importlib.util
 import json
 import secrets
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from jgen1d.core.files import parse_json
-from jgen1d.playground import frames, phenomena, settings
+from jgen1d.playground import frames, lessons, phenomena
+from jgen1d.playground.guard import Guard, as_bytes
+from jgen1d.playground.schema import schema as described_settings
 from jgen1d.playground.trainer import Trainer
+from jgen1d.playground.warmup import Warmup
 
 STATIC = Path(__file__).parent / "static"
 MAX_MESSAGE = 1_100_000
@@ -37,100 +37,19 @@ MAX_UPLOAD = 1_000_000
 MESSAGES_PER_SECOND, BURST = 20, 40
 SEND_SECONDS = 5.0
 """A page that does not take a message for so long is closed."""
-POLICY = (
-    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-)
-HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
-}
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-
-class Guard:
-    """Refuses what does not come from the page itself with 403.
-
-    The Host header must name an address that the server was started for, which stops DNS rebinding; a request that has
-    an Origin must have that one, and a socket must have it. Where there is a token, it must be in the query or in the
-    cookie that the first answer sets.
-    """
-
-    def __init__(self, app: Any, hosts: frozenset[str] | None, token: str | None):
-        self._app, self._hosts, self._token = app, hosts, token
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
-        if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        if not self._is_own(scope, headers):
-            await self._refuse(scope, receive, send)
-            return
-        fresh = self._token and _are_equal(_query_token(scope), self._token)
-
-        async def with_headers(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                extra = HEADERS | ({"Set-Cookie": f"token={self._token}; HttpOnly; SameSite=Strict"} if fresh else {})
-                names = {name.lower().encode() for name in extra}
-                kept = [pair for pair in message["headers"] if pair[0].lower() not in names]
-                message["headers"] = [*kept, *((k.lower().encode(), v.encode()) for k, v in extra.items())]
-            await send(message)
-
-        await self._app(scope, receive, with_headers)
-
-    def _is_own(self, scope: Scope, headers: Headers) -> bool:
-        host, origin = headers.get("host", "").lower(), headers.get("origin")
-        if len(headers.getlist("host")) != 1 or (self._hosts is not None and host not in self._hosts):
-            return False
-        if origin is None:
-            if scope["type"] == "websocket":
-                return False
-        elif origin.lower() not in (f"http://{host}", f"https://{host}"):
-            return False
-        if self._token is None:
-            return True
-        cookies = dict(part.strip().partition("=")[::2] for part in headers.get("cookie", "").split(";"))
-        return any(_are_equal(given, self._token) for given in (_query_token(scope), cookies.get("token", "")))
-
-    @staticmethod
-    async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-        response = PlainTextResponse("403: not from this page\n", status_code=403)
-        if scope["type"] == "websocket":
-            await WebSocket(scope, receive, send).send_denial_response(response)
-        else:
-            await response(scope, receive, send)
-
-
-def _are_equal(a: str, b: str) -> bool:
-    """Whether two texts are equal, told in a time that does not depend on where they differ."""
-    return hmac.compare_digest(_as_bytes(a), _as_bytes(b))
-
-
-def _as_bytes(text: str) -> bytes:
-    """In UTF-8, also what JSON's escapes can say and UTF-8 cannot."""
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _query_token(scope: Scope) -> str:
-    return parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
 
 
 class Session:
     """One page's socket and its trainer."""
 
-    def __init__(self, socket: WebSocket):
+    def __init__(self, socket: WebSocket, warmup: Warmup | None):
         self._socket, self._loop = socket, asyncio.get_running_loop()
         self._messages: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()  # None stands for the newest frame
         self._frame_waits = False
         self._sender = frames.Sender()
-        self._trainer = Trainer(lambda message: self._call(self._put, message), lambda: self._call(self._put_frame))
+        self._trainer = Trainer(
+            lambda message: self._call(self._put, message), lambda: self._call(self._put_frame), warmup
+        )
 
     def _call(self, function: Callable[..., None], *args: Any) -> None:
         """From the trainer's thread: does it in the loop's."""
@@ -200,7 +119,7 @@ class Session:
             command = None
         if not isinstance(command, dict) or not isinstance(command.get("type"), str):
             self._put({"type": "error", "field": "", "message": "a message is a JSON object with a type"})
-        elif command["type"] == "upload" and len(_as_bytes(str(command.get("text")))) > MAX_UPLOAD:
+        elif command["type"] == "upload" and len(as_bytes(str(command.get("text")))) > MAX_UPLOAD:
             self._put({"type": "error", "field": "data", "message": f"a file has at most {MAX_UPLOAD:,} bytes here"})
         elif not self._trainer.ask(command):
             self._put({"type": "error", "field": "", "message": "too many commands at once"})
@@ -208,15 +127,18 @@ class Session:
             self._put({"type": "status", "state": "stopping", "message": "stopping"})
 
 
-def make_app(hosts: frozenset[str] | None, token: str | None = None, max_sessions: int = 4) -> Any:
+def make_app(
+    hosts: frozenset[str] | None, token: str | None = None, max_sessions: int = 4, warmup: Warmup | None = None
+) -> Any:
     """The ASGI application.
 
     Args:
       hosts: the Host headers that are its own, with ports; None for any, which is safe with a token only.
       token: what a page must show; None for nothing.
       max_sessions: pages that train at once.
+      warmup: compiles the programs of the page's first settings, if anything does.
     """
-    described = settings.schema() | {"phenomena": phenomena.PHENOMENA, "verdicts": phenomena.VERDICTS}
+    described = described_settings() | lessons.LESSONS | {"verdicts": phenomena.VERDICTS}
     described["limits"]["upload_bytes"] = MAX_UPLOAD
     sessions: set[Session] = set()
 
@@ -225,7 +147,7 @@ def make_app(hosts: frozenset[str] | None, token: str | None = None, max_session
         if len(sessions) >= max_sessions:
             await websocket.close(1013, f"{max_sessions} pages are open already: close one")
             return
-        session = Session(websocket)
+        session = Session(websocket, warmup)
         sessions.add(session)
         try:
             await session.run()
@@ -240,31 +162,23 @@ def make_app(hosts: frozenset[str] | None, token: str | None = None, max_session
     async def schema(_: Request) -> Response:
         return JSONResponse(frames.plain(described))
 
-    async def plotly(_: Request) -> Response:
-        return FileResponse(_plotly(), media_type="text/javascript")
-
     routes = [
-        Route("/", page), Route("/schema.json", schema), Route("/plotly.min.js", plotly),
+        Route("/", page), Route("/schema.json", schema),
         Mount("/static", StaticFiles(directory=STATIC)), WebSocketRoute("/ws", converse),
     ]  # fmt: skip
-    return Guard(Starlette(routes=routes), hosts, token)
+    return Guard(GZipMiddleware(Starlette(routes=routes)), hosts, token)
 
 
-def _plotly() -> Path:
-    spec = importlib.util.find_spec("plotly")
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "package_data" / "plotly.min.js"
-
-
-def make_server(host: str, port: int, max_sessions: int = 4) -> tuple[uvicorn.Server, str]:
+def make_server(
+    host: str, port: int, max_sessions: int = 4, warmup: Warmup | None = None
+) -> tuple[uvicorn.Server, str]:
     """A server, and the address of its page. Addresses but this machine's own are served with a new token only."""
     is_local = host in ("127.0.0.1", "localhost", "::1")
     token = None if is_local else secrets.token_urlsafe(24)
     shown = f"[{host}]" if ":" in host else host
     hosts = frozenset(f"{name}:{port}" for name in (shown, "127.0.0.1", "localhost")) if is_local else None
     config = uvicorn.Config(
-        make_app(hosts, token, max_sessions), host=host, port=port, log_level="warning", server_header=False,
+        make_app(hosts, token, max_sessions, warmup), host=host, port=port, log_level="warning", server_header=False,
         ws_max_size=MAX_MESSAGE, ws_max_queue=8, timeout_graceful_shutdown=1,
     )  # fmt: skip
     return uvicorn.Server(config), f"http://{shown}:{port}/{f'?token={token}' if token else ''}"
@@ -287,7 +201,7 @@ def serve(host: str, port: int, max_sessions: int) -> None:
         except OSError as error:
             other = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
             raise ValueError(f"--host={host} --port={port}: {error.strerror}; choose another {other}") from None
-        server, address = make_server(host, listener.getsockname()[1], max_sessions)
+        server, address = make_server(host, listener.getsockname()[1], max_sessions, Warmup())
         print(address, flush=True)
         try:
             server.run(sockets=[listener])

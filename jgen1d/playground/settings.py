@@ -25,15 +25,15 @@ OF_SIGNALS = {"conv", "unet"}  # networks that columns of numbers have no use fo
 NAMED = [name for name, target in TARGETS.items() if target.dim == 1]
 DRAWING = {"low": -8.0, "high": 12.0, "count": 81}
 """The knots of a drawn density: so many, at equal steps from low to high."""
-LANES = (1, 32)
+LANES = (1, 32, 64)
 DATASET_SIZES = (0, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 LIMITS = {"batch_size": (1, 4_096), "num_steps": (STEPS_PER_EPOCH, 100_000), "seed": (0, 2**31 - 1)}
 LINK_VALUES = 1_000
 """Values of a file that an address holds, at most."""
 MAX_INTEGER, MAX_LAYERS, MAX_UNITS, MAX_ROWS = 512, 6, 256, 65_536
 """Of any static number, of hidden layers, of the units of each, and of the rows of one step: they bound the memory."""
-FIRST_METHODS = ["gan", "vae", "diffusion", "flow_matching"]
-"""Shown apart from the others, in this order."""
+RIVAL = ("method", "preset", "fields")
+"""What a model that is compared has of its own."""
 HIDDEN = ("dim", "shape", "num_steps", "num_classes", "condition_dim")
 """Fields that the page does not set."""
 
@@ -79,6 +79,7 @@ class Experiment(NamedTuple):
       num_steps: of each run.
       seed: of the first lane; the others have the next ones.
       num_lanes: runs side by side.
+      rival: what is trained beside it, on the same data from the same seeds; None for nothing.
     """
 
     settings: dict[str, Any]
@@ -90,6 +91,7 @@ class Experiment(NamedTuple):
     num_steps: int
     seed: int
     num_lanes: int
+    rival: Experiment | None = None
 
     @property
     def task(self) -> Task:
@@ -114,6 +116,15 @@ def presets(method: Method) -> dict[str, Config]:
     """The method's named configs that are not too large for a page, and that train on columns."""
     known = method.presets() or {"default": method.Config()}
     return {name: config for name, config in known.items() if not _too_large(config) and not uses(config, OF_SIGNALS)}
+
+
+def first() -> dict[str, Any]:
+    """The settings that a page begins with."""
+    return {
+        "method": "gan", "preset": next(iter(presets(METHODS["gan"]))), "fields": {}, "target": "bimodal",
+        "drawn": None, "data": None, "batch_size": 256, "dataset_size": 0, "seed": 0, "num_steps": 5_000, "lanes": 1,
+        "rival": None,
+    }  # fmt: skip
 
 
 def resolve(settings: Any, uploads: Mapping[str, Upload]) -> Experiment:
@@ -149,18 +160,23 @@ def resolve(settings: Any, uploads: Mapping[str, Upload]) -> Experiment:
         trained_on = targets.empirical(np.asarray(truth.sample(jax.random.key(0), size)), name=truth.name)
     kept = {name: settings.get(name) for name in ("target", "drawn", "data")}
     asked = {"method": name, "preset": preset, "fields": changed, **kept, **numbers}
-    asked |= {"dataset_size": size, "lanes": num_lanes}
-    return Experiment(
-        asked,
-        method,
-        config,
-        truth,
-        trained_on,
-        numbers["batch_size"],
-        numbers["num_steps"],
-        numbers["seed"],
-        num_lanes,
-    )
+    asked |= {"dataset_size": size, "lanes": num_lanes, "rival": None}
+    numbered = (numbers["batch_size"], numbers["num_steps"], numbers["seed"], num_lanes)
+    found = Experiment(asked, method, config, truth, trained_on, *numbered)
+    return found if settings.get("rival") is None else _with_rival(found, settings["rival"], uploads)
+
+
+def _with_rival(found: Experiment, rival: Any, uploads: Mapping[str, Upload]) -> Experiment:
+    """The experiment with another model beside it, of which a page gives the method, the preset and the fields."""
+    if not isinstance(rival, dict):
+        raise FieldError("rival", "the model to compare with must be an object")
+    own = {name: rival.get(name) for name in RIVAL}
+    try:
+        other = resolve(found.settings | own, uploads)
+    except FieldError as error:
+        raise FieldError("rival", f"{error.field}: {error}" if error.field else str(error)) from None
+    kept = {name: other.settings[name] for name in RIVAL}
+    return found._replace(settings=found.settings | {"rival": kept}, rival=other)
 
 
 def read_upload(message: Mapping[str, Any]) -> tuple[str, Upload]:
@@ -259,41 +275,3 @@ def _at_field(error: ValueError, method: Method) -> FieldError:
     """The error where its message names a field."""
     name = str(error).partition("=")[0]
     return FieldError(name if name in {field.name for field in fields(method)} else "", str(error))
-
-
-def schema() -> dict[str, Any]:
-    """All that can be set, for the page's controls."""
-    methods = {}
-    for name in [*FIRST_METHODS, *(name for name in METHODS if name not in FIRST_METHODS)]:
-        method, known = METHODS[name], presets(METHODS[name])
-        first = texts(next(iter(known.values())), method)
-        methods[name] = {
-            "label": {"gan": "GAN", "vae": "VAE", "kde": "KDE", "gmm": "GMM"}.get(name, name.replace("_", " ")),
-            "adversarial": method.loss_optimum is not None,
-            "paths": method.trajectory is not None,
-            "presets": list(known),
-            "fields": [_described(field, first[field.name]) for field in fields(method)],
-            "preset_values": {preset: texts(config, method) for preset, config in known.items()},
-        }
-    limits: dict[str, Any] = {name: list(ends) for name, ends in LIMITS.items()}
-    limits |= {"lanes": list(LANES), "dataset_sizes": list(DATASET_SIZES)}
-    return {
-        "targets": NAMED, "drawing": DRAWING, "methods": methods, "limits": limits, "first_methods": FIRST_METHODS
-    }  # fmt: skip
-
-
-def _described(field: dataclasses.Field, default: str) -> dict[str, Any]:
-    metadata = field.metadata
-    found = {"name": field.name, "help": metadata.get("help", ""), "default": default}
-    if choices := metadata.get("choices"):
-        return found | {"kind": "choice", "choices": list(choices)}
-    if not metadata.get("static"):
-        is_rate = field.name.startswith("learning_rate")
-        return found | {"kind": "float", "optional": metadata["optional"], "log": is_rate, **_ends(metadata)}
-    if isinstance(field.default, tuple):
-        return found | {"kind": "widths", "max_layers": MAX_LAYERS, "max_units": MAX_UNITS, **_ends(metadata)}
-    return found | {"kind": "bool" if isinstance(field.default, bool) else "int", **_ends(metadata)}
-
-
-def _ends(metadata: Mapping[str, Any]) -> dict[str, float]:
-    return {name.replace(" ", "_"): limit for name, limit in metadata.get("bounds", {}).items()}

@@ -10,7 +10,14 @@ from jgen1d.playground.settings import DRAWING, STEPS_PER_EPOCH, Experiment, Upl
 
 
 def as_command(experiment: Experiment, uploads: Mapping[str, Upload]) -> str | None:
-    """The command that trains the same runs; None if there is none."""
+    """The command that trains the same runs, one a line where two models are compared; None if there is none."""
+    if experiment.rival is not None:
+        both = [_as_command(one, uploads) for one in (experiment, experiment.rival)]
+        return None if None in both else "\n".join(map(str, both))
+    return _as_command(experiment, uploads)
+
+
+def _as_command(experiment: Experiment, uploads: Mapping[str, Upload]) -> str | None:
     asked = experiment.settings
     if asked["dataset_size"] or asked["target"] == "drawn":
         return None
@@ -32,6 +39,13 @@ def as_command(experiment: Experiment, uploads: Mapping[str, Upload]) -> str | N
 
 def as_python(experiment: Experiment, uploads: Mapping[str, Upload]) -> str:
     """The same runs in Python."""
+    code = _as_python(experiment, uploads)
+    if experiment.rival is None:
+        return code
+    return f"{code}\n# What it is compared with:\n{_as_python(experiment.rival, uploads)}"
+
+
+def _as_python(experiment: Experiment, uploads: Mapping[str, Upload]) -> str:
     asked, method = experiment.settings, experiment.settings["method"]
     changes = ", ".join(f"{name}={getattr(experiment.config, name)!r}" for name in asked["fields"])
     base = f"{method}.preset({asked['preset']!r})" if experiment.method.presets() else f"{method}.Config()"

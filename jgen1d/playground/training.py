@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -12,14 +12,19 @@ import numpy as np
 
 from jgen1d import fitting
 from jgen1d.core import Info
-from jgen1d.evaluation.verdict import DEFAULT_THRESHOLDS
+from jgen1d.evaluation.verdict import DEFAULT_THRESHOLDS, learned
 from jgen1d.playground import epochs, look
 from jgen1d.playground.settings import STEPS_PER_EPOCH, Experiment
+from jgen1d.report.stats import rate
 
+NUM_PROGRAMS = 4
+"""Compiled for a run: what prepares the scene, what starts, what looks, and what trains."""
 SECONDS_PER_LOOK = 0.1
 """From one look to the next, at least."""
 LOOKS_SHARE = 0.2
-"""Of the time, at most."""
+"""Of the time, at most, where training goes as fast as it can."""
+PACED_LOOKS_SHARE = 0.7
+"""Of the time, at most, where it waits for the one who watches."""
 SECONDS_PER_CHUNK = 0.04
 """At most, about: a stop waits for one chunk."""
 
@@ -34,6 +39,11 @@ class Point(NamedTuple):
 class Training:
     """The runs of all lanes, and what was seen of them.
 
+    Args:
+      asked: the experiment.
+      compiling: called before each program that may have to be compiled, with its number of `NUM_PROGRAMS`.
+      count: samples that each lane is looked at by while it trains; 0 for what suits the method.
+
     Attributes:
       asked: the experiment; one that differs in traced numbers only may take its place.
       scene: what does not change while its target is looked at.
@@ -46,9 +56,12 @@ class Training:
       changes: the steps at which the settings were changed, or one player moved alone.
     """
 
-    def __init__(self, asked: Experiment):
+    def __init__(self, asked: Experiment, compiling: Callable[[int], None] = lambda number: None, count: int = 0):
         self.asked = asked
-        self.scene = look.prepare(asked.truth)
+        self._count = count or look.num_samples(asked.method)
+        compiling(1)
+        self.scene = look.prepare(asked.truth, self._count)
+        compiling(2)
         self.runs = epochs.start(asked.method, asked.seed + jnp.arange(asked.num_lanes), asked.data, asked.config)
         self.step = self.lane = 0
         self.diverged = np.full(asked.num_lanes, -1)
@@ -56,7 +69,8 @@ class Training:
         self.looks: list[Point] = []
         self.changes: list[int] = []
         self._compiled: set[str] = set()
-        self._seconds_per_step, self._next_look, self._look_seconds = 0.0, 0.0, SECONDS_PER_LOOK
+        self._seconds_per_step, self._looked_at, self._look_seconds = 0.0, 0.0, SECONDS_PER_LOOK
+        compiling(3)
 
     @property
     def diverged_at(self) -> int:
@@ -89,6 +103,16 @@ class Training:
         names = list(jax.eval_shape(info, jax.random.key(0)))
         return [name for name in names if "loss" in name] or names
 
+    def facts(self) -> dict[str, Any]:
+        """What the page is told of the model besides its frames."""
+        asked, players = self.asked, self.asked.method.players
+        return {
+            "settings": asked.settings, "optimum": self.optimum, "losses": self.loss_names,
+            "floor": np.asarray(self.scene.floor),
+            "adversarial": asked.method.loss_optimum is not None,
+            "critic": players is not None and not players.optimal_output(asked.config),
+        }  # fmt: skip
+
     def chunk(self) -> tuple[int, int]:
         """Epochs and steps of each: as many as will be done in time."""
         left, steps_left = divmod(self.asked.num_steps - self.step, STEPS_PER_EPOCH)
@@ -103,12 +127,22 @@ class Training:
         """Whether no step of this player was taken before."""
         return player not in self._compiled
 
-    def advance(self, num_epochs: int, num_steps: int, player: str) -> None:
-        """Takes epochs of so many steps (see `epochs.advance`)."""
-        asked, began = self.asked, time.monotonic()
+    def compile(self) -> None:
+        """Compiles what trains, without a step."""
+        self._advance(0, STEPS_PER_EPOCH, "both")
+        self._compiled.add("both")
+
+    def _advance(self, num_epochs: int, num_steps: int, player: str) -> Info:
+        asked = self.asked
         self.runs, infos = epochs.advance(
             asked.method, self.runs, asked.data, asked.config, num_epochs, num_steps, asked.batch_size, player
         )
+        return infos
+
+    def advance(self, num_epochs: int, num_steps: int, player: str) -> None:
+        """Takes epochs of so many steps (see `epochs.advance`)."""
+        began = time.monotonic()
+        infos = self._advance(num_epochs, num_steps, player)
         infos, self.diverged = jax.device_get((infos, self.runs.diverged_at))
         seconds = (time.monotonic() - began) / (num_epochs * num_steps)
         if not self.will_compile(player):
@@ -119,27 +153,23 @@ class Training:
             self.step += num_steps
             self.losses.append(Point(self.step, {name: values[:, epoch] for name, values in infos.items()}))
 
-    @property
-    def is_look_due(self) -> bool:
+    def is_look_due(self, paced: bool) -> bool:
         """Whether enough time has passed since the last look."""
-        return time.monotonic() >= self._next_look
+        interval = self._look_seconds / (PACED_LOOKS_SHARE if paced else LOOKS_SHARE)
+        return time.monotonic() >= self._looked_at + (interval if paced else max(SECONDS_PER_LOOK, interval))
 
     def look(self) -> dict[str, Any]:
         """Samples, and returns what a frame shows of the lane and of all lanes, but for the histories."""
         began, asked = time.monotonic(), self.asked
-        count = look.NUM_FINAL_SAMPLES if self.has_ended else look.NUM_SAMPLES
-        seen = look.look(asked.method, self.runs, asked.truth, self.scene, asked.data, asked.config, count)
-        drawn = {}
-        if asked.method.players is not None:
-            drawn = look.look_at_players(
-                asked.method, self.runs, self.lane, asked.truth, self.scene, asked.data, asked.config
-            )
-        seen, drawn = jax.device_get((seen, drawn))
+        count = look.NUM_FINAL_SAMPLES if self.has_ended else self._count
+        seen, drawn = jax.device_get(look.look(
+            asked.method, self.runs, self.lane, asked.truth, self.scene, asked.data, asked.config, count
+        ))  # fmt: skip
         if not self.looks or self.looks[-1].step != self.step:
             kept = [name for name in ("mean", "std", "w1_over_std") if name in seen]
             self.looks.append(Point(self.step, {name: seen[name] for name in kept}))
         self._look_seconds = min(self._look_seconds, time.monotonic() - began)  # the first one is compiled
-        self._next_look = began + max(SECONDS_PER_LOOK, self._look_seconds / LOOKS_SHARE)
+        self._looked_at = began
         return self._content(seen, drawn)
 
     def paths(self) -> dict[str, Any]:
@@ -163,6 +193,7 @@ class Training:
             "metrics": {name: seen[name][lane] for name in names} | {"num_modes": num_modes},
             "verdict": verdicts[lane] if self.losses else None,
             "lanes_w1": seen["w1_over_std"] if many else None, "lanes_verdict": verdicts if many else None,
+            "lanes_learned": rate(learned(verdicts)) if many else None,
         }  # fmt: skip
 
     def _verdicts(self, seen: dict[str, np.ndarray]) -> list[str]:

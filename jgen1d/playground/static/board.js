@@ -1,25 +1,44 @@
 // When plots are drawn: with the newest data only, when the browser is ready, and only where they can be seen.
 
-import { captions, FIGURES } from "./figures.js";
-import { CONFIG } from "./look.js";
+import { draw } from "./chart.js";
+import { captions, FIGURES, OF_EACH } from "./figures.js";
 
 const REDUCED_INTERVAL = 500;
 /** Milliseconds of drawing in one go; plots that do not fit take their turn in the next one. */
 const BUDGET = 30;
-/** Pauses between drawings, in units of the time that a drawing took: with few cores training needs them more. */
-const pause = () => (document.body.dataset.state === "running" && navigator.hardwareConcurrency <= 2 ? 4 : 1);
+
+const byId = (id) => document.getElementById(id);
 
 export const reducedMotion = window.matchMedia("(prefers-reduced-motion: reduce)");
 
+/** A copy of a card, for the other model. */
+function twin(name) {
+  const card = byId(`card-${name}`);
+  const copy = card.cloneNode(true);
+  copy.id += "-b";
+  copy.hidden = true;
+  copy.querySelector(".side").textContent = "B";
+  for (const node of copy.querySelectorAll("[id]")) node.id += "-b";
+  const plot = copy.querySelector(".plot");
+  plot.setAttribute("aria-label", `${plot.getAttribute("aria-label")}, of model B`);
+  card.after(copy);
+}
+
 export class Board {
-  /** @param {() => object} model gives what the figures show; `configured` in it is null before there is anything */
+  /**
+   * @param {() => object} model gives what the figures show; `configured` in it is null before there is anything, and
+   *   `other` is the model that it is compared with, or null
+   */
   constructor(model) {
     this.model = model;
-    this.cards = Object.keys(FIGURES).map((name) => ({
+    OF_EACH.forEach(twin);
+    const all = [...Object.keys(FIGURES).map((name) => [name, ""]), ...OF_EACH.map((name) => [name, "-b"])];
+    this.cards = all.map(([name, suffix]) => ({
       name,
-      card: document.getElementById(`card-${name}`),
-      plot: document.getElementById(`plot-${name}`),
-      caption: document.getElementById(`${name}-caption`),
+      isOther: suffix !== "",
+      card: byId(`card-${name}${suffix}`),
+      plot: byId(`plot-${name}${suffix}`),
+      caption: byId(`${name}-caption${suffix}`),
       visible: false,
       stale: true,
     }));
@@ -60,7 +79,7 @@ export class Board {
     const began = performance.now();
     this.draw(reducedMotion.matches ? Infinity : began + BUDGET);
     const took = performance.now() - began;
-    this.nextAt = now + Math.max((1 + pause()) * took, reducedMotion.matches ? REDUCED_INTERVAL : 0);
+    this.nextAt = now + Math.max(2 * took, reducedMotion.matches ? REDUCED_INTERVAL : 0);
   }
 
   /** Draws all plots, also those out of sight. */
@@ -75,7 +94,7 @@ export class Board {
       this.counted = model.frame;
       document.body.dataset.frames = Number(document.body.dataset.frames) + 1;
     }
-    const texts = captions(model);
+    const texts = { false: captions(model), true: model.other && captions(model.other) };
     // Each time begins where the last one ended, so that no plot falls behind the others.
     const order = [...this.cards.slice(this.turn), ...this.cards.slice(0, this.turn)];
     for (const item of order) {
@@ -85,11 +104,13 @@ export class Board {
         this.request();
         return;
       }
-      const figure = FIGURES[item.name](model);
-      item.card.hidden = figure === null;
-      if (figure === null || !(item.visible || everywhere)) continue;
-      if (item.caption && item.caption.textContent !== texts[item.name]) item.caption.textContent = texts[item.name];
-      Plotly.react(item.plot, figure.data, figure.layout, CONFIG);
+      const shown = item.isOther ? model.other : model;
+      const figure = shown && FIGURES[item.name](shown);
+      item.card.hidden = !figure;
+      if (!figure || !(item.visible || everywhere)) continue;
+      const text = texts[item.isOther][item.name];
+      if (item.caption && item.caption.textContent !== text) item.caption.textContent = text;
+      draw(item.plot, figure);
       item.stale = false;
     }
     document.body.dataset.drawn = model.frame?.step ?? 0;

@@ -2,8 +2,9 @@
 
 import { Drawing } from "./draw.js";
 import { makeField, whenTyped } from "./fields.js";
-import { baseValues, methodNames, presetNames, words } from "./settings.js";
+import { baseValues, methodNames, modelName, presetNames } from "./settings.js";
 import { Upload } from "./upload.js";
+import { words } from "./words.js";
 
 const NUMBERS = ["batch_size", "num_steps", "seed"];
 
@@ -48,7 +49,7 @@ export class Controls {
     const sizes = [...limits.dataset_sizes].sort((one, other) => (one || Infinity) - (other || Infinity));
     for (const size of sizes) byId("dataset_size").add(new Option(size || "unlimited", size));
     for (const name of ["batch_size", "num_steps"]) [byId(name).min, byId(name).max] = limits[name];
-    byId("lanes-label").textContent = `${limits.lanes.at(-1)} seeds at once`;
+    for (const lanes of limits.lanes) byId("lanes").add(new Option(lanes === 1 ? "1 run" : `${lanes} runs, one a seed`, lanes));
   }
 
   connect() {
@@ -63,8 +64,9 @@ export class Controls {
       this.update({ dataset_size: Number(event.target.value) });
     });
     byId("lanes").addEventListener("change", (event) => {
-      this.update({ lanes: event.target.checked ? this.schema.limits.lanes.at(-1) : 1 });
+      this.update({ lanes: Number(event.target.value) });
     });
+    byId("rival").addEventListener("change", (event) => this.chooseRival(event.target.value));
     for (const name of NUMBERS) this.setters[name] = whenTyped(byId(name), (value) => this.changeNumber(name, value));
   }
 
@@ -78,6 +80,24 @@ export class Controls {
       return;
     }
     this.update(change);
+  }
+
+  /** With what the present model is compared: a ready-made one, or itself as it is now, to be changed then. */
+  chooseRival(choice) {
+    const { method, preset, fields } = choice === "kept" ? this.settings : this.schema.pairs[choice] ?? {};
+    this.update({ rival: method ? { method, preset, fields: { ...fields } } : null });
+  }
+
+  showRival({ rival }) {
+    const select = byId("rival");
+    const same = (pair) => ["method", "preset", "fields"].every((name) => JSON.stringify(pair[name]) === JSON.stringify(rival[name]));
+    const known = rival ? this.schema.pairs.findIndex(same) : -1;
+    const own = rival && known < 0 ? [new Option(modelName(this.schema, rival), "own")] : [];
+    select.replaceChildren(
+      new Option("nothing", ""), ...own, ...this.schema.pairs.map(({ label }, index) => new Option(label, index)),
+      new Option("this model as it is now", "kept"),
+    );
+    select.value = rival ? (known < 0 ? "own" : known) : "";
   }
 
   changeNumber(name, value) {
@@ -110,7 +130,8 @@ export class Controls {
       size.add(new Option(settings.dataset_size, settings.dataset_size));
     }
     size.value = settings.dataset_size;
-    byId("lanes").checked = settings.lanes > 1;
+    byId("lanes").value = settings.lanes;
+    this.showRival(settings);
     if (settings.drawn) this.drawing.show(settings.drawn);
     const values = { ...baseValues(this.schema, settings.method, settings.preset), ...settings.fields };
     for (const name of NUMBERS) values[name] = settings[name];
@@ -152,8 +173,7 @@ export class Controls {
     input.setAttribute("aria-invalid", "true");
     const described = new Set((input.getAttribute("aria-describedby") ?? "").split(" ").filter(Boolean));
     input.setAttribute("aria-describedby", [...described.add(error.id)].join(" "));
-    const details = input.closest("details");
-    if (details) details.open = true;
+    for (let at = input.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
   }
 
   clearErrors() {

@@ -1,6 +1,6 @@
 // One hyper-parameter as a labelled control. Values go in and out as the text that the library's flags take.
 
-import { words } from "./settings.js";
+import { words } from "./words.js";
 
 const SLOWEST = -5;
 const FASTEST = 0;

@@ -1,10 +1,12 @@
 // Sampling by the inverse distribution function, from the target alone: u across to F, and down to x = F⁻¹(u).
 
 import { reducedMotion } from "./board.js";
-import { axis, colours, CONFIG, layout, line } from "./look.js";
+import { draw } from "./chart.js";
+import { axis, colours, line } from "./look.js";
 
 const FALL_TIME = 900;
 const MANY = 100;
+const BINS = 30;
 
 const byId = (id) => document.getElementById(id);
 
@@ -72,6 +74,16 @@ export class InverseDemo {
     fall();
   }
 
+  /** The density of the fallen points in even bins. */
+  pile() {
+    const { edges } = this.target;
+    const width = (edges.at(-1) - edges[0]) / BINS;
+    const counts = new Array(BINS).fill(0);
+    for (const x of this.fallen) counts[Math.min(BINS - 1, Math.max(0, Math.floor((x - edges[0]) / width)))] += 1;
+    const x = counts.map((_, index) => edges[0] + (index + 0.5) * width);
+    return { x, y: counts.map((count) => count / (Math.max(1, this.fallen.length) * width)), width };
+  }
+
   draw() {
     if (!this.target) return;
     const { x, density, cdf, edges } = this.target;
@@ -80,29 +92,27 @@ export class InverseDemo {
     const landing = this.place(u);
     byId("inverse-u").value = u;
     byId("inverse-value").textContent = u.toFixed(2);
+    byId("inverse-count").textContent = `${this.fallen.length} fallen`;
     // The first half of the way leads across, the second one down.
     const across = edges[0] + (landing - edges[0]) * Math.min(2 * progress, 1);
     const down = u * Math.min(2 - 2 * progress, 1);
-    const path = line("", [edges[0], across, across], [u, u, down], second, { width: 1.5, hoverinfo: "skip" });
-    const point = {
-      type: "scatter", mode: "markers", name: "x", x: [across], y: [down], marker: { color: second, size: 9 },
-      hoverinfo: "x",
-    };
-    const size = (edges.at(-1) - edges[0]) / 30;
-    const pile = {
-      type: "histogram", x: this.fallen, yaxis: "y2", histnorm: "probability density", autobinx: false, name: "fallen",
-      xbins: { start: edges[0], end: edges.at(-1), size }, marker: { color: learnt, opacity: 0.65 }, hoverinfo: "skip",
-    };
-    const traces = [line("F(x)", x, cdf, data), path, point, pile];
-    traces.push(line("density", x, density, data, { yaxis: "y2", width: 1.5, hoverinfo: "skip" }));
-    const top = 1.6 * density.reduce((one, other) => Math.max(one, other));
-    Plotly.react(byId("plot-inverse"), traces, layout(
-      axis("x", { range: [edges[0], edges.at(-1)], anchor: "y2" }),
-      axis("u = F(x)", { range: [-0.02, 1.03], domain: [0.4, 1], nticks: 4 }),
-      {
-        yaxis2: axis("", { domain: [0, 0.32], range: [0, top], showticklabels: false }),
-        showlegend: false, hovermode: "closest", margin: { l: 50, r: 12, t: 8, b: 36, autoexpand: false },
-      },
-    ), CONFIG);
+    const range = [edges[0], edges.at(-1)];
+    draw(byId("plot-inverse"), {
+      legend: false,
+      panels: [
+        { x: axis("", { range, labels: false }), y: axis("u = F(x)", { range: [-0.02, 1.03] }), box: [0, 0.4, 1, 1] },
+        {
+          x: axis("x", { range }), box: [0, 0, 1, 0.34],
+          y: axis("", { range: [0, 1.6 * density.reduce((one, other) => Math.max(one, other))], labels: false }),
+        },
+      ],
+      marks: [
+        line("F(x)", x, cdf, data),
+        line("", [edges[0], across, across], [u, u, down], second, { width: 1.5 }),
+        { kind: "dots", name: "x", x: [across], y: [down], color: second, size: 9 },
+        { kind: "bars", name: "fallen", ...this.pile(), color: learnt, panel: 1 },
+        line("density", x, density, data, { width: 1.5, panel: 1 }),
+      ],
+    });
   }
 }

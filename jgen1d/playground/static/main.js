@@ -5,11 +5,15 @@ import { Controls } from "./controls.js";
 import { History } from "./history.js";
 import { InverseDemo } from "./inverse.js";
 import { connectKeys } from "./keys.js";
+import { connectLayout } from "./layout.js";
+import { Lessons } from "./lessons.js";
+import { modelOf } from "./model.js";
 import { Outcome } from "./outcome.js";
 import { Paths } from "./paths.js";
-import { Phenomena } from "./phenomena.js";
-import { complete } from "./settings.js";
+import { Recorder } from "./recorder.js";
+import { complete, modelName } from "./settings.js";
 import { Connection, throttled } from "./socket.js";
+import { connectSpeed } from "./speed.js";
 import { connectTakeaway, showSource } from "./takeaway.js";
 import { fileFromHash, fromHash, toHash } from "./url.js";
 
@@ -24,39 +28,49 @@ const schema = await fetch("/schema.json").then((answer) => answer.json()).catch
   throw error;
 });
 const history = new History();
+const otherHistory = new History();
+const recorder = new Recorder();
 let settings = fromHash(schema, location.hash);
 let uploaded = null;
 let configured = null;
 let frame = null;
 let state = "idle";
 let stateMessage = "";
+let stateSince = 0;
 let training = false; // Or asked to: compiling alone does not tell, since new settings compile as well.
 
 window.playground = {
   get settings() { return settings; },
   get history() { return history; },
+  get recording() { return recorder.recording(configured, { history, other: otherHistory, names: names() }); },
 };
 
 const adversarial = () => Boolean(schema.methods[settings.method].adversarial);
 
 const connection = new Connection(receive, connectionChanged);
-const board = new Board(() => ({ configured, frame, history, adversarial: adversarial(), critic: Boolean(configured?.critic) }));
+const board = new Board(() => modelOf(configured, frame, history, otherHistory));
 const outcome = new Outcome(schema, (lane) => connection.send({ type: "lane", lane }));
 const inverse = new InverseDemo();
 const paths = new Paths(connection);
 const configure = throttled(sendSettings, CONFIGURE_INTERVAL);
+const speed = connectSpeed(schema, (name) => connection.send({ type: "speed", speed: name }));
 const controls = new Controls(schema, settings, (changed) => {
-  phenomena.release();
+  lessons.release();
   apply(changed);
 }, (message) => connection.send(message));
-const phenomena = new Phenomena(schema.phenomena, (wanted) => {
-  phenomena.release();
+const lessons = new Lessons(schema, (wanted) => {
+  lessons.release();
   settings = complete(schema, wanted);
   controls.show(settings);
   apply(settings);
   command({ type: "reset" }); // Settings that change learning rates alone would go on from where the run is.
   command({ type: "start" });
 });
+
+/** What the models are called. */
+function names() {
+  return [settings, ...(settings.rival ? [settings.rival] : [])].map((one) => modelName(schema, one));
+}
 
 /** A file goes first where the server does not have it; its answer sends the settings. */
 function sendSettings() {
@@ -110,7 +124,7 @@ function connectionChanged(open, reason) {
     outcome.say("Connected");
     uploaded = null;
     sendSettings();
-    if (byId("slow").checked) connection.send({ type: "slow", on: true });
+    connection.send({ type: "speed", speed: speed.now() });
   } else {
     byId("connection-text").textContent = `The connection to the server is closed${reason ? `: ${reason}` : ""}.`;
     setState("idle");
@@ -120,13 +134,22 @@ function connectionChanged(open, reason) {
 }
 
 function setState(newState, message = "") {
+  if (newState !== state) stateSince = performance.now();
+  if (RESTING.includes(newState) && state !== newState) {
+    speed.release();
+    lessons.ended(newState === "idle" ? null : frame);
+  }
   state = newState;
   stateMessage = message;
   page.state = state;
   if (state === "running") training = true;
   if (RESTING.includes(state)) training = false;
-  outcome.status(state, stateMessage, frame, configured?.losses ?? []);
+  showStatus();
   showButtons();
+}
+
+function showStatus() {
+  outcome.status(state, stateMessage, frame, configured?.losses ?? [], (performance.now() - stateSince) / 1000);
 }
 
 function receive(message) {
@@ -149,12 +172,17 @@ function takeConfigured(message) {
   if (newTarget) inverse.setTarget(message.target);
   if (message.reset) {
     history.clear();
+    otherHistory.clear();
+    recorder.clear();
     frame = null;
     Object.assign(page, { run: Number(page.run) + 1, step: 0, epoch: 0, verdict: "", drawn: "" });
     outcome.clear();
-    outcome.status(state, stateMessage, frame, message.losses);
+    showStatus();
     paths.reset(schema.methods[message.settings.method].paths);
   }
+  page.pair = Boolean(message.rival);
+  byId("sides").hidden = !message.rival;
+  byId("sides").textContent = names().map((name, index) => `${"AB"[index]}: ${name}`).join(" · ");
   board.refresh();
 }
 
@@ -173,13 +201,15 @@ function takeUploaded(message) {
 
 function takeFrame(message) {
   history.append(message);
+  if (message.rival) otherHistory.append(message.rival);
   // The status line's losses: an increment may be empty, the curves' ends are not.
   const latest = Object.fromEntries(Object.entries(history.losses).map(([name, values]) => [name, values.at(-1)]));
   frame = { ...message, latest };
   Object.assign(page, { step: frame.step, epoch: frame.epoch, verdict: frame.verdict ?? "" });
   outcome.show(frame);
+  recorder.take(frame);
   // Its state may be older than the last status: only status messages count.
-  outcome.status(state, stateMessage, frame, configured?.losses ?? []);
+  showStatus();
   board.refresh();
 }
 
@@ -188,7 +218,7 @@ byId("reset").addEventListener("click", () => command({ type: "reset" }));
 for (const [id, players] of Object.entries({ step: "both", "step-d": "d", "step-g": "g" })) {
   byId(id).addEventListener("click", () => command({ type: "step", players }));
 }
-byId("slow").addEventListener("change", (event) => command({ type: "slow", on: event.target.checked }));
+setInterval(() => { if (state === "compiling") showStatus(); }, 1000);
 byId("reconnect").addEventListener("click", () => connection.connect());
 window.addEventListener("hashchange", () => {
   readAddress();
@@ -197,6 +227,7 @@ window.addEventListener("hashchange", () => {
 });
 
 connectKeys();
+connectLayout();
 connectTakeaway(window.playground, board);
 readAddress();
 if (!controls.upload.message) showAddress();

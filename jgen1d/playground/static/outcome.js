@@ -1,6 +1,7 @@
-// The status line, the verdict with its numbers, and the 32 seeds side by side.
+// The status line, the verdicts with their numbers, and the seeds side by side.
 
-import { lossName, words } from "./settings.js";
+import { share } from "./lessons.js";
+import { lossName, short, words } from "./words.js";
 
 const ONE_SECOND = 1000;
 const LETTERS = {
@@ -8,7 +9,6 @@ const LETTERS = {
 };
 
 const byId = (id) => document.getElementById(id);
-const short = (value, digits = 3) => (Number.isFinite(value) ? String(Number(value.toPrecision(digits))) : "–");
 
 /** Text only where it differs: screen readers and the browser's layout are left in peace. */
 function write(node, text) {
@@ -34,7 +34,8 @@ export class Outcome {
     }, wait);
   }
 
-  status(state, message, frame, losses) {
+  /** @param {number} seconds that the state has lasted */
+  status(state, message, frame, losses, seconds = 0) {
     const divergedAt = frame?.diverged_at ?? -1;
     const states = {
       idle: frame?.step ? "Paused" : "Ready",
@@ -45,7 +46,8 @@ export class Outcome {
       diverged: divergedAt >= 0 ? `Diverged at step ${divergedAt}` : "Diverged",
     };
     const parts = [message ? words(message) : states[state] ?? state];
-    if (frame) {
+    if (state === "compiling") parts.push(`${Math.round(seconds)} s`);
+    else if (frame) {
       parts.push(`epoch ${frame.epoch}`, `step ${frame.step}`);
       for (const name of losses) {
         const value = frame.latest?.[name];
@@ -58,21 +60,25 @@ export class Outcome {
   }
 
   clear() {
-    this.verdict("", "Press Start, or Space, to train.");
+    this.verdict("verdict", "", "Not started");
+    write(byId("verdict-text"), "Press Start, or Space, to train.");
     for (const name of ["w1", "floor", "tv", "modes"]) write(byId(`metric-${name}`), "–");
+    this.rival(null);
     byId("lane-panel").hidden = true;
   }
 
-  verdict(name, text) {
-    const node = byId("verdict");
+  verdict(id, name, without) {
+    const node = byId(id);
     node.dataset.verdictColour = name;
-    write(node, name ? words(name) : "Not started");
-    write(byId("verdict-text"), text);
+    write(node, name ? words(name) : without);
   }
 
   show(frame) {
     const { verdict, metrics } = frame;
-    if (verdict) this.verdict(verdict, this.schema.verdicts[verdict] ?? "");
+    if (verdict) {
+      this.verdict("verdict", verdict);
+      write(byId("verdict-text"), this.schema.verdicts[verdict] ?? "");
+    }
     if (metrics) {
       write(byId("metric-w1"), short(metrics.w1_over_std));
       write(byId("metric-floor"), Number.isFinite(metrics.w1_over_floor) ? `${short(metrics.w1_over_floor)} ×` : "–");
@@ -80,12 +86,34 @@ export class Outcome {
       const { modes_covered: covered, num_modes: modes } = metrics;
       write(byId("metric-modes"), modes ? `${covered} of ${modes}` : "–");
     }
+    this.rival(frame.rival);
     byId("lane-panel").hidden = !frame.lanes_verdict;
     if (frame.lanes_verdict) this.lanes(frame);
   }
 
-  lanes({ lanes_verdict: names, lanes_w1: distances, lane }) {
-    this.shares(names);
+  /** The other model's outcome, in a line. */
+  rival(frame) {
+    byId("rival-outcome").hidden = !frame;
+    byId("rival-shares").hidden = byId("rival-rate").hidden = !frame?.lanes_learned;
+    if (!frame) return;
+    const { verdict, metrics } = frame;
+    this.verdict("rival-verdict", verdict ?? "", "Not started");
+    const modes = metrics.num_modes ? `, ${metrics.modes_covered} of ${metrics.num_modes} modes` : "";
+    write(byId("rival-metrics"), `W₁/σ ${short(metrics.w1_over_std)}, TV ${short(100 * metrics.tv)} %${modes}`);
+    if (frame.lanes_learned) {
+      this.shares("rival-shares", frame.lanes_verdict);
+      this.rate("rival-rate", "B", frame);
+    }
+  }
+
+  rate(id, side, { lanes_learned: rate, lanes_verdict: names }) {
+    write(byId(id), `${side}: ${rate.count} of ${names.length} runs have learned it, ${share(rate)}`);
+  }
+
+  lanes(frame) {
+    const { lanes_verdict: names, lanes_w1: distances, lane } = frame;
+    this.shares("lane-shares", names);
+    this.rate("lane-rate", frame.rival ? "A" : "If training ended now", frame);
     const place = byId("lane-buttons");
     if (place.children.length !== names.length) {
       place.replaceChildren(...names.map((_, number) => {
@@ -108,7 +136,7 @@ export class Outcome {
     });
   }
 
-  shares(names) {
+  shares(id, names) {
     const counts = new Map();
     for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
     const known = Object.keys(LETTERS).filter((name) => counts.has(name));
@@ -120,6 +148,6 @@ export class Outcome {
       span.style.flex = `${counts.get(name)} 1 0`;
       return span;
     });
-    byId("lane-shares").replaceChildren(...spans);
+    byId(id).replaceChildren(...spans);
   }
 }

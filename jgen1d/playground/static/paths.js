@@ -1,6 +1,7 @@
 // How samples travel from noise to data, and the field that moves them, learnt against exact, at one time.
 
-import { axis, colours, CONFIG, layout, line } from "./look.js";
+import { draw } from "./chart.js";
+import { axis, colours, line } from "./look.js";
 
 const NARROW = 620;
 
@@ -63,31 +64,22 @@ export class Paths {
     byId("paths-value").textContent = t[now].toFixed(2);
     byId("paths-time").setAttribute("aria-valuetext", t[now].toFixed(2));
 
-    const faint = { width: 1, opacity: 0.4, hoverinfo: "skip" };
-    const traces = [line("samples' paths", ...joined(t, samples), learnt, faint)];
-    if (exact) traces.push(line("exact paths", ...joined(t, exact), data, { ...faint, opacity: 0.7, dash: "dot" }));
-    traces.push({
-      type: "scatter", mode: "markers", name: "samples at this time", x: samples.map(() => t[now]),
-      y: samples.map((path) => path[now]), marker: { color: second, size: 5 }, hoverinfo: "y",
+    const faint = { width: 1, opacity: 0.4 };
+    const marks = [line("samples' paths", ...joined(t, samples), learnt, faint)];
+    if (exact) marks.push(line("exact paths", ...joined(t, exact), data, { ...faint, opacity: 0.7, dash: "dot" }));
+    marks.push({ kind: "upright", x: t[now], color: muted, dash: "dot" }, {
+      kind: "dots", name: "samples at this time", x: samples.map(() => t[now]), y: samples.map((path) => path[now]),
+      color: second,
     });
-    const right = { xaxis: "x2", yaxis: "y2" };
-    traces.push(line(`${kind}, learnt`, grid, fields[now], learnt, right));
-    if (optimal) traces.push(line(`${kind}, exact`, grid, optimal[now], data, { ...right, dash: "dash" }));
-
-    const domains = narrow
-      ? [{ domain: [0, 1] }, { domain: [0.57, 1] }, { domain: [0, 1] }, { domain: [0, 0.42] }]
-      : [{ domain: [0, 0.54] }, {}, { domain: [0.62, 1] }, {}];
-    const ends = [t[0], t.at(-1)];
-    const shapes = [{ type: "line", x0: t[now], x1: t[now], yref: "y domain", y0: 0, y1: 1,
-      line: { color: muted, width: 1, dash: "dot" } }];
-    Plotly.react(plot, traces, layout(
-      axis("time, from noise to data", { range: ends, ...domains[0] }),
-      axis("x, standardised", domains[1]),
-      {
-        xaxis2: axis("x, standardised", { anchor: "y2", range: [grid[0], grid.at(-1)], ...domains[2] }),
-        yaxis2: axis(kind, { anchor: "x2", ...domains[3] }),
-        shapes, hovermode: "closest", margin: { l: 50, r: 14, t: narrow ? 112 : 30, b: 40, autoexpand: false },
-      },
-    ), CONFIG);
+    marks.push(line(`${kind}, learnt`, grid, fields[now], learnt, { panel: 1 }));
+    if (optimal) marks.push(line(`${kind}, exact`, grid, optimal[now], data, { panel: 1, dash: "dash" }));
+    const boxes = narrow ? [[0, 0.57, 1, 1], [0, 0, 1, 0.43]] : [[0, 0, 0.54, 1], [0.63, 0, 1, 1]];
+    draw(plot, {
+      marks,
+      panels: [
+        { x: axis("time, from noise to data", { range: [t[0], t.at(-1)] }), y: axis("x, standardised"), box: boxes[0] },
+        { x: axis("x, standardised", { range: [grid[0], grid.at(-1)] }), y: axis(kind), box: boxes[1] },
+      ],
+    });
   }
 }

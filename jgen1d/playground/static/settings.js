@@ -1,5 +1,7 @@
 // The settings object, as the server and the link know it: what it starts as, and how any other one is completed.
 
+import { words } from "./words.js";
+
 export function methodNames(schema) {
   const known = Object.keys(schema.methods);
   const first = schema.first_methods;
@@ -18,22 +20,7 @@ export function baseValues(schema, method, preset) {
   return { ...defaults, ...presets[preset] };
 }
 
-export function defaultSettings(schema) {
-  const method = methodNames(schema).first[0] ?? Object.keys(schema.methods)[0];
-  return {
-    method,
-    preset: presetNames(schema, method)[0],
-    fields: {},
-    target: schema.targets.includes("bimodal") ? "bimodal" : schema.targets[0],
-    drawn: null,
-    data: null,
-    batch_size: 256,
-    dataset_size: 0,
-    seed: 0,
-    num_steps: 5000,
-    lanes: 1,
-  };
-}
+export const defaultSettings = (schema) => structuredClone(schema.first);
 
 /** Fills gaps with the defaults, and drops what the schema does not know, such as an old link's fields. */
 export function complete(schema, partial) {
@@ -47,7 +34,23 @@ export function complete(schema, partial) {
   const others = ["data", ...(settings.drawn ? ["drawn"] : [])];
   if (![...schema.targets, ...others].includes(settings.target)) settings.target = defaultSettings(schema).target;
   settings.fields = onlyChanged(schema, settings);
+  if (settings.rival) settings.rival = completeRival(schema, settings.rival);
   return settings;
+}
+
+/** The model to compare with, or null where the schema does not know it. */
+function completeRival(schema, { method, preset, fields }) {
+  if (!schema.methods[method]) return null;
+  const presets = presetNames(schema, method);
+  const known = { method, preset: presets.includes(preset) ? preset : presets[0], fields };
+  return { ...known, fields: onlyChanged(schema, known) };
+}
+
+/** A model in a few words. */
+export function modelName(schema, { method, preset, fields }) {
+  const changes = Object.entries(fields).map(([name, value]) => `${words(name).toLowerCase()} ${value}`);
+  const chosen = presetNames(schema, method).length > 1 ? [preset.replaceAll("_", " ")] : [];
+  return [words(schema.methods[method].label), ...chosen, ...changes].join(", ");
 }
 
 function onlyChanged(schema, { method, preset, fields }) {
@@ -55,14 +58,4 @@ function onlyChanged(schema, { method, preset, fields }) {
   return Object.fromEntries(
     Object.entries(fields ?? {}).filter(([name, value]) => name in base && String(value) !== base[name]),
   );
-}
-
-/** A field's or a preset's machine name as words: `learning_rate_g` → `Learning rate G`. */
-export function words(name) {
-  const text = name.replace(/_([gd])$/, (_, player) => ` ${player.toUpperCase()}`).replaceAll("_", " ");
-  return text.charAt(0).toUpperCase() + text.slice(1);
-}
-
-export function lossName(name) {
-  return { loss_g: "loss of G", loss_d: "loss of D" }[name] ?? name.replaceAll("_", " ");
 }

@@ -1,5 +1,6 @@
-// What a user takes along: the command, the code, a picture of the plots, the history.
+// What a user takes along: the command, the code, a picture of the plots, the history, a replay.
 
+import { copyTo, isDrawn } from "./chart.js";
 import { colours } from "./look.js";
 
 const WIDTH = 620;
@@ -31,18 +32,9 @@ async function copy(name) {
   }
 }
 
-function loaded(url) {
-  return new Promise((resolve, reject) => {
-    const image = new Image();
-    image.onload = () => resolve(image);
-    image.onerror = () => reject(new Error("The picture of a plot could not be read."));
-    image.src = url;
-  });
-}
-
-async function picture() {
+function picture() {
   const cards = [...document.querySelectorAll(".plots figure")];
-  const shown = cards.filter((card) => !card.hidden && card.querySelector(".plot:not([hidden]) .main-svg"));
+  const shown = cards.filter((card) => !card.hidden && isDrawn(card.querySelector(".plot:not([hidden])")));
   const { surface, text } = colours();
   const canvas = document.createElement("canvas");
   const columns = Math.min(COLUMNS, shown.length);
@@ -56,18 +48,40 @@ async function picture() {
   const chosen = ["method", "preset", "target"].map((id) => byId(id).selectedOptions[0].textContent);
   const heading = [...chosen, `step ${document.body.dataset.step}`, byId("verdict").textContent].join(" · ");
   pen.fillText(heading, GAP + 6, GAP + 18);
-  for (const [index, card] of shown.entries()) {
+  shown.forEach((card, index) => {
     const left = GAP + (index % columns) * (WIDTH + GAP);
     const top = GAP + HEADING + Math.floor(index / columns) * (HEIGHT + TITLE + GAP);
-    const url = await Plotly.toImage(card.querySelector(".plot"), { format: "png", width: WIDTH, height: HEIGHT });
-    pen.fillText(card.querySelector("h3").textContent, left + 6, top + 22);
-    pen.drawImage(await loaded(url), left, top + TITLE);
-  }
+    pen.font = "600 20px system-ui, sans-serif";
+    pen.fillStyle = text;
+    pen.textAlign = "left";
+    pen.textBaseline = "alphabetic";
+    pen.fillText(card.querySelector("h3").innerText, left + 6, top + 22);
+    pen.save();
+    pen.translate(left, top + TITLE);
+    copyTo(pen, card.querySelector(".plot"), WIDTH, HEIGHT);
+    pen.restore();
+  });
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }
 
+const MODULES = ["words", "look", "chart", "figures", "model", "replay"];
+const STYLES = ["style", "controls", "results"];
+
+const read = (name) => fetch(`/static/${name}`).then((answer) => answer.text());
+
+/** The replay in one file: its modules share one scope, for a file cannot import from another. */
+async function replay(recording) {
+  const [page, theme] = await Promise.all([read("replay.html"), read("theme.js")]);
+  const code = await Promise.all(MODULES.map((name) => read(`${name}.js`)));
+  const styles = await Promise.all(STYLES.map((name) => read(`${name}.css`)));
+  const whole = code.join("\n").replace(/^import .*;\n/gm, "").replace(/^export /gm, "");
+  // What users have named must not end the element that it stands in.
+  const parts = { styles: styles.join("\n"), theme, recording: JSON.stringify(recording).replaceAll("<", "\\u003c"), code: whole };
+  return page.replace(/\/\*(\w+)\*\//g, (_, name) => parts[name]);
+}
+
 /**
- * @param {{settings: object, history: import("./history.js").History}} playground what is exported
+ * @param {{settings: object, history: object, recording: object}} playground what is exported
  * @param {import("./board.js").Board} board whose plots are in the picture
  */
 export function connectTakeaway(playground, board) {
@@ -76,6 +90,9 @@ export function connectTakeaway(playground, board) {
   byId("export-picture").addEventListener("click", async () => {
     board.drawAll();
     download(await picture(), "jgen1d.png");
+  });
+  byId("export-replay").addEventListener("click", async () => {
+    download(new Blob([await replay(playground.recording)], { type: "text/html" }), "jgen1d-replay.html");
   });
   byId("export-history").addEventListener("click", () => {
     const text = JSON.stringify({ settings: playground.settings, history: playground.history });

@@ -32,6 +32,10 @@ export function toHash(schema, settings, uploaded) {
     if (settings[name] !== plain[name]) query.set(name, settings[name]);
   }
   for (const [name, value] of Object.entries(settings.fields)) query.set(name, value);
+  if (settings.rival) {
+    const { method, preset, fields } = settings.rival;
+    query.set("rival", [method, preset, ...Object.entries(fields).map((pair) => pair.join(":"))].join(","));
+  }
   return `#${query}`;
 }
 
@@ -44,6 +48,9 @@ export function fromHash(schema, hash) {
     } else if (name === "drawn") {
       const heights = [...value].map((digit) => DIGITS.indexOf(digit));
       if (heights.length === schema.drawing.count && heights.every((height) => height >= 0)) partial.drawn = heights;
+    } else if (name === "rival") {
+      const [method, preset, ...fields] = value.split(",");
+      partial.rival = { method, preset, fields: Object.fromEntries(fields.map((field) => field.split(/:(.*)/s).slice(0, 2))) };
     } else if (!FILE.includes(name)) partial.fields[name] = value;
   }
   return complete(schema, partial);

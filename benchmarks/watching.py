@@ -1,0 +1,106 @@
+"""How soon does the playground show something that moves, how smoothly, and how large are its page and its replay?
+
+    python benchmarks/watching.py                # 3 minutes on 2 cores, half of them a first visit's compilation
+
+Needs pip install -e ".[dev]" and a Chromium (apt-get install chromium, or CHROMIUM=/path/to/it).
+
+Visits: the first one with a server that has just been started and has no programs, one that presses Start after --read
+seconds, and likewise after the server was started again; the second one on the same server. Seconds until the first
+picture, and from Start to the first moving plot.
+Run: how long one at the default speed lasts, the frames that were drawn in it, and frames/s of two pages at once.
+Sizes: of what the page loads, as transferred, and of the replay of that run, which is opened without a network.
+"""
+
+import pathlib
+import tempfile
+import time
+from typing import Any
+
+from absl import flags
+
+from benchmarks.pages import browsing, open_page, serving, wait
+from jgen1d import cli
+
+_READ = flags.DEFINE_float("read", 10.0, "seconds that a visitor looks at the page before Start", lower_bound=0)
+
+MOVES = "Number(document.body.dataset.drawn) > 0"
+ENDED = "document.body.dataset.state === 'finished'"
+
+
+def main() -> None:
+    """Measures and prints."""
+    with tempfile.TemporaryDirectory() as cache, browsing() as browser:
+        print(f"{'':44} first picture  Start to moving (s)")
+        with serving(cache=cache) as (address, _):
+            _visit(browser, address, "first visit, no programs, Start at once", 0)
+            _visit(browser, address, "second visit", 0)
+        with serving(cache=cache) as (address, _):
+            _visit(browser, address, f"server started again, Start after {_READ.value:g} s", _READ.value)
+            _visit(browser, address, "second visit", 0)
+            _watch(browser, address, cache)
+            _both(browser, address)
+    with tempfile.TemporaryDirectory() as cache, browsing() as browser, serving(cache=cache) as (address, _):
+        _visit(browser, address, f"first visit, no programs, Start after {_READ.value:g} s", _READ.value)
+
+
+def _visit(browser: Any, address: str, name: str, read: float) -> None:
+    began = time.monotonic()
+    page = open_page(browser, address, speed="normal")
+    pictured = time.monotonic() - began
+    time.sleep(read)
+    page.click("#start")
+    began = time.monotonic()
+    wait(page, MOVES)
+    print(f"{name:44} {pictured:13.1f}  {time.monotonic() - began:.2f}", flush=True)
+    page.close()
+
+
+def _watch(browser: Any, address: str, folder: str) -> None:
+    sizes = []
+    page = browser.new_page()
+    page.on("requestfinished", lambda request: sizes.append(request.sizes()["responseBodySize"]))
+    page.goto(address)
+    wait(page, "window.playground?.history.looks.step?.length > 0")
+    page.click("#start")
+    wait(page, MOVES)
+    began, first = time.monotonic(), _frames(page)
+    wait(page, ENDED)
+    lasted = time.monotonic() - began
+    print(f"a run of 5,000 steps lasts {lasted:.1f} s, {_frames(page) - first} frames drawn")
+    print(f"the page's {len(sizes)} files: {sum(sizes) / 1000:.1f} kB")
+    replay = pathlib.Path(folder) / "replay.html"
+    with page.expect_download() as download:
+        page.click("#export-replay")
+    download.value.save_as(replay)
+    page.close()
+    context, asked = browser.new_context(offline=True), []
+    page = context.new_page()
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(replay.as_uri())
+    page.click("#play")
+    wait(page, "document.body.dataset.step === '5000'")
+    print(f"its replay: {replay.stat().st_size / 1000:.0f} kB, played to its end offline with {len(asked)} request")
+    context.close()
+
+
+def _both(browser: Any, address: str) -> None:
+    pages = [open_page(browser, address, f"seed={seed}", speed="normal") for seed in (0, 1)]
+    for page in pages:
+        page.click("#start")
+    for page in pages:
+        wait(page, MOVES)
+    began, first = time.monotonic(), [_frames(page) for page in pages]
+    time.sleep(8)
+    took = time.monotonic() - began
+    rates = [(_frames(page) - before) / took for page, before in zip(pages, first, strict=True)]
+    print("two pages at once:", " and ".join(f"{rate:.1f}" for rate in rates), "frames/s")
+    for page in pages:
+        page.close()
+
+
+def _frames(page: Any) -> int:
+    return int(page.evaluate("document.body.dataset.frames"))
+
+
+if __name__ == "__main__":
+    cli.run(main)
