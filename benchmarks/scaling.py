@@ -10,10 +10,13 @@ several processes: what several gain. `model` puts the constants into the model 
 million textbook runs of 5,000 steps on W cores or GPUs.
 """
 
+import contextlib
 import functools
 import logging
+import os
 import statistics
 import time
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import distributed
@@ -126,11 +129,11 @@ def measure_dispatch(num_blocks: int) -> Dispatch:
 
 
 def measure_workers(num_workers: int, num_seeds: int, num_steps: int) -> float:
-    """How many times as fast `num_workers` processes are as one, once they have compiled."""
+    """How many times as fast `num_workers` processes of a core each are as one, once they have compiled."""
     config = gan.preset("textbook")
     seconds = {}
     for number in dict.fromkeys((1, num_workers)):
-        with executors.opened(f"processes:{number}") as executor:
+        with _cores(number), executors.opened(f"processes:{number}") as executor:
             train = functools.partial(
                 jgen1d.sweep, gan.METHOD, "bimodal", config, lanes_per_device=4, executor=executor
             )
@@ -146,6 +149,20 @@ def measure_workers(num_workers: int, num_seeds: int, num_steps: int) -> float:
     gain = seconds[1] / seconds[num_workers]
     print(f"{num_workers} workers are {gain:.2f} times as fast as one")
     return gain
+
+
+@contextlib.contextmanager
+def _cores(number: int) -> Iterator[None]:
+    """Leaves this process, and what it starts, so many cores: one worker would else take them all."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:number])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def predict(kind: Kind, num_workers: int, cost: Dispatch) -> tuple[float, str]:
