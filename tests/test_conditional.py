@@ -89,6 +89,47 @@ def test_a_network_with_classes_is_one_of_the_input_and_the_one_hot_label(widths
         np.testing.assert_array_equal(weights, params["params"][layer])
 
 
+@pytest.mark.parametrize("widths", [(), (5,)])
+def test_a_network_with_a_real_condition_is_one_of_the_input_and_the_condition(widths):
+    net, joint = nets.mlp(2, 3, widths, condition_dim=4), nets.mlp(6, 3, widths)
+    params = net.init(jax.random.key(0))
+    x, given = jax.random.normal(jax.random.key(1), (6, 2)), jax.random.normal(jax.random.key(2), (6, 4))
+    layers = dict(params["params"])
+    first = "kernel_0" if widths else "kernel_out"
+    layers[first] = jnp.concatenate([layers[first], layers.pop("kernel_class")])
+    expected = joint.apply({"params": layers}, jnp.concatenate([x, given], axis=1))
+    np.testing.assert_allclose(net.apply(params, x, given), expected, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="condition_dim=4 does not go with num_classes=2"):
+        nets.mlp(2, 3, widths, num_classes=2, condition_dim=4)
+
+
+@pytest.mark.parametrize("name", ["vae", "flow_matching"])
+@pytest.mark.usefixtures("optimised")
+def test_a_real_condition_moves_the_model(name):
+    """Data N(2c, 0.3²): the model is to follow c, which it is given."""
+    small = {"vae": {"prior_components": 0, "latent_dim": 1}, "flow_matching": {"fourier_features": 2}}[name]
+    module = {"vae": vae, "flow_matching": flow_matching}[name]
+    config = module.Config(condition_dim=1, widths=(8,), num_steps=400.0, ema_decay=0.9, **small)
+
+    def train(i, state):
+        key = jax.random.fold_in(jax.random.key(1), i)
+        key_c, key_x, key_step = jax.random.split(key, 3)
+        c = jax.random.uniform(key_c, (128, 1), minval=-1)
+        x = 2 * c + 0.3 * jax.random.normal(key_x, (128, 1))
+        return module.step(key_step, state, x, config, condition=c)[0]
+
+    state = jax.jit(lambda: jax.lax.fori_loop(0, 400, train, module.init(jax.random.key(0), config)))()
+    c = jnp.repeat(jnp.array([-0.8, 0.0, 0.8]), 2_000)[:, None]
+    draw = jax.jit(lambda key: module.sample(key, state, len(c), config, condition=c))
+    drawn = np.asarray(draw(jax.random.key(2))).reshape(3, -1)
+    np.testing.assert_allclose(drawn.mean(axis=1), [-1.6, 0, 1.6], atol=0.15)
+    np.testing.assert_allclose(drawn.std(axis=1), 0.3, rtol=0.5)  # of all data: 1.2
+    with pytest.raises(ValueError, match=r"condition: must be real numbers \[4, 1\], not float32\[4\]"):
+        module.step(jax.random.key(0), state, jnp.zeros((4, 1)), config, condition=jnp.zeros(4))
+    with pytest.raises(ValueError, match=r"condition: condition_dim=1 needs real numbers, f32\[n, 1\]"):
+        module.step(jax.random.key(0), state, jnp.zeros((4, 1)), config)
+
+
 def test_dropped_labels_are_the_stated_share():
     labels = jnp.arange(20_000) % 3
     kept = np.asarray(_guidance.drop(jax.random.key(0), labels, flow_matching.Config(num_classes=3, label_dropout=0.2)))

@@ -176,7 +176,12 @@ def test_schema_has_every_method_and_field_in_plain_json():
     for name, method in found["methods"].items():
         every = dataclasses.fields(jgen1d.METHODS[name].Config)
         declared = {field.name for field in every if len(field.metadata.get("choices", ())) != 1}
-        assert {field["name"] for field in method["fields"]} == declared - {"dim", "num_steps", "num_classes"}
+        assert {field["name"] for field in method["fields"]} == declared - {
+            "dim",
+            "num_steps",
+            "num_classes",
+            "condition_dim",
+        }
         for preset, values in method["preset_values"].items():
             settings.resolve(SETTINGS | {"method": name, "preset": preset, "fields": values}, {})
 

@@ -83,7 +83,9 @@ def filled(name):
 
 
 def labelled(method, config, num_rows):
-    """The keyword of labels for so many rows, if the model has classes."""
+    """The keyword of labels, or of a real-valued condition, for so many rows, if the model has one."""
+    if dim := getattr(config, "condition_dim", 0):
+        return core.condition_keyword(jnp.ones((num_rows, dim)))
     return core.condition_keyword(jnp.arange(num_rows) % 2 if method.num_classes(config) else None)
 
 

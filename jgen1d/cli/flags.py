@@ -23,7 +23,7 @@ from jgen1d.targets import Target
 
 MODULE = "jgen1d.cli"
 """The module under which absl lists the flags that are defined here."""
-SET_BY_THE_RUN = ("dim", "num_steps")
+SET_BY_THE_RUN = ("dim", "num_steps", "condition_dim")
 """Fields of configs that get no flag."""
 SHAPE = {"width": "units of every hidden layer of all networks", "depth": "hidden layers of all networks"}
 COMPILATION_CACHE = flags.DEFINE_string(

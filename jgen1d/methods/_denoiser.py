@@ -47,7 +47,7 @@ def net(config: DenoiserConfig) -> nets.Net:
     features = config.dim * (1 + 2 * config.fourier_features) + 2 * config.num_frequencies
     return nets.build(
         config.network, features, config.dim, config.widths,
-        activation=config.activation, num_classes=config.num_classes,
+        activation=config.activation, num_classes=config.num_classes, condition_dim=config.condition_dim,
     )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def predict(
       noise: f32[n, 1] or f32[], the standard deviation of the noise in x.
       t: f32[n, 1] or f32[], in [0, 1].
       config: `network`, `widths`, `num_frequencies`, `fourier_features`, ...
-      condition: labels i32[n], or None.
+      condition: labels i32[n], f32[n, condition_dim], or None.
 
     References:
       Barron et al. 2021, Mip-NeRF: a multiscale representation for anti-aliasing neural radiance fields, equation 13.

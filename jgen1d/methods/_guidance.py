@@ -19,6 +19,7 @@ class GuidedConfig(_adam.DescentConfig):
     """The hyper-parameters of labels; a method's config extends it."""
 
     num_classes: int = static(default=0, at_least=0, help="classes of labelled data, the target's modes; 0: no labels")
+    condition_dim: int = static(default=0, at_least=0, help="entries of a real-valued condition; 0: none")
     label_dropout: float = traced(default=0.1, at_least=0, below=1, help="share of labels that training leaves out")
     guidance: float | None = traced(
         default=None, at_least=0, optional=True, help="by how much samples overstate what their label tells"
@@ -28,9 +29,13 @@ class GuidedConfig(_adam.DescentConfig):
 def drop(key: Key, condition: jax.Array, config: GuidedConfig) -> jax.Array:
     """The labels i32[n], a share of them replaced by −1, so that the network learns the distribution of all data, too.
 
+    A real-valued condition, f32[n, condition_dim], is kept: no value of it means that there is none.
+
     References:
       Ho & Salimans 2022, Classifier-free diffusion guidance, algorithm 1.
     """
+    if config.condition_dim:
+        return condition
     return jnp.where(jax.random.bernoulli(key, config.label_dropout, condition.shape), -1, condition)
 
 

@@ -52,8 +52,9 @@ class Config(_denoiser.DenoiserConfig):
 @door.init
 def init(key: Key, config: Config) -> State:
     """Draws the field's parameters. Raises ValueError for options that do not go together."""
-    if config.num_classes and config.coupling == "transport":
-        raise ValueError("coupling='transport' does not go with num_classes: noise would tell the classes apart")
+    for name in ("num_classes", "condition_dim"):
+        if getattr(config, name) and config.coupling == "transport":
+            raise ValueError(f"coupling='transport' does not go with {name}: noise would tell the conditions apart")
     return _adam.start(_denoiser.net(config).init(key), config)
 
 
@@ -61,7 +62,7 @@ def init(key: Key, config: Config) -> State:
 def step(
     key: Key, state: State, batch: jax.Array, config: Config, condition: jax.Array | None = None
 ) -> tuple[State, Info]:
-    """One step on f32[n, dim] and, with classes, their labels i32[n].
+    """One step on f32[n, dim] and, with classes, their labels i32[n], or a condition f32[n, condition_dim].
 
     `loss` is the mean squared error of the velocity, summed over dimensions.
     """

@@ -37,6 +37,7 @@ class Config(_adam.DescentConfig):
         default=64, at_least=0, help="normals in the mixture that is the latents' prior; 0: N(0, I), not learnt"
     )
     num_classes: int = static(default=0, at_least=0, help="classes of labelled data, the target's modes; 0: no labels")
+    condition_dim: int = static(default=0, at_least=0, help="entries of a real-valued condition; 0: none")
     encoder: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="from data to the latents' moments")
     decoder: Any = static(default="mlp", choices=("mlp",), own=nets.Net, help="from latents to the data's moments")
     widths: tuple[int, ...] = static(default=(64,) * 3, at_least=1, help="units of every network's hidden layers")
@@ -74,7 +75,8 @@ def step(
 ) -> tuple[State, Info]:
     """One step of descent on the negative bound of log p at f32[n, dim], whose KL term is weighted by β.
 
-    With classes, p and q are given the labels i32[n]; the prior of the latents is not (Sohn et al. 2015).
+    With classes, p and q are given the labels i32[n], or else a real-valued condition, f32[n, condition_dim]; the prior
+    of the latents is not (Sohn et al. 2015).
 
     The bound is the ELBO, or the importance-weighted one of `num_latents` latents. A Gaussian encoder makes the ELBO
     prefer models whose posteriors are Gaussian, and no distribution with separate modes has such posteriors: latents
@@ -93,7 +95,7 @@ def step(
     """
     beta = config.beta * jnp.minimum(1, (state.step + 1) / jnp.maximum(config.beta_warmup * config.num_steps, 1))
     x, labels = jnp.tile(batch, (config.num_latents, 1)), check_condition(config, condition, len(batch))
-    labels = None if labels is None else jnp.tile(labels, config.num_latents)
+    labels = None if labels is None else jnp.tile(labels, (config.num_latents, *[1] * (labels.ndim - 1)))
     noise = _spread_noise(key, len(batch), config)
 
     def loss_of(params: PyTree) -> tuple[jax.Array, Info]:
@@ -217,7 +219,7 @@ def decode(
 
 def _nets(config: Config) -> dict[str, nets.Net]:
     outputs = 2 * config.dim if config.decoder_variance == "network" else config.dim
-    options: dict[str, Any] = {"activation": config.activation, "num_classes": config.num_classes}
+    options: dict[str, Any] = {name: getattr(config, name) for name in ("activation", "num_classes", "condition_dim")}
     encoder = nets.build(config.encoder, config.dim, config.latent_dim, config.widths, **options)
     decoder = nets.build(config.decoder, config.latent_dim, outputs, config.widths, **options)
     return {"encoder_mean": encoder, "encoder_std": encoder, "decoder": decoder}

@@ -25,6 +25,7 @@ def mlp(
     initializer: str = "he_normal",
     spectral_norm: bool = False,
     num_classes: int = 0,
+    condition_dim: int = 0,
     minibatch_features: int = 0,
     batch_norm: bool = False,
     maxout_pieces: int = 0,
@@ -40,18 +41,28 @@ def mlp(
       spectral_norm: divide every weight matrix by its largest singular value (Miyato et al. 2018). The network is then
         1-Lipschitz if its activations are.
       num_classes: the number of classes whose labels the first layer takes, one-hot, beside the input; 0 for none.
+      condition_dim: the entries of a real-valued condition, f32[n, condition_dim], which the first layer takes beside
+        the input; 0 for none. It excludes `num_classes`.
       minibatch_features: how many features, added to the last layer's input, measure how near a row is to the others
         (minibatch discrimination, Salimans et al. 2016); 0 for none.
       batch_norm: normalise every hidden unit over the rows before its activation (Ioffe & Szegedy 2015).
       maxout_pieces: affine maps per hidden unit, whose maximum replaces the activation (Goodfellow et al. 2013, Maxout
         networks); 0 for the activation.
+
+    Raises:
+      ValueError: if both `num_classes` and `condition_dim` are given.
     """
-    parts = (layers.activation(activation), INITIALIZERS[initializer], spectral_norm, num_classes, minibatch_features)
-    return layers.as_net(_MLP(in_dim, out_dim, widths, *parts, batch_norm, maxout_pieces))
+    if num_classes and condition_dim:
+        raise ValueError(
+            f"condition_dim={condition_dim} does not go with num_classes={num_classes}: one is the condition"
+        )
+    parts = (layers.activation(activation), INITIALIZERS[initializer], spectral_norm, num_classes, condition_dim)
+    return layers.as_net(_MLP(in_dim, out_dim, widths, *parts, minibatch_features, batch_norm, maxout_pieces))
 
 
 class _MLP(Layers):
     num_classes: int = 0
+    condition_dim: int = 0
     minibatch_features: int = 0
     batch_norm: bool = False
     maxout_pieces: int = 0
@@ -65,10 +76,10 @@ class _MLP(Layers):
             [self.layer(f"{i}{piece}", *sizes) for piece in pieces]
             for i, sizes in enumerate(itertools.pairwise((self.in_dim, *self.widths)))
         ]
-        if self.num_classes:
+        if self.num_classes or self.condition_dim:
             first, *others = [*hidden, [out]]
-            class_bias = self._class_bias(condition)
-            *hidden, (out,) = [[(kernel, bias + class_bias) for kernel, bias in first], *others]
+            given = self._given(condition)
+            *hidden, (out,) = [[(kernel, bias + given) for kernel, bias in first], *others]
         h = mask(x.T, self.in_dim)
         for i, (parts, width) in enumerate(zip(hidden, self.widths, strict=True)):
             each = [self._affine(f"norm_{i}{piece}", *part, h) for piece, part in zip(pieces, parts, strict=True)]
@@ -80,13 +91,18 @@ class _MLP(Layers):
             output += self.kernel("minibatch", self.minibatch_features, self.out_dim).T @ self._closeness(h)
         return mask(output, self.out_dim).T
 
-    def _class_bias(self, condition: jax.Array | None) -> jax.Array | float:
-        """What labels i32[n] add to the first layer's input, f32[units, n]: their one-hot vectors times weights."""
+    def _given(self, condition: jax.Array | None) -> jax.Array | float:
+        """What a condition adds to the first layer's input, f32[units, n]: its vectors times weights.
+
+        The vectors of labels i32[n] are one-hot; those of real numbers f32[n, condition_dim] are its rows.
+        """
         units = (*self.widths, self.out_dim)[0]
         if isinstance(units, Padded) and units.optional:
             raise CannotPad("num_classes needs a first layer that all lanes have")
-        kernel = self.kernel("class", self.num_classes, units)
-        return 0.0 if condition is None else kernel.T @ jax.nn.one_hot(condition, self.num_classes, axis=0)
+        kernel = self.kernel("class", self.num_classes or self.condition_dim, units)
+        if condition is None:
+            return 0.0
+        return kernel.T @ (condition.T if self.condition_dim else jax.nn.one_hot(condition, self.num_classes, axis=0))
 
     def _affine(self, name: str, kernel: jax.Array, bias: jax.Array | float, h: jax.Array) -> jax.Array:
         """kernel.T @ h + bias, f32[units, n]; with batch normalisation, the product is normalised over the rows."""

@@ -83,8 +83,9 @@ class Net(NamedTuple):
 
     Attributes:
       init: `key -> params`, any pytree.
-      apply: `(params, x: f32[n, in_dim]) -> f32[n, out_dim]`. A network with classes also takes labels i32[n]:
-        `apply(params, x, condition)`. Without labels, or in rows with a negative label, it gets no information.
+      apply: `(params, x: f32[n, in_dim]) -> f32[n, out_dim]`. A network with classes also takes labels i32[n], one with
+        a real-valued condition f32[n, condition_dim]: `apply(params, x, condition)`. Without a condition, or in rows
+        with a negative label, it gets no information.
       apply_in_training: `(params, x) -> (f32[n, out_dim], seen)`, for networks with batch normalisation; see `train`.
     """
 

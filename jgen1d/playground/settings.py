@@ -32,7 +32,7 @@ MAX_INTEGER, MAX_LAYERS, MAX_UNITS, MAX_ROWS = 512, 6, 256, 65_536
 """Of any static number, of hidden layers, of the units of each, and of the rows of one step: they bound the memory."""
 FIRST_METHODS = ["gan", "vae", "diffusion", "flow_matching"]
 """Shown apart from the others, in this order."""
-HIDDEN = ("dim", "num_steps", "num_classes")
+HIDDEN = ("dim", "num_steps", "num_classes", "condition_dim")
 """Fields that the page does not set."""
 
 
