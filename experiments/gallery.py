@@ -36,6 +36,7 @@ PICTURES: dict[str, str | None] = {
     "mode_coverage_2d": "samples",
     "how_many_seeds": "how_many_seeds",
     "relativistic": "coverage",
+    "world_model": "shares",
 }
 """Script -> the picture that the page shows; None for a script without pictures."""
 WIDTH = 900

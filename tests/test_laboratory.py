@@ -34,6 +34,7 @@ FIGURES = {
     "mode_coverage_2d": ["samples"],
     "how_many_seeds": ["how_many_seeds"],
     "relativistic": ["coverage"],
+    "world_model": ["curves", "returns", "shares"],
 }
 FORMATS = {"inverse_transform": "text", "mode_collapse": "text", "imbalance": "csv"}
 """Of what they print, where it is not JSON."""
@@ -217,6 +218,9 @@ def test_scripts_run_from_a_plain_checkout_with_the_package_installed_elsewhere(
         ("relativistic.py", "--targets=normal", "--targets=normal: must have several modes"),
         ("recipe.py", "--targets=smal", "--targets: no target 'smal'; did you mean 'small'?"),
         ("recipe.py", "--recipes=robst", "--recipes: none is called 'robst'; did you mean 'robust'?"),
+        ("world_model.py", "--families=gausian", "--families: none is called 'gausian'; did you mean 'gaussian'?"),
+        ("world_model.py", "--temperatures=-1", "--temperatures=-1: must be numbers of at least 0"),
+        ("world_model.py", "--rounds=99", "--real_steps=64: must be at least --rounds=99"),
         ("gallery.py", "--scripts=mode", "--scripts: none is called 'mode'"),
     ],
 )

@@ -1,0 +1,66 @@
+"""What did agents come to? Returns in dreams against reality, shares of solved seeds, learning curves."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from jgen1d.plots.style import PALETTE, REAL, axes_for, finish, finite_or_nan
+
+
+def dream_against_reality(*, runs: Mapping[str, Sequence[ArrayLike]], solved_at: float, title: str) -> Figure:
+    """A dot per run: its return in the dream, and in reality.
+
+    Args:
+      runs: setting -> (dream f[S], real f[S]), mean returns of S runs.
+      solved_at: from which return on the task counts as solved; dashed.
+      title: of the figure.
+    """
+    figure, (ax,) = axes_for(title, 1, 1, (5.5, 4.6), {})
+    for number, (label, (dream, real)) in enumerate(runs.items()):
+        color = PALETTE[number % len(PALETTE)]
+        ax.plot(finite_or_nan(dream), finite_or_nan(real), "o", color=color, markersize=4, alpha=0.6, label=label)
+    for draw in (ax.axhline, ax.axvline):
+        draw(solved_at, color=REAL, linestyle="--", linewidth=1)
+    finish(ax, "", "return in the dream", "return in reality")
+    return figure
+
+
+def shares_over(*, shares: Mapping[str, Sequence[ArrayLike]], x: ArrayLike, title: str) -> Figure:
+    """The share of runs that solved the task over the number of real steps, with its interval.
+
+    Args:
+      shares: setting -> (share, low, high), f[X] each, in [0, 1].
+      x: f[X], real steps, positive.
+      title: of the figure.
+    """
+    figure, (ax,) = axes_for(title, 1, 1, (5.5, 4.0), {})
+    places = np.asarray(x, float)
+    for number, (label, (share, low, high)) in enumerate(shares.items()):
+        color = PALETTE[number % len(PALETTE)]
+        ax.fill_between(places, 100 * np.asarray(low), 100 * np.asarray(high), color=color, alpha=0.15, linewidth=0)
+        ax.plot(places, 100 * np.asarray(share), "o-", color=color, markersize=5, label=label)
+    ax.set(xscale="log", ylim=(-3, 103), xticks=places)
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.minorticks_off()
+    finish(ax, "", "steps in reality", "solved in reality (%)")
+    return figure
+
+
+def learning_curves(*, curves: Mapping[str, ArrayLike], steps: ArrayLike, title: str) -> Figure:
+    """The return of the last episodes while agents learn: the median and the 5–95 % band.
+
+    Args:
+      curves: setting -> f[S, U], for S runs after U updates.
+      steps: f[U], steps that were taken, in the dream or in reality.
+      title: of the figure.
+    """
+    figure, axes = axes_for(title, len(curves), 0, (3.6, 2.8), {})
+    for number, (ax, (label, values)) in enumerate(zip(axes, curves.items(), strict=True)):
+        low, middle, high = np.nanpercentile(finite_or_nan(values), (5, 50, 95), axis=0)
+        color = PALETTE[number % len(PALETTE)]
+        ax.fill_between(steps, low, high, color=color, alpha=0.25, linewidth=0)
+        ax.plot(steps, middle, color=color)
+        finish(ax, label, "steps", "return")
+    return figure
