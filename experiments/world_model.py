@@ -89,7 +89,7 @@ def main() -> None:
     rows += _in_reality(agent, real_steps, outcomes)
     if _GUIDE.value:
         rows.append(_behind_a_filter(real_steps[-1]))
-    figures = _figures(outcomes, real_steps, int(agent.num_updates))
+    figures = _figures(outcomes, real_steps, agent.num_environments * agent.rollout_length)
     cli.answer(workdir, Table(rows), _conclusions(rows), figures)
 
 
@@ -154,7 +154,7 @@ def _name(label: dict[str, Any]) -> str:
     return ", ".join([label["family"], *parts, f"τ = {label['temperature']:g}"])
 
 
-def _figures(outcomes: Outcomes, real_steps: list[int], num_updates: int) -> dict[str, Any]:
+def _figures(outcomes: Outcomes, real_steps: list[int], steps_per_update: int) -> dict[str, Any]:
     names = [name for name in dict.fromkeys(name for name, _ in outcomes) if name != "PPO in reality"]
     shares = {}
     for name in names:
@@ -167,19 +167,13 @@ def _figures(outcomes: Outcomes, real_steps: list[int], num_updates: int) -> dic
         )
         for steps in real_steps
     }
-    curves = {
-        f"{name}\n{steps:,} real steps": o.curve
-        for (name, steps), o in outcomes.items()
-        if o.curve.shape[1] == num_updates
-    }
-    per_update = cli.num_steps() / num_updates
+    curves = {f"{name}\n{steps:,} real steps": outcome.curve for (name, steps), outcome in outcomes.items()}
     title = "CartPole"
-    figures = {
+    return {
         "shares": partial(charts.shares_over, shares=shares, x=real_steps, title=title),
         "returns": partial(charts.dream_against_reality, runs=returns, solved_at=ENVIRONMENT.solved_at, title=title),
+        "curves": partial(charts.learning_curves, curves=curves, steps_per_update=steps_per_update, title=title),
     }
-    steps = per_update * np.arange(1, num_updates + 1)
-    return figures | {"curves": partial(charts.learning_curves, curves=curves, steps=steps, title=title)}
 
 
 def _conclusions(rows: list[dict[str, Any]]) -> list[str]:

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jgen1d.core import validate
 from jgen1d.nets import mlp
 from jgen1d.nets.orthogonal import orthogonal, orthogonalise
 from jgen1d.worlds import ENVIRONMENTS, ppo, rollout
@@ -166,7 +165,7 @@ def test_bad_configs_are_refused_in_one_line():
     with pytest.raises(ValueError, match=r"^num_minibatches=5: must divide the 32 steps of a rollout$"):
         ppo.bind(SMALL.replace(num_minibatches=5), ENVIRONMENTS["cartpole"], 100)
     with pytest.raises(ValueError, match=r"^clip=0: must be above 0$"):
-        validate(SMALL.replace(clip=0))
+        ppo.bind(SMALL.replace(clip=0), ENVIRONMENTS["cartpole"], 100)
 
 
 # --- orthogonal weights -------------------------------------------------------------------------------------------

@@ -48,18 +48,18 @@ def shares_over(*, shares: Mapping[str, Sequence[ArrayLike]], x: ArrayLike, titl
     return figure
 
 
-def learning_curves(*, curves: Mapping[str, ArrayLike], steps: ArrayLike, title: str) -> Figure:
+def learning_curves(*, curves: Mapping[str, ArrayLike], steps_per_update: float, title: str) -> Figure:
     """The return of the last episodes while agents learn: the median and the 5–95 % band.
 
     Args:
       curves: setting -> f[S, U], for S runs after U updates.
-      steps: f[U], steps that were taken, in the dream or in reality.
+      steps_per_update: taken in the dream or in reality.
       title: of the figure.
     """
     figure, axes = axes_for(title, len(curves), 0, (3.6, 2.8), {})
     for number, (ax, (label, values)) in enumerate(zip(axes, curves.items(), strict=True)):
         low, middle, high = np.nanpercentile(finite_or_nan(values), (5, 50, 95), axis=0)
-        color = PALETTE[number % len(PALETTE)]
+        color, steps = PALETTE[number % len(PALETTE)], steps_per_update * np.arange(1, 1 + middle.size)
         ax.fill_between(steps, low, high, color=color, alpha=0.25, linewidth=0)
         ax.plot(steps, middle, color=color)
         finish(ax, label, "steps", "return")

@@ -16,7 +16,7 @@ from jgen1d.engine.program import Programs
 from jgen1d.engine.progress import progress_bar
 
 WIDTH = 8
-"""Lanes of a block per device. On a CPU wider blocks are no faster: their activations leave its second-level cache."""
+"""Lanes of a block per device. Of 4, 8 and 16, PPO took the least time of a CPU with 8."""
 
 
 def run_lanes(

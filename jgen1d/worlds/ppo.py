@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, PyTree, pytree_dataclass, replace, static, traced
+from jgen1d.core import Info, Key, PyTree, pytree_dataclass, replace, static, traced, validate
 from jgen1d.core.door import vary
 from jgen1d.nets.orthogonal import orthogonalise
 from jgen1d.worlds import rollout
@@ -73,8 +73,9 @@ def bind(config: Config, environment: Environment, num_steps: int) -> Config:
     """The config for an environment and a run of at least so many steps in it.
 
     Raises:
-      ValueError: if minibatches do not divide a rollout.
+      ValueError: for a field out of range, or if minibatches do not divide a rollout; in one line.
     """
+    validate(config)
     per_update = config.num_environments * config.rollout_length
     if per_update % config.num_minibatches:
         raise ValueError(f"num_minibatches={config.num_minibatches}: must divide the {per_update} steps of a rollout")

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, PyTree, pytree_dataclass, static, traced
+from jgen1d.core import Info, Key, PyTree, pytree_dataclass, static, traced, validate
 from jgen1d.methods import _adam, flow_matching, vae
 from jgen1d.worlds import mixture_density
 from jgen1d.worlds.environment import Environment
@@ -146,7 +146,11 @@ def init(key: Key, seen: Experience, weights: jax.Array, environment: Environmen
       weights: f32[n], 1 for those that count and 0 for the others, not all of them.
       environment: that they are of.
       config: the hyper-parameters.
+
+    Raises:
+      ValueError: for a field out of range, in one line.
     """
+    validate(config)
     family, own, ends = _parts(environment, config)
     share = (weights / jnp.sum(weights))[:, None]
 
