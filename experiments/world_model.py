@@ -167,7 +167,7 @@ def _figures(outcomes: Outcomes, real_steps: list[int], steps_per_update: int) -
         )
         for steps in real_steps
     }
-    curves = {f"{name}\n{steps:,} real steps": outcome.curve for (name, steps), outcome in outcomes.items()}
+    curves = {f"{name}, {steps:,} real steps": outcome.curve for (name, steps), outcome in outcomes.items()}
     title = "CartPole"
     return {
         "shares": partial(charts.shares_over, shares=shares, x=real_steps, title=title),
