@@ -294,7 +294,8 @@ def test_help_is_the_docstring_and_every_flag():
         assert text in done.stdout
     assert "--quick: --num_seeds=4, --num_steps=200, --targets=normal,bimodal, unless given" in _one_line(done.stdout)
     assert "--activation: " in done.stdout
-    assert "--network" not in done.stdout  # its only choice is the default; the user's own network is no text
+    assert "--network_d: the discriminator; one of mlp, conv" in _one_line(done.stdout)
+    assert "own Net" not in done.stdout  # the user's own network is no text
     groups = dict(re.findall(r"^(\w+) flags:\n((?:  .*\n?)+)", done.stdout, re.MULTILINE))
     assert list(groups) == ["Run", "Data", "Method", "Output"]
     of_group = {"Run": "num_steps", "Data": "columns", "Method": "r1", "Output": "workdir"}

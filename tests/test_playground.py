@@ -48,7 +48,7 @@ def test_settings_stand_for_a_config_and_are_written_without_what_changes_nothin
     fields = {"learning_rate_d": "1e-4", "r1": "none", "widths_g": "8-4", "spectral_norm": "false"}
     found = settings.resolve(SETTINGS | {"fields": fields}, {})
     assert found.settings["fields"] == {"learning_rate_d": "0.0001", "widths_g": "8-4"}
-    changed = gan.preset("textbook").replace(learning_rate_d=1e-4, widths_g=(8, 4), dim=1, num_steps=30)
+    changed = gan.preset("textbook").replace(learning_rate_d=1e-4, widths_g=(8, 4), dim=1, shape=(1,), num_steps=30)
     assert found.config == changed
     assert settings.resolve(found.settings, {}).config == changed
     assert takeaway.as_command(found, {}) == (
@@ -180,13 +180,10 @@ def test_schema_has_every_method_and_field_in_plain_json():
     assert list(found["methods"])[:4] == ["gan", "vae", "diffusion", "flow_matching"]
     for name, method in found["methods"].items():
         every = dataclasses.fields(jgen1d.METHODS[name].Config)
-        declared = {field.name for field in every if len(field.metadata.get("choices", ())) != 1}
-        assert {field["name"] for field in method["fields"]} == declared - {
-            "dim",
-            "num_steps",
-            "num_classes",
-            "condition_dim",
-        }
+        # Networks of signals are no choice for columns.
+        choices = {field.name: set(field.metadata.get("choices", ())) - {"conv", "unet"} for field in every}
+        declared = {name for name, found in choices.items() if len(found) != 1}
+        assert {field["name"] for field in method["fields"]} == declared - set(settings.HIDDEN)
         for preset, values in method["preset_values"].items():
             settings.resolve(SETTINGS | {"method": name, "preset": preset, "fields": values}, {})
 

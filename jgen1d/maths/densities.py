@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jgen1d.core import Key
+from jgen1d.core import Key, door
 
 LEAST_SHARE = 1e-7
 """The least share of a variance that earlier coordinates leave unexplained: about float32's rounding error."""
@@ -65,7 +65,8 @@ def whiten(factor: jax.Array, points: jax.Array) -> jax.Array:
             return z.at[..., i, :].set((points[..., i, :] - known) / factor[..., i, i, None])
 
         shape = jnp.broadcast_shapes(factor.shape[:-2], points.shape[:-2])
-        return jax.lax.fori_loop(0, factor.shape[-1], solve, jnp.zeros((*shape, *points.shape[-2:]), points.dtype))
+        *_, zeros = door.vary((factor, points, jnp.zeros((*shape, *points.shape[-2:]), points.dtype)))
+        return jax.lax.fori_loop(0, factor.shape[-1], solve, zeros)
     solved: list[jax.Array] = []
     for i in range(factor.shape[-1]):
         known = _dot([factor[..., i, j, None] for j in range(i)], solved)
