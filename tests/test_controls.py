@@ -50,7 +50,7 @@ def test_every_hyper_parameter_of_every_model_has_a_control_that_sets_it(mute):
             except settings.FieldError as error:
                 refused[f"{method}.{name}"] = error.field
         assert mute.settings(lambda asked, values=values: asked["fields"] == values)["method"] == method
-    assert refused == {"energy.persistent": "persistent", "gan.minibatch_features": ""}
+    assert refused == {"energy.persistent": "persistent", "gan.batch_norm_d": "", "gan.minibatch_features": ""}
 
 
 def test_sliders_and_numbers_of_layers_and_units_set_fields(mute):
