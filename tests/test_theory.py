@@ -406,7 +406,7 @@ WRONG_SHAPES = {
     ),
     "mixture_log_prob": (lambda: densities.mixture_log_prob(jnp.zeros(1), jnp.zeros((4, 3))), r"components \[k, n\]"),
     "sample_normal": (
-        lambda: densities.sample_normal(jax.random.key(0), jnp.zeros((5, 2)), jnp.eye(2)[None]),
+        lambda: densities.sample_normal(jax.random.key(0), jnp.zeros((5, 2)), jnp.tile(jnp.eye(2), (3, 1, 1))),
         "factors",
     ),
     "sample_index": (lambda: densities.sample_index(jax.random.key(0), COLUMN, 4), r"weights \[k\]"),
