@@ -69,9 +69,10 @@ def read(
         values that no continuous model learns.
     """
     options = {"num_samples": num_samples, "dequantize": dequantize, "support": support, "atom": atom}
-    if column is None and (signals := read_signals(source, options)) is not None:
+    how = Options(decimal, comment, skip_rows, missing)
+    if column is None and how == Options() and (signals := read_signals(source, options)) is not None:
         return signals
-    found = read_with_notes(source, column, Options(decimal, comment, skip_rows, missing))
+    found = read_with_notes(source, column, how)
     with errors_that_name(source):
         return as_target(found, num_samples, seed, dequantize=dequantize, support=support, atom=atom)[0]
 
