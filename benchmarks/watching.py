@@ -4,9 +4,9 @@
 
 Needs pip install -e ".[dev]" and a Chromium (apt-get install chromium, or CHROMIUM=/path/to/it).
 
-Visits: the first one with a server that has just been started and has no programs, one that presses Start after --read
-seconds, and likewise after the server was started again; the second one on the same server. Seconds until the first
-picture, and from Start to the first moving plot.
+Visits: to a server that has just started without compiled programs, with Start pressed at once, and on another such
+server after --read seconds; to one that was restarted and finds its programs, after --read seconds; and second visits
+to a running server. Each gives the seconds until the first picture, and from Start to the first moving plot.
 Run: how long one at the default speed lasts, the frames that were drawn in it, and frames/s of two pages at once.
 Sizes: of what the page loads, as transferred, and of the replay of that run, which is opened without a network.
 """

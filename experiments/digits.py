@@ -7,8 +7,8 @@ Trains each model on half of the 1,797 digits that scikit-learn ships (8×8 pixe
 given their labels where the model takes such, with --num_seeds seeds. The other half is the truth: for each model the
 table has, as median [5 %, 95 %], the Fréchet and the W1 distance in the space of 16 principal components over those of
 the training half itself, how many of the ten classes a logistic classifier finds, how often a sample's label is the one
-that was asked for, and the share of samples nearer to a training image than a held-out one is (50 % for a perfect
-sampler).
+that was asked for, and the share of samples nearer to a training image than a held-out one is (50 % for new images,
+100 % for copies).
 
 The workdir receives `digits.png`, `config.json` and `summary.json`. It has been run with --quick only.
 """
@@ -53,14 +53,11 @@ def main() -> None:
     """Trains, prints and draws."""
     target, models = jgen1d.targets.get("digits"), cli.names("models", MODELS)
     workdir, rows = cli.choose_workdir("digits"), []
-    law = target.params.law
+    law, sizes = target.params.law, {"batch_size": _BATCH_SIZE.value, "num_samples": _NUM_SAMPLES.value}
     shown = {"held out": np.asarray(law.held_out[:64])}
     for name in models:
         method, config = MODELS[name]
-        sweep = jgen1d.sweep(
-            method, [target], [config], cli.seeds(), cli.num_steps(), batch_size=_BATCH_SIZE.value,
-            num_samples=_NUM_SAMPLES.value, eval_every=cli.num_steps(), progress=True,
-        )  # fmt: skip
+        sweep = lab.sweep([target], [config], method, eval_every=cli.num_steps(), **sizes)
         found = {metric: values[0, 0] for metric, values in sweep.metrics.items()}
         row: dict[str, Any] = {"target": target.name, "model": name, "num_seeds": len(sweep.seeds)}
         row["all_classes_covered"] = stats.rate(found["classes_covered"] == NUM_CLASSES)

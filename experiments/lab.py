@@ -9,6 +9,7 @@ from scipy.special import ndtri, stdtrit
 
 import jgen1d
 from jgen1d import cli
+from jgen1d.core import Config, Method
 from jgen1d.evaluation import verdict
 from jgen1d.methods import gan
 from jgen1d.report import stats
@@ -30,16 +31,19 @@ QUICK = {"num_seeds": 3, "num_steps": 10}
 """What --quick stands for in every script, beside its own flags."""
 
 
-def sweep(targets: Sequence[jgen1d.Target], configs: Sequence[gan.Config], **options: Any) -> jgen1d.Sweep:
-    """Trains GANs as the flags say.
+def sweep(
+    targets: Sequence[jgen1d.Target], configs: Sequence[Config], method: Method = gan.METHOD, **options: Any
+) -> jgen1d.Sweep:
+    """Trains as the flags say.
 
     Args:
       targets: what to learn.
       configs: the hyper-parameters.
+      method: what they are of.
       **options: arguments of `jgen1d.sweep`, which come before the flags.
     """
     arguments: dict[str, Any] = {"seeds": cli.seeds(), "num_steps": cli.num_steps(), "progress": True} | options
-    return jgen1d.sweep(gan.METHOD, targets, configs, **arguments)
+    return jgen1d.sweep(method, targets, configs, **arguments)
 
 
 def rows(sweep: jgen1d.Sweep, labels: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

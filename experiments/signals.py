@@ -65,14 +65,12 @@ def main() -> None:
         if target.dim <= 2:
             raise ValueError(f"--targets={target.name}: must be a signal, not {target.dim}-D")
     workdir, rows, pictures = cli.choose_workdir("signals"), [], {}
+    sizes = {"batch_size": _BATCH_SIZE.value, "num_samples": _NUM_SAMPLES.value}
     for target in targets:
         shown = {"real": np.asarray(target.sample(jax.random.key(0), 12))}
         for name in models:
             method, config = MODELS[name]
-            sweep = jgen1d.sweep(
-                method, [target], [config], cli.seeds(), cli.num_steps(), batch_size=_BATCH_SIZE.value,
-                num_samples=_NUM_SAMPLES.value, eval_every=cli.num_steps(), progress=True,
-            )  # fmt: skip
+            sweep = lab.sweep([target], [config], method, eval_every=cli.num_steps(), **sizes)
             rows.append(_row(sweep, name))
             middle = stats.median_index(sweep.metrics["frechet"][0, 0])
             run = sweep.result(0, 0, middle)

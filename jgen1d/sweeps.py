@@ -25,8 +25,9 @@ from jgen1d.engine import arguments, executors
 from jgen1d.engine.block import Spec, check_matmul_precision
 from jgen1d.engine.blocks import run_blocks
 from jgen1d.engine.checkpoint import Checkpoints
+from jgen1d.engine.origin import Origin, Work, add_up
 from jgen1d.engine.plan import Lane, Place, Plan, plan
-from jgen1d.engine.snapshot import Origin, Work, add_up, gather
+from jgen1d.engine.snapshot import gather
 from jgen1d.engine.states import States
 from jgen1d.engine.task import Task, bind, check_eval_every, prepare
 from jgen1d.evaluation import verdict as verdict_lib

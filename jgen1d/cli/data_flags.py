@@ -11,7 +11,6 @@ from typing import Any
 from absl import flags
 
 from jgen1d import data
-from jgen1d.data.columns import errors_that_name
 from jgen1d.targets import Target
 
 SOURCE_FLAGS = ("data", "column", "columns")
@@ -68,12 +67,7 @@ def _read_once(
     shape = {name: values.pop(name) for name in COLUMN_FLAGS}
     shape["support"] = _support(shape["support"])
     try:
-        if column is None and (signals := data.read_signals(path, shape)) is not None:
-            return signals, ()
-        found = data.read_with_notes(path, column, data.Options(**values))
-        with errors_that_name(path):
-            target, notes = data.as_target(found, **shape)
-        return target, (*found.notes, *notes)
+        return data.read_target(path, column, data.Options(**values), **shape)
     except ValueError as error:
         # The library's messages name arguments.
         names = "|".join((*SOURCE_FLAGS[1:], *DATA_FLAGS, *COLUMN_FLAGS))

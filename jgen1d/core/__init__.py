@@ -1,7 +1,18 @@
 """What a method is, and how its hyper-parameters are declared, checked and written as text."""
 
 from jgen1d.core import door
-from jgen1d.core.config import bind, lookup, pytree_dataclass, replace, sizes, static, traced, validate, with_shape
+from jgen1d.core.config import (
+    bind,
+    lookup,
+    pytree_dataclass,
+    replace,
+    shape_of,
+    sizes,
+    static,
+    traced,
+    validate,
+    with_shape,
+)
 from jgen1d.core.contract import (
     Config,
     Info,
@@ -45,6 +56,7 @@ __all__ = [
     "pytree_dataclass",
     "qualified_name",
     "replace",
+    "shape_of",
     "sizes",
     "static",
     "traced",

@@ -143,6 +143,11 @@ def lookup(table: Mapping[str, T], value: str | T) -> T:
     return table[value] if isinstance(value, str) else value
 
 
+def shape_of(config: Any) -> tuple[int, ...]:
+    """The shape of one sample of a bound config's data: its `shape`, or (dim,) where that is not set."""
+    return config.shape or (config.dim,)
+
+
 def uses(config: Any, names: Collection[str]) -> bool:
     """Whether a field of the config has one of these names as its value."""
     values = [getattr(config, field.name) for field in dataclasses.fields(config)]

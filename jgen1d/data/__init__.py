@@ -2,7 +2,7 @@
 
 from jgen1d.data.columns import Column, Options
 from jgen1d.data.facts import Facts, examine, make_target
-from jgen1d.data.reading import as_target, read, read_column, read_signals, read_with_notes
+from jgen1d.data.reading import as_target, read, read_column, read_target, read_with_notes
 
 __all__ = [
     "Column",
@@ -13,6 +13,6 @@ __all__ = [
     "make_target",
     "read",
     "read_column",
-    "read_signals",
+    "read_target",
     "read_with_notes",
 ]

@@ -10,7 +10,7 @@ from jgen1d import targets
 from jgen1d.data import limits
 from jgen1d.data.columns import Column, Options, notes_on_values, short, shown
 from jgen1d.data.facts import FEW_ROWS, examine
-from jgen1d.targets.finite_sample import HEAVY
+from jgen1d.targets.finite_sample import HEAVY, bulk_std
 
 Name = str | int
 
@@ -85,9 +85,7 @@ def planar_target(
                 f"each value of the {which} column was moved within its step of {facts.step:g}, at random and once; "
                 f"samples are not rounded back"
             )
-        low, high = np.quantile(points[:, index], (0.05, 0.95))
-        bulk = float(np.std(np.clip(points[:, index], low, high)))
-        if 0 < HEAVY * bulk < facts.std:
+        if 0 < HEAVY * bulk_std(np.sort(points[:, index])) < facts.std:
             notes.append(
                 f"a few values own the standard deviation of the {which} column, {facts.std:.2g}: the others are close "
                 f"together in training units; alone it would have a logarithmic scale"

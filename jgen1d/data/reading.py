@@ -11,7 +11,6 @@ import gzip
 import os
 import pathlib
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import IO, Any, cast
 
 import numpy as np
@@ -68,18 +67,31 @@ def read(
       ValueError: in one line, for everything that `read_column` refuses, for a subset that cannot be drawn, and for
         values that no continuous model learns.
     """
-    options = {"num_samples": num_samples, "dequantize": dequantize, "support": support, "atom": atom}
-    how = Options(decimal, comment, skip_rows, missing)
-    if column is None and how == Options() and (signals := read_signals(source, options)) is not None:
-        return signals
+    how, shape = Options(decimal, comment, skip_rows, missing), (dequantize, support, atom)
+    options = dict(zip(("dequantize", "support", "atom"), shape, strict=True))
+    return read_target(source, column, how, num_samples, seed, **options)[0]
+
+
+def read_target(
+    source: str | os.PathLike[str] | Any,
+    column: Columns = None,
+    how: Options = DEFAULTS,
+    num_samples: int | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> tuple[targets.Target, tuple[str, ...]]:
+    """What `read` returns, and what was recognised, left out and done, in sentences. The options are as there."""
+    if column is None and how == DEFAULTS:
+        signals = _read_signals(source, {"num_samples": num_samples, **options})
+        if signals is not None:
+            return signals, ()
     found = read_with_notes(source, column, how)
     with errors_that_name(source):
-        return as_target(found, num_samples, seed, dequantize=dequantize, support=support, atom=atom)[0]
+        target, notes = as_target(found, num_samples, seed, **options)
+    return target, (*found.notes, *notes)
 
 
-def read_signals(
-    source: str | os.PathLike[str] | Any, options: Mapping[str, Any] = MappingProxyType({})
-) -> targets.Target | None:
+def _read_signals(source: str | os.PathLike[str] | Any, options: Mapping[str, Any]) -> targets.Target | None:
     """The target of a file of signals; None for a file of columns, and for what is no file of NumPy's.
 
     Args:

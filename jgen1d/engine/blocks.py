@@ -15,9 +15,10 @@ from jgen1d.engine import remote
 from jgen1d.engine.block import Spec, run_block
 from jgen1d.engine.checkpoint import Checkpoints
 from jgen1d.engine.executors import Workers
+from jgen1d.engine.origin import Origin
 from jgen1d.engine.plan import Group, Lane
 from jgen1d.engine.progress import progress_bar
-from jgen1d.engine.snapshot import Midway, Origin, Outcome, from_arrays, to_arrays
+from jgen1d.engine.snapshot import Midway, Outcome, from_arrays, to_arrays
 
 Block = tuple[Group, list[Lane]]
 

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jgen1d.core import files, unknown
 from jgen1d.engine import worker
@@ -29,6 +29,19 @@ class Remote(NamedTuple):
     def memory_stats(self) -> dict[str, Any] | None:
         """Its memory in bytes, if known."""
         return None if self.bytes_limit is None else {"bytes_limit": self.bytes_limit}
+
+
+@runtime_checkable
+class KnowsDevices(Protocol):
+    """An executor that knows its workers' devices before they have started.
+
+    Attributes:
+      platform: `cpu` or `gpu`.
+      num_devices: of each worker.
+    """
+
+    platform: str
+    num_devices: int
 
 
 class Workers(NamedTuple):
@@ -116,9 +129,8 @@ def examine(executor: Executor, is_single: bool) -> Workers:
     """
     number, num_cores = _size(executor)
     on_cpu = 1 if is_single else max(2, num_cores)
-    platform = getattr(executor, "platform", None)
-    if platform is not None:  # known without waiting for a task
-        found = platform, executor.num_devices, None  # type: ignore[attr-defined]
+    if isinstance(executor, KnowsDevices):  # without waiting for a task
+        found = executor.platform, executor.num_devices, None
     else:
         found = result(executor.submit(worker.look, worker.terms(None, on_cpu)), lambda: "a look at the devices")
     num_devices = on_cpu if found[0] == "cpu" else found[1]
@@ -174,7 +186,7 @@ def _require_executor(executor: Executor | None) -> None:
 def _size(executor: Executor) -> tuple[int, int]:
     """How many workers there are, and the cores of each, of those that do not say."""
     if type(executor).__module__.partition(".")[0] == "distributed":
-        threads = executor._client.nthreads()  # type: ignore[attr-defined]
+        threads = vars(executor)["_client"].nthreads()  # nothing public leads from Dask's executor to its client
         return max(1, len(threads)), min(threads.values(), default=1)
     number = getattr(executor, "num_workers", None) or getattr(executor, "_max_workers", None) or 1
     return int(number), int(getattr(executor, "num_cores", 1))

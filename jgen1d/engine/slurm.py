@@ -6,7 +6,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future, InvalidStateError
 from pathlib import Path
 from typing import Any
 
@@ -92,39 +92,49 @@ class Slurm(Executor):
                         self._finish(job, call)
         except Exception as error:  # sbatch or sacct is gone
             for call in running.values():
-                call.future.set_exception(error)
-            while True:  # as are those to come
-                self._new.get().future.set_exception(error)
+                call.fail(error)
+            while not self._is_over.wait(SECONDS):  # what is submitted from here on fails, too
+                for call in self._taken(self.window):
+                    call.fail(error)
         finally:
             for job in running:
                 job.cancel(check=False)
 
     def _start(self, running: dict[Any, _Call]) -> None:
         """Submits what is new; processes only as many as there are cores."""
-        free = self.num_workers - len(running) if self._is_local else self.window
-        new: list[_Call] = []
+        new = self._taken(self.num_workers - len(running) if self._is_local else self.window)
+        if new:
+            try:
+                with self._submitit.batch():
+                    jobs = [self._submitit.submit(call.function, *call.args, **call.kwargs) for call in new]
+            except Exception as error:
+                for call in new:
+                    call.fail(error)
+                raise
+            running.update(zip(jobs, new, strict=True))
+
+    def _taken(self, most: int) -> list[_Call]:
+        """Up to so many of the calls that wait and are still wanted."""
+        taken: list[_Call] = []
         with contextlib.suppress(queue.Empty):
-            while len(new) < free:
+            while len(taken) < most:
                 call = self._new.get_nowait()
                 if not call.future.cancelled():
-                    new.append(call)
-        if new:
-            with self._submitit.batch():
-                jobs = [self._submitit.submit(call.function, *call.args, **call.kwargs) for call in new]
-            running.update(zip(jobs, new, strict=True))
+                    taken.append(call)
+        return taken
 
     def _finish(self, job: Any, call: _Call) -> None:
         try:
-            call.future.set_result(job.result())
+            call.finish(job.result())
         except self._lost as error:
             call.num_lost += 1
             if call.num_lost <= RETRIES:
                 self._new.put(call)
             else:
                 said = " ".join((job.stderr() or str(error)).split()[-30:])
-                call.future.set_exception(BrokenExecutor(f"task {job.job_id} was lost {call.num_lost} times: {said}"))
+                call.fail(BrokenExecutor(f"task {job.job_id} was lost {call.num_lost} times: {said}"))
         except Exception as error:
-            call.future.set_exception(error)
+            call.fail(error)
         for path in (job.paths.submitted_pickle, job.paths.result_pickle):
             path.unlink(missing_ok=True)
 
@@ -136,3 +146,13 @@ class _Call:
         self.function, self.args, self.kwargs = function, args, kwargs
         self.future: Future = Future()
         self.num_lost = 0
+
+    def finish(self, result: Any) -> None:
+        """Gives the future its result, unless it was cancelled meanwhile."""
+        with contextlib.suppress(InvalidStateError):
+            self.future.set_result(result)
+
+    def fail(self, error: BaseException) -> None:
+        """Gives the future its error, unless it was cancelled meanwhile."""
+        with contextlib.suppress(InvalidStateError):
+            self.future.set_exception(error)

@@ -23,8 +23,9 @@ import jax.numpy as jnp
 
 from jgen1d.engine import compiled, parcel, program
 from jgen1d.engine.block import run_block
+from jgen1d.engine.origin import Origin, this_process
 from jgen1d.engine.plan import Lane
-from jgen1d.engine.snapshot import Origin, Outcome, this_process
+from jgen1d.engine.snapshot import Outcome
 
 CPUS = "JGEN1D_CPUS"
 """The environment variable that holds a worker's share of the processor's cores, separated by commas."""

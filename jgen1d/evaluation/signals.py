@@ -60,14 +60,14 @@ def reference(target: Target, points: jax.Array, perfect: jax.Array) -> SignalRe
 
 def measures(samples: jax.Array, target: Target, known: SignalReference) -> dict[str, jax.Array]:
     """The distances of samples f32[n, dim] from a target, f32[] by name; `METRICS` has their titles."""
-    mean, root = jnp.asarray(target.mean), jnp.asarray(target.family.root(target.params), dtype=float)  # type: ignore[misc]
+    mean, root = jnp.asarray(target.mean), target.root
     centred = samples - jnp.mean(samples, axis=0)[None]
     covariance = centred.T @ centred / len(samples)
     found = {
         "frechet": frechet(jnp.mean(samples, axis=0) - mean, densities.cholesky(_lifted(covariance)), root),
         "pointwise_w1": _mean_w1(samples.T, known.places),
-        "covariance_error": _relative(covariance, root @ root),
-        "spectrum_error": _relative(power(samples - mean[None], target.shape), power(root, target.shape) * target.dim),
+        "covariance_error": _relative(covariance, target.covariance),
+        "spectrum_error": _relative(power(samples - mean[None], target.shape), target.spectrum),
     }
     if known.factors is not None and known.residual is not None:
         factors, residual = target.factors(samples)
@@ -133,7 +133,7 @@ def image_measures(samples: jax.Array, target: Target) -> dict[str, jax.Array]:
 
     `pca_w1` and `pca_frechet` are in the space of the training images' first principal components, over those of the
     training images themselves; `memorised` is the share of samples nearer to their nearest training image than a
-    held-out image is to its own: 50 % for a perfect sampler.
+    held-out image is to its own: 50 % for images as new as these, and all for copies of training images.
     """
     law, scale, location = target.params.law, target.params.scale, jnp.asarray(target.params.location)
     assert isinstance(law, Digits)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from jgen1d import nets
-from jgen1d.core import Config, Info, Key, PyTree, lookup, replace
+from jgen1d.core import Config, Info, Key, PyTree, lookup, replace, shape_of
 from jgen1d.maths import losses
 from jgen1d.methods import _optimizer
 
@@ -49,7 +49,7 @@ def net(config: Config, step: jax.Array) -> nets.Net:
         activation=config.activation if config.activation_d == "same" else config.activation_d,
         initializer=config.initializer, num_classes=config.num_classes, spectral_norm=config.spectral_norm,
         minibatch_features=config.minibatch_features, maxout_pieces=config.maxout_pieces,
-        batch_norm=config.batch_norm_d, shape=config.shape or (config.dim,),
+        batch_norm=config.batch_norm_d, shape=shape_of(config),
     )  # fmt: skip
     if config.batch_norm_d:  # its rows are always normalised by their own moments, so that no others are needed
         batched = plain

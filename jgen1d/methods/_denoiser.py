@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jgen1d import nets
-from jgen1d.core import Key, PyTree, pytree_dataclass, static, traced
+from jgen1d.core import Key, PyTree, pytree_dataclass, shape_of, static, traced
 from jgen1d.maths import paths
 from jgen1d.maths.roots import flat_sqrt
 from jgen1d.methods import _guidance
@@ -51,7 +51,7 @@ def net(config: DenoiserConfig) -> nets.Net:
     return nets.build(
         config.network, features, config.dim, config.widths,
         activation=config.activation, num_classes=config.num_classes, condition_dim=config.condition_dim,
-        shape=config.shape or (config.dim,), context=2 * config.num_frequencies,
+        shape=shape_of(config), context=2 * config.num_frequencies,
     )  # fmt: skip
 
 

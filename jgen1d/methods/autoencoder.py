@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, PyTree, door, pytree_dataclass, static, traced
+from jgen1d.core import Info, Key, Method, PyTree, door, pytree_dataclass, shape_of, static, traced
 from jgen1d.methods import _adam
 
 
@@ -93,14 +93,14 @@ def decode(state: State, z: jax.Array, config: Config) -> jax.Array:
 def _encoder(config: Config) -> nets.Net:
     return nets.build(
         config.encoder, config.dim, config.latent_dim, config.widths,
-        activation=config.activation, shape=config.shape or (config.dim,),
+        activation=config.activation, shape=shape_of(config),
     )  # fmt: skip
 
 
 def _decoder(config: Config) -> nets.Net:
     return nets.build(
         config.decoder, config.latent_dim, config.dim, nets.mirrored(config.decoder, config.widths),
-        activation=config.activation, shape=config.shape or (config.dim,), upwards=True,
+        activation=config.activation, shape=shape_of(config), upwards=True,
     )  # fmt: skip
 
 

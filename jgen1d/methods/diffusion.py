@@ -153,7 +153,7 @@ def sample_path(
 
 @door.log_prob
 def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
-    """The log density, f32[n], of what the probability-flow ODE makes of N(0, I), with its exact divergence.
+    """The log density, f32[n], of what the probability-flow ODE makes of N(0, I), with its `integrate.divergence`.
 
     It is that of the labels i32[n], with the config's guidance, or of all data.
 

@@ -19,7 +19,7 @@ from jax.scipy.special import ndtri
 from jax.typing import ArrayLike
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, PyTree, door, pytree_dataclass, static, traced
+from jgen1d.core import Info, Key, Method, PyTree, door, pytree_dataclass, shape_of, static, traced
 from jgen1d.maths import densities, integrate, mcmc
 from jgen1d.methods import _adam, _cells
 
@@ -256,7 +256,7 @@ def _net(config: Config) -> nets.Net:
     features = config.dim * (1 + 2 * _num_octaves(config))
     return nets.build(
         config.network, features, 1, config.widths,
-        activation=config.activation, initializer="default", shape=config.shape or (config.dim,),
+        activation=config.activation, initializer="default", shape=shape_of(config),
     )  # fmt: skip
 
 

@@ -94,7 +94,7 @@ def transport(
 
 @door.log_prob
 def log_prob(state: State, x: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
-    """The log density of the flow, f32[n], by integrating the field and its exact divergence back to the noise.
+    """The log density of the flow, f32[n], by integrating the field and its `integrate.divergence` back.
 
     It is that of the labels i32[n], with the config's guidance, or of all data.
     """

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, Players, PyTree, door
+from jgen1d.core import Info, Key, Method, Players, PyTree, door, shape_of
 from jgen1d.core.config import lookup, pytree_dataclass, replace, static, traced
 from jgen1d.core.labels import check_condition, num_classes
 from jgen1d.core.text import unknown
@@ -272,7 +272,7 @@ def _generator(config: Config) -> nets.Net:
     return nets.build(
         config.network_g, config.latent_dim, config.dim, config.widths_g,
         activation=config.activation, initializer=config.initializer, num_classes=config.num_classes,
-        batch_norm=config.batch_norm, shape=config.shape or (config.dim,), upwards=True,
+        batch_norm=config.batch_norm, shape=shape_of(config), upwards=True,
     )  # fmt: skip
 
 

@@ -60,9 +60,7 @@ def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Arra
     """Draws f32[num_samples, dim]."""
     factor = densities.cholesky(_covariance(state, config))
     means = jnp.broadcast_to(state.mean[None], (num_samples, config.dim))
-    if config.dim > densities.MOST_UNROLLED:
-        return densities.sample_normal(key, means, factor[None])
-    return densities.sample_normal(key, means, jnp.broadcast_to(factor[None], (num_samples, *factor.shape)))
+    return densities.sample_normal(key, means, factor[None])
 
 
 @door.log_prob

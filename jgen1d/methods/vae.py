@@ -16,7 +16,19 @@ import jax
 import jax.numpy as jnp
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, PyTree, check_condition, door, num_classes, pytree_dataclass, static, traced
+from jgen1d.core import (
+    Info,
+    Key,
+    Method,
+    PyTree,
+    check_condition,
+    door,
+    num_classes,
+    pytree_dataclass,
+    shape_of,
+    static,
+    traced,
+)
 from jgen1d.maths.losses import LOG_2
 from jgen1d.methods import _adam, _prior
 from jgen1d.methods._adam import State
@@ -224,7 +236,7 @@ def decode(
 def _nets(config: Config) -> dict[str, nets.Net]:
     outputs = 2 * config.dim if config.decoder_variance == "network" else config.dim
     options: dict[str, Any] = {name: getattr(config, name) for name in ("activation", "num_classes", "condition_dim")}
-    options["shape"] = config.shape or (config.dim,)
+    options["shape"] = shape_of(config)
     encoder = nets.build(config.encoder, config.dim, config.latent_dim, config.widths, **options)
     upwards = nets.mirrored(config.decoder, config.widths)
     decoder = nets.build(config.decoder, config.latent_dim, outputs, upwards, upwards=True, **options)

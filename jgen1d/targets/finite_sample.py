@@ -137,15 +137,21 @@ def _as_numbers(values: npt.ArrayLike) -> np.ndarray:
     return np.array(array, np.float64)
 
 
+def bulk_std(values: np.ndarray) -> float:
+    """The standard deviation of sorted values that are moved to between the quantiles `BULK` and 1 − `BULK`."""
+    start, end = np.quantile(values, [BULK, 1 - BULK])
+    return moments(np.clip(values, start, end))[1] if start < end else 0.0
+
+
 def _own_units(values: np.ndarray, std: float, low: float, high: float) -> Units | None:
     """The training units of sorted values that mean and standard deviation do not suit; None for these."""
     if math.isfinite(low):
         chart = Chart("interval", low, high) if math.isfinite(high) else Chart("positive", low)
     else:
-        start, q25, middle, q75, end = np.quantile(values, [BULK, 0.25, 0.5, 0.75, 1 - BULK])
-        bulk = moments(np.clip(values, start, end))[1] if start < end else 0.0
+        bulk = bulk_std(values)
         if not 0 < HEAVY * bulk < std:
             return None
+        q25, middle, q75 = np.quantile(values, [0.25, 0.5, 0.75])
         chart = Chart("bent", float(middle), float((q75 - q25) / (2 * special.ndtri(0.75)) or bulk))
     charted = Units(0.0, 1.0, chart).to_training(values)
     shift, scale = moments(charted)

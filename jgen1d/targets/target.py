@@ -129,16 +129,19 @@ class Target:
         return self.own_shape or (self.dim,)
 
     @property
+    def root(self) -> jax.Array:
+        """The symmetric square root of a signal's covariance, f32[dim, dim]. Raises ValueError up to 2-D."""
+        return jnp.asarray(self._known(self.family.root, "covariance")(self.params), dtype=float)
+
+    @property
     def covariance(self) -> jax.Array:
         """The exact covariance of a signal, f32[dim, dim], in squared data units. Raises ValueError up to 2-D."""
-        root = jnp.asarray(self._known(self.family.root, "covariance")(self.params), dtype=float)
-        return root @ root
+        return self.root @ self.root
 
     @property
     def spectrum(self) -> jax.Array:
         """The exact power of each frequency, f32[...]: E|FFT(x − mean)|²/dim over `rfftn` of `shape`, flattened."""
-        root = jnp.asarray(self._known(self.family.root, "spectrum")(self.params), dtype=float)
-        return power(root, self.shape) * self.dim
+        return power(self.root, self.shape) * self.dim
 
     def factors(self, x: ArrayLike) -> tuple[jax.Array, jax.Array]:
         """The factors of each row, f32[n, k], and what they leave unexplained, f32[n], its root mean square.

@@ -48,7 +48,8 @@ CATEGORICAL = Actions(
 
 
 def _split(parameters: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return tuple(jnp.split(parameters, 2, axis=1))  # type: ignore[return-value]
+    mean, log_std = jnp.split(parameters, 2, axis=1)
+    return mean, log_std
 
 
 def _normal_sample(key: Key, parameters: jax.Array) -> jax.Array:
