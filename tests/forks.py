@@ -14,6 +14,7 @@ import runpy
 import signal
 import socket
 import sys
+import tempfile
 import warnings
 
 NUM_FILES = 4
@@ -96,6 +97,7 @@ def become(request: int, out: int, err: int) -> None:
         os.close(file)
     os.environ.clear()
     os.environ.update(asked["env"])
+    tempfile.tempdir = None  # a module that the server imported has asked for it, and the answer is kept
     os.chdir(asked["cwd"])
     sys.argv[:] = asked["args"]
     sys.path[0] = os.path.dirname(asked["args"][0])

@@ -226,7 +226,6 @@ class Trainer:
     def _train(
         self, num_epochs: int, num_steps: int, player: str, always_look: bool = False, paced: bool = False
     ) -> None:
-        told = "running"
         for training in self._all:
             if training.has_ended:  # the other one goes on
                 continue
@@ -236,7 +235,7 @@ class Trainer:
                 if self._warmup is not None:
                     self._warmup.wait(training.asked, self._compiling, self._closed, NUM_PROGRAMS)
             else:
-                self._tell(told, "")
+                self._tell("running", "")
             training.advance(num_epochs, num_steps, moved)
         ended = self._has_ended
         is_due = not self._left and all(one.is_look_due(paced) for one in self._all)
