@@ -291,6 +291,22 @@ def test_a_run_in_two_dimensions_is_drawn_as_points():
     assert figure.count("h0") == 400
 
 
+def test_signals_are_drawn_as_quantiles_at_each_place():
+    rows = np.random.default_rng(0).normal(size=(200, 4)) * [1, 2, 3, 4] + [0, 0, 0, 10]
+    target = jgen1d.targets.signals(rows, name="own")
+    done = jgen1d.sweep("gaussian", target, jgen1d.METHODS["gaussian"].Config(), [0], 20, num_samples=100)
+    panel = thinned.of_sweep(done)["panels"][0]
+    assert np.shape(panel["bands"]["generated"]) == (3, 4)
+    errors = np.array(panel["bands"]["real"]) - np.quantile(rows, thinned.QUANTILES, axis=0)
+    assert np.max(np.abs(errors) / rows.std(axis=0)[None]) < 0.35  # 5 standard errors of 1,000 samples' 5 % quantile
+    (figure,) = drawn.median_run(panel)
+    assert figure.count('class="exact"') == 3
+    lost = {"generated": [[None] * 4] * 3, "real": panel["bands"]["real"]}
+    (figure,) = drawn.median_run(panel | {"bands": lost})
+    assert figure.count('class="exact"') == 3
+    assert "nan" not in figure
+
+
 def test_runs_that_diverged_are_drawn_as_far_as_they_are_known(done, tmp_path, monkeypatch):
     broken = dataclasses.replace(
         done, metrics={name: np.full_like(v, np.nan) for name, v in done.metrics.items()},

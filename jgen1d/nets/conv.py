@@ -146,8 +146,8 @@ def check_shape(shape: Sequence[int], stages: int) -> None:
         raise ValueError(f"shape={tuple(shape)}: convolutions are of signals and images, in one or two dimensions")
     if any(size % 2**stages for size in shape):
         raise ValueError(
-            f"shape={tuple(shape)}: convolutions halve it {stages} times, so that its sizes must be multiples of "
-            f"{2**stages}: use fewer widths"
+            f"shape={tuple(shape)}: convolutions halve it {stages} time{'s' * (stages > 1)}, so that its sizes must be "
+            f"multiples of {2**stages}: use fewer widths, or the network 'mlp'"
         )
 
 

@@ -50,6 +50,8 @@ def _distance(frame: Frame, one: Mapping[str, Any], floor: float | None, thresho
 def median_run(panel: Mapping[str, Any]) -> list[str]:
     """What a run generates beside its target; in 1-D also the difference of the distribution functions."""
     axis = "x" if panel["unit"] == "data units" else f"x ({panel['unit']})"
+    if "bands" in panel:
+        return [_bands(panel["bands"], axis)]
     if "window" not in panel:
         return []
     if isinstance(panel["window"][0], list):
@@ -94,6 +96,19 @@ def _points(panel: Mapping[str, Any]) -> str:
         marks.append(frame.dots(f"dots {look}", left + at[:, 0] * (right - left), low + at[:, 1] * (high - low)))
     said = f"{len(panel['generated']):,} points of the median seed's model over as many of its target."
     return _figure(frame.chart(said, marks, "x₁", "x₂"), "Samples, median seed")
+
+
+def _bands(bands: Mapping[str, Any], axis: str) -> str:
+    generated, real = (np.array(bands[name], np.float64) for name in ("generated", "real"))
+    known = np.concatenate([generated[np.isfinite(generated)], real.ravel()])
+    margin = 0.05 * (float(np.ptp(known)) or 1.0)
+    places = np.arange(real.shape[1])
+    frame = Frame((0.0, float(places[-1])), (float(known.min()) - margin, float(known.max()) + margin))
+    marks = [frame.band("area", places, generated[0], generated[-1]), frame.line("learnt", places, generated[1])]
+    marks += [frame.line("exact", places, quantile) for quantile in real]
+    said = "The 5 %, 50 % and 95 % quantiles of the values at each place, of the median seed's model and of its target."
+    note = "line and area: median and 5–95 % of what is generated; dashed: of the target"
+    return _figure(frame.chart(said, marks, "place", axis), "Values at each place, median seed", note)
 
 
 def difference(row: Mapping[str, Any], name: str) -> str:

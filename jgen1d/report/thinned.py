@@ -20,6 +20,8 @@ from jgen1d.sweeps import Sweep
 NUM_SAMPLES = 10_000
 NUM_POINTS = 200
 """Points of a 2-D run that are kept, as many of the model as of the target."""
+QUANTILES = (0.05, 0.5, 0.95)
+"""Of a signal's values at each place."""
 
 
 def of_sweep(sweep: Sweep) -> dict[str, Any]:
@@ -53,17 +55,21 @@ def _panel(run: Result, count: int) -> dict[str, Any]:
       `unit`; `lost`, how many of the samples are not finite; in 1-D `window`, the ends of the x-axis, `generated`, the
       density in bins of equal width, `exact`, at points of equal distance, or `real`, in the same bins, and `gap`: of
       distribution functions, `difference` at places `at` (0 to 1 over the window), and what a Kolmogorov–Smirnov test
-      at a `level` has `allowed`. In 2-D `window`, a pair per axis, and the points `generated` and `real` as places.
+      at a `level` has `allowed`. In 2-D `window`, a pair per axis, and the points `generated` and `real` as places. Of
+      signals `bands`: the `QUANTILES` of the values `generated` and `real` at each place, [quantiles, dim].
     """
     target, axis = run.task.in_training_units.target, figures.Axis.of(run)
-    samples = np.asarray(
-        run.sample_in_training_units(jax.random.key(0), NUM_SAMPLES, figures.class_labels(run, NUM_SAMPLES)), np.float64
-    )
+    num_samples = NUM_SAMPLES if target.dim <= 2 else figures.NUM_SIGNALS
+    labels = figures.class_labels(run, num_samples)
+    samples = np.asarray(run.sample_in_training_units(jax.random.key(0), num_samples, labels), np.float64)
     finite = samples[np.isfinite(samples).all(axis=1)]
     panel: dict[str, Any] = {"unit": axis.unit, "lost": len(samples) - len(finite)}
-    real = np.asarray(target.sample(jax.random.key(1), NUM_SAMPLES), np.float64)
+    real = np.asarray(target.sample(jax.random.key(1), num_samples), np.float64)
+    if target.dim > 2:
+        rows = {"generated": finite if len(finite) else np.full((1, target.dim), np.nan), "real": real}
+        return panel | {"bands": {name: digits(axis(np.quantile(x, QUANTILES, axis=0))) for name, x in rows.items()}}
     ends = _around(real)
-    if target.dim > 1:
+    if target.dim == 2:
         panel["window"] = np.stack([axis(end) for end in ends], axis=1).tolist()
         chosen = {"generated": finite[:NUM_POINTS], "real": real[:NUM_POINTS]}
         return panel | {name: digits((x - ends[0]) / (ends[1] - ends[0])) for name, x in chosen.items()}
