@@ -150,6 +150,14 @@ def test_a_wrong_command_is_refused_with_the_nearest(monkeypatch, capsys):
     assert err.count("\n") == 1
 
 
+def test_the_command_makes_a_report(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["jgen1d", "report", str(tmp_path / "missing")])
+    with pytest.raises(SystemExit) as ended:
+        console.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"jgen1d report: '{tmp_path / 'missing'}' is not a folder\n"
+
+
 def test_there_is_one_version():
     assert jgen1d.__version__ == PROJECT["version"]
     citation = (scripts.ROOT / "CITATION.cff").read_text()

@@ -410,7 +410,7 @@ def failed(capsys, *args):
     assert command.main([str(arg) for arg in args]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("jgen1d.report: ")
+    assert err.startswith("jgen1d report: ")
     assert err.count("\n") == 1
     return err
 
@@ -430,7 +430,7 @@ def test_a_damaged_workdir_is_refused_in_a_line_or_has_a_report(copy, capsys, na
     with within(30):
         if command.main([str(copy)]):
             assert re.fullmatch(
-                r"jgen1d\.report: [^\n]*(missing or damaged|are damaged|not of one sweep)[^\n]*\n",
+                r"jgen1d report: [^\n]*(missing or damaged|are damaged|not of one sweep)[^\n]*\n",
                 capsys.readouterr().err,
             )
         else:
@@ -543,7 +543,7 @@ def test_damaged_runs_are_refused_in_a_line_or_compared(workdir, copy, capsys, d
     DAMAGES[damage](copy / "runs.csv")
     with within(30):
         if command.main([str(workdir), str(copy)]):
-            assert re.fullmatch(r"jgen1d\.report: [^\n]+\n", capsys.readouterr().err)
+            assert re.fullmatch(r"jgen1d report: [^\n]+\n", capsys.readouterr().err)
 
 
 def test_a_table_of_another_kind_has_a_report(tmp_path):

@@ -12,6 +12,7 @@ COMMANDS = {
     "convergence": "jgen1d.cli.convergence",
     "compare": "jgen1d.cli.compare",
     "playground": "jgen1d.playground.__main__",
+    "report": "jgen1d.report.__main__",
 }
 """Command -> the module whose `start` runs it."""
 

@@ -1,8 +1,10 @@
 """The report of a workdir, made anew; or how the results of one workdir differ from those of another.
 
-    python -m jgen1d.report WORKDIR         # writes WORKDIR/report.html again, from what is saved there
-    python -m jgen1d.report A B             # prints how often each setting of both learned, and the differences of B;
-                                            # writes the same as one page, to B/differences.html or to --out=PATH
+    jgen1d report WORKDIR         # writes WORKDIR/report.html again, from what is saved there
+    jgen1d report A B             # prints how often each setting of both learned, and the differences of B;
+                                  # writes the same as one page, to B/differences.html or to --out=PATH
+
+Without the command: python -m jgen1d.report.
 
 Of two workdirs it compares the settings that both have: the rates with Newcombe's intervals and, where the seeds are
 the same, in pairs by McNemar's exact test; the medians of W1/floor by a bootstrap.
@@ -23,10 +25,15 @@ from jgen1d.report.page import of_workdir
 from jgen1d.report.pair_page import of_pair
 
 
+def start() -> None:
+    """Runs the command line's arguments, and ends the process with their exit status."""
+    sys.exit(main())
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Does what the arguments say, and returns the exit status."""
     parser = argparse.ArgumentParser(
-        "python -m jgen1d.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "jgen1d report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("workdir", type=Path, help="of a script, or of jgen1d.save")
     parser.add_argument("other", type=Path, nargs="?", help="what is compared with it")
@@ -49,10 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if given.open:
             webbrowser.open(path.absolute().as_uri())
     except (ValueError, OSError) as error:
-        print(printable(f"jgen1d.report: {files.one_line(error)}"), file=sys.stderr)
+        print(printable(f"jgen1d report: {files.one_line(error)}"), file=sys.stderr)
         return 2 if isinstance(error, ValueError) else 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start()
