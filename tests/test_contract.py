@@ -82,6 +82,8 @@ def test_step_keeps_the_state_and_returns_scalars(method, config):
     state = init(jax.random.key(0), config)
     after, info = step(jax.random.key(1), state, batch_of(method, config), config)
     chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
+    weak = [jax.tree_util.keystr(path) for path, leaf in jax.tree.leaves_with_path((state, after)) if leaf.weak_type]
+    assert not weak  # the next step would be compiled again
     assert info
     for value in info.values():
         chex.assert_shape(value, ())

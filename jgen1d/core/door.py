@@ -6,7 +6,8 @@ trace in the compiled program, but for what `log_prob` does at points that are n
 - Rows are real numbers [n, dim], and not none; lists and integers become JAX's default float, float64 under
   `jax_enable_x64`. A number of samples is an integer of at least 1. Anything else is one line.
 - `init` returns no array twice, as parameters and as their average, so that the caller may donate the state to a step;
-  `step` returns the dtypes of the state that it got.
+  `step` returns the dtypes of the state that it got. Neither returns weak types, because the next step would then be
+  compiled again.
 - Within a caller's `jax.shard_map` a run belongs to its device: what goes in, and a state that comes out, varies over
   all axes that any of it varies over. Else zeros in a state could not be a loop's carry, and JAX would sum their
   gradients over the devices.
@@ -31,7 +32,7 @@ def init(function: F) -> F:
 
     @functools.wraps(function)
     def settled(key: Any, config: Any) -> Any:
-        return _apart(vary((key, config, function(key, config)))[2])
+        return jax.tree.map(_strong, _apart(vary((key, config, function(key, config)))[2]))
 
     return cast(F, settled)
 
@@ -139,7 +140,12 @@ def _apart(tree: Any) -> Any:
 
 
 def _as_before(new: jax.Array, old: jax.Array) -> jax.Array:
-    return new if new.dtype == old.dtype else new.astype(old.dtype)
+    return _strong(new if new.dtype == old.dtype else new.astype(old.dtype))
+
+
+def _strong(leaf: Any) -> Any:
+    """Without the weak type of what came from a Python number."""
+    return jax.lax.convert_element_type(leaf, leaf.dtype) if getattr(leaf, "weak_type", False) else leaf
 
 
 def _axes(leaf: Any) -> frozenset[str]:
