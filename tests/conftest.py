@@ -131,20 +131,24 @@ def limit_memory():
         forget_programs()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def optimised():
     """For tests that run for longer than they compile."""
-    optimise(OPTIMISED)
-    yield
-    optimise({})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def fully_optimised():
     """For what has to hold of the programs that users run: the engine's, and those with these `compiler_options`."""
-    optimise(FULLY_OPTIMISED)
-    yield FULLY_OPTIMISED
-    optimise({})
+    return FULLY_OPTIMISED
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Compiles as the test's fixtures say; tests in a row that want the same share programs."""
+    wanted = {"optimised": OPTIMISED, "fully_optimised": FULLY_OPTIMISED}
+    options = next((options for name, options in wanted.items() if name in item.fixturenames), {})
+    if options != program.COMPILER_OPTIONS["cpu"]:
+        optimise(options)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -347,7 +347,7 @@ def test_importing_touches_no_device_and_no_configuration():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-# --- programs as users run them: last, because `fully_optimised` holds until the end of the file ----------------------
+# --- programs as users run them -----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
