@@ -64,11 +64,12 @@ def _conclusion(sweep: jgen1d.Sweep, shapes: list[dict[str, int]], rows: list[di
     better = [shape for shape in deeper if stats.is_smaller(distances[shape], distances[first, shape[1]])]
     worse = [shape for shape in deeper if stats.is_smaller(distances[first, shape[1]], distances[shape])]
     best = min(rows, key=lambda row: stats.median(row["w1_over_floor"]))
-    listed = ", ".join(f"{depth} × {width}" for depth, width in better) or "none"
+    same = [f"{depth} × {width}" for depth, width in deeper if (depth, width) not in better + worse]
     return (
-        f"{sweep.targets[0].name}: of {len(deeper)} shapes with more than {first} hidden layer{'s' * (first > 1)}, "
-        f"{len(better)} are significantly better than with {first} ({listed}) and {len(worse)} significantly worse; "
-        f"{best['depth']} × {best['width']} has the lowest W1/floor, {stats.median(best['w1_over_floor']):.1f}."
+        f"{sweep.targets[0].name}: {len(better)} of {len(deeper)} deeper generators are significantly nearer to the "
+        f"target than one of {first} hidden layer{'s' * (first > 1)} and the same width, {len(worse)} are farther; no "
+        f"significant difference: {', '.join(same) or 'none'}. The best, {best['depth']} × {best['width']}, has a "
+        f"median W1/floor of {stats.median(best['w1_over_floor']):.1f}."
     )
 
 

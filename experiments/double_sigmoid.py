@@ -114,9 +114,9 @@ def _conclusions(rows: list[dict[str, Any]]) -> list[str]:
     whole = [row for row in rows if row["at_equilibrium"]]
     for right, buggy in zip(whole[::2], whole[1::2], strict=True):
         sentences.append(
-            f"{right['target']}, {right['preset']}: with the double sigmoid {cell(buggy['at_equilibrium'])} of "
-            f"seeds have losses at their optimum and {cell(buggy['converged'])} converged; with the right loss "
-            f"{cell(right['at_equilibrium'])} and {cell(right['converged'])}."
+            f"{right['target']}, {right['preset']}: {cell(buggy['converged'])} of seeds converge with the double "
+            f"sigmoid, {cell(right['converged'])} with the right loss; the losses reach their optimum in "
+            f"{cell(buggy['at_equilibrium'])} and {cell(right['at_equilibrium'])}."
         )
     return sentences
 

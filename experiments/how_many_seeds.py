@@ -90,10 +90,11 @@ def _conclusion(sweep: jgen1d.Sweep, better: int, rows: list[dict[str, Any]]) ->
     name = ["the full rates", "half the rates"][better]
     first, last = rows[0], rows[-1]
     return (
-        f"{first['target']}: {name} have the lower median W1/floor over {len(sweep.seeds)} seeds, "
-        f"{medians[better]:.2f} against {medians[1 - better]:.2f}; by their medians {first['num_runs']} of each rank "
-        f"them wrongly in {cell(first['wrong_by_median'])} of draws, and {last['num_runs']} in "
-        f"{cell(last['wrong_by_median'])}; by their best, {last['num_runs']} do in {cell(last['wrong_by_best'])}."
+        f"{first['target']}: {cell(first['wrong_by_median'])} of comparisons of {first['num_runs']} seed"
+        f"{'s' * (first['num_runs'] > 1)} a recipe find the wrong one better, and {cell(last['wrong_by_median'])} of "
+        f"those of {last['num_runs']} by their medians, {cell(last['wrong_by_best'])} by the best. Over all "
+        f"{len(sweep.seeds)} seeds {name} have the lower median W1/floor, {medians[better]:.2f} against "
+        f"{medians[1 - better]:.2f}."
     )
 
 

@@ -113,21 +113,18 @@ def _map(sweep: jgen1d.Sweep, plane: Plane, span: slice) -> Figure:
 
 
 def _conclusion(sweep: jgen1d.Sweep, plane: Plane, span: slice) -> str:
-    """The distance and the most frequent verdict with the weakest, a balanced and the strongest D."""
+    """The distance and the most frequent verdict with a balanced, the weakest and the strongest D."""
     places = list(itertools.product(plane.rows, plane.columns))
     clauses = []
-    for name, place in {"the weakest": places[0], "a balanced": plane.balanced, "the strongest": places[-1]}.items():
+    for name, place in {"a balanced": plane.balanced, "the weakest": places[0], "the strongest": places[-1]}.items():
         c = span.start + places.index(place)
         verdicts, counts = np.unique(sweep.verdict[0, c], return_counts=True)
         most_frequent = verdicts[counts.argmax()]
         share = cell(stats.rate(sweep.verdict[0, c] == most_frequent))
         distance = np.nanmedian(sweep.metrics["w1_over_floor"][0, c])
         settings = f"{TITLES[plane.row]} {place[0]:g}, {TITLES[plane.column]} {place[1]:g}"
-        clauses.append(
-            f"with {name} D ({settings}) W1/floor is {distance:.1f} and the most frequent verdict is {most_frequent}, "
-            f"in {share} of seeds"
-        )
-    return f"{sweep.targets[0].name}: {'; '.join(clauses)}."
+        clauses.append(f"{distance:.1f} with {name} D ({settings}; {share} of seeds: {most_frequent})")
+    return f"{sweep.targets[0].name}: the median W1/floor is {', '.join(clauses)}."
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def main() -> None:
         charts.maps, panels=curves, xlabel="t, from one latent (0) to the other (1)", ylabel="mean norm / √d",
         title=title, labels=labels, is_exact=False, is_compared=True,
     )  # fmt: skip
-    cli.answer(workdir, Table(rows), [_conclusion(rows)], {"interpolation": figure})
+    cli.answer(workdir, Table(rows), [_conclusion(row) for row in (rows[0], rows[-1])], {"interpolation": figure})
 
 
 def _scorer(run: jgen1d.Result, start: jax.Array, end: jax.Array, known: metrics.Reference) -> Callable:
@@ -101,17 +101,14 @@ def _scorer(run: jgen1d.Result, start: jax.Array, end: jax.Array, known: metrics
     return score
 
 
-def _conclusion(rows: list[dict[str, Any]]) -> str:
-    """How far from the target the middles of paths are, in the lowest and in the highest dimension."""
-    clauses = []
-    for row in (rows[0], rows[-1]):
-        straight, arc = (stats.median(row[f"w1_over_std_{name}"]) for name in PATHS)
-        clauses.append(
-            f"{row['latent_dim']} dimensions: the middles of straight paths have norm {row['norm_straight']:.2f}·√d, "
-            f"and G maps them to W1/σ {straight:.3f}; the middles of arcs have {row['norm_arc']:.2f}·√d and "
-            f"{arc:.3f} (latents: {stats.median(row['w1_over_std_latents']):.3f})"
-        )
-    return "; ".join(clauses) + "."
+def _conclusion(row: dict[str, Any]) -> str:
+    """How far from the target the middles of a dimension's paths are."""
+    straight, arc, ends = (stats.median(row[f"w1_over_std_{name}"]) for name in (*PATHS, "latents"))
+    return (
+        f"{row['latent_dim']} latent dimensions: W1/σ is {straight:.3f} in the middle of straight paths, {arc:.3f} in "
+        f"the middle of arcs and {ends:.3f} at their ends; the middles' norms are {row['norm_straight']:.2f}·√d and "
+        f"{row['norm_arc']:.2f}·√d."
+    )
 
 
 if __name__ == "__main__":

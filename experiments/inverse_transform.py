@@ -124,11 +124,11 @@ def _conclusions(rows: list[dict[str, Any]]) -> list[str]:
     same, other = (all(row[name]["share"] == 1 for row in rows) for name in SEEDS)
     near, far = (f((stats.median(row["generator_error"]), row["target"]) for row in rows) for f in (min, max))
     return [
-        f"F⁻¹(U) stays below the 95 % value of the KS distance in {cell(share)} of {total} draws, {exact}.",
+        f"{cell(share)} of {total} draws of F⁻¹(U) pass a Kolmogorov–Smirnov test at 5 %, {exact}.",
         f"The same seed {'always gives' if same else 'does not always give'} the same bits, "
         f"and another seed {'always gives' if other else 'does not always give'} other numbers.",
-        f"The learnt generator is closest to G* on {near[1]}, with an error of {near[0]:.3f} standard deviations, and "
-        f"furthest on {far[1]}, with {far[0]:.3f}.",
+        f"The learnt generator is {near[0]:.3f} standard deviations from F⁻¹ on {near[1]}, the least, and {far[0]:.3f} "
+        f"on {far[1]}, the most.",
     ]
 
 

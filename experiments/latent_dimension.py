@@ -56,7 +56,8 @@ def _conclusion(sweep: jgen1d.Sweep, t: int, dims: list[int]) -> str:
     worse = [str(dim) for dim, one in zip(dims, distances, strict=True) if stats.is_smaller(distances[best], one)]
     return (
         f"{sweep.targets[t].name}: {dims[best]} latent dimension{'s give' if dims[best] > 1 else ' gives'} the lowest "
-        f"median W1; significantly worse: {', '.join(worse) or 'none'}."
+        f"median W1/floor, {np.nanmedian(sweep.metrics['w1_over_floor'][t, best]):.1f}; significantly worse: "
+        f"{', '.join(worse) or 'none'}."
     )
 
 

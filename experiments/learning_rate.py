@@ -79,9 +79,9 @@ def _conclusions(shares: dict[str, np.ndarray], rates: np.ndarray) -> list[str]:
         if g.size:
             spans = {"G's rate": g, "D's rate": d, "G's rate / D's": g / d}
             ranges = ", ".join(f"{of} from {x.min():.1e} to {x.max():.1e}" for of, x in spans.items())
-            sentences.append(f"{name} is the majority verdict at {g.size} of {table.size} pairs of rates: {ranges}.")
+            sentences.append(f"{name}: most seeds at {g.size} of {table.size} pairs of rates; {ranges}.")
         else:
-            sentences.append(f"{name} is never the majority verdict (at most {100 * table.max():.0f} % of seeds).")
+            sentences.append(f"{name}: at no pair of rates most seeds, at most {100 * table.max():.0f} %.")
     return sentences
 
 

@@ -33,7 +33,7 @@ from jgen1d.core import replace
 from jgen1d.methods import gan
 from jgen1d.plots import settings as charts
 from jgen1d.report import figures as report
-from jgen1d.report.table import Table
+from jgen1d.report.table import Table, cell
 
 _TEXTBOOK = replace(gan.PRESETS["textbook"], standardize=True)
 _STRONG_D = replace(_TEXTBOOK, learning_rate_g=2.5e-4, learning_rate_d=4e-3)
@@ -102,18 +102,16 @@ def _conclusion(target: str, rows: list[dict[str, Any]]) -> str:
     better = [row["method"] for row in others if row["all_modes_covered"]["low"] > base["high"]]
     worse = [row["method"] for row in others if row["all_modes_covered"]["high"] < base["low"]]
     same = [row["method"] for row in others if row["method"] not in better + worse]
-    clauses = [f"{first['method']} covers all modes in {base['count']} of {first['num_seeds']} seeds"]
+    clauses = [f"{cell(base)} of seeds cover all modes with {first['method']}"]
     for word, names in {
-        "more often": better,
-        "less often": worse,
-        "not significantly more or less often": same,
+        "significantly more": better,
+        "significantly fewer": worse,
+        "no significant difference": same,
     }.items():
         if names:
             clauses.append(f"{word} with {', '.join(names)}")
     converged = [row["method"] for row in (first, *others) if row["converged"]["low"] > 0.5]
-    clauses.append(
-        f"most seeds converge with {', '.join(converged)}" if converged else "with none do most seeds converge"
-    )
+    clauses.append(f"most seeds converge with {', '.join(converged) or 'none of them'}")
     return f"{target}: {'; '.join(clauses)}."
 
 

@@ -124,7 +124,7 @@ def _clause(row: dict[str, Any], first: dict[str, Any]) -> str:
                 hit["standard_error"], other["standard_error"]
             )
             word = "more" if hit["mean"] > other["mean"] else "fewer"
-            clause += f", {word if significant else 'not significantly more or fewer'} than {name}"
+            clause += f", {f'significantly {word} than' if significant else 'not significantly different from'} {name}"
     return clause
 
 

@@ -106,16 +106,16 @@ def _row(sweep: jgen1d.Sweep, c: int, critic_steps: int, loss: str) -> dict[str,
 def _conclusions(exact: dict[str, np.ndarray], rows: list[dict[str, Any]]) -> list[str]:
     far = {name: values[-1] for name, values in exact.items()}
     sentences = [
-        f"At the optimal discriminator and {SHIFTS[-1]:g} standard deviations away the saturating gradient is "
-        f"{far['saturating']:.1e}, the non-saturating one {far['non_saturating']:.2f}."
+        f"The saturating gradient is {far['saturating']:.2g} at the optimal discriminator and {SHIFTS[-1]:g} standard "
+        f"deviations from the target, the non-saturating one {far['non_saturating']:.2f}."
     ]
     for saturating, other in zip(rows[::2], rows[1::2], strict=True):
         count = saturating["critic_steps"]
         norms = [stats.median(row["early_gradient"]) for row in (saturating, other)]
         sentences.append(
-            f"With {count} update{'s' * (count > 1)} of D per update of G, early gradients are {norms[0]:.2g} "
-            f"(saturating) and {norms[1]:.2g} (non-saturating), and {cell(saturating['converged'])} and "
-            f"{cell(other['converged'])} of seeds converge."
+            f"{cell(saturating['converged'])} of seeds converge with the saturating loss and "
+            f"{cell(other['converged'])} with the non-saturating one if D has {count} update{'s' * (count > 1)} per "
+            f"update of G; early gradients are {norms[0]:.2g} and {norms[1]:.2g}."
         )
     return sentences
 

@@ -128,9 +128,9 @@ def _conclusion(rows: list[dict[str, Any]]) -> str:
     nearer = [row["size"] for row in limited if row["to_truth"]["median"] < row["sample_to_truth"]["median"]]
     copied = [f"{100 * row['memorised']['median']:.0f} % at {row['size']}" for row in limited]
     return (
-        f"{rows[0]['target']}: sizes at which the generator is nearer to the truth than its training sample is: "
-        f"{', '.join(map(str, nearer)) or 'none'}; share of generated points that are nearer to a training point than "
-        f"a fresh point is: {', '.join(copied)}."
+        f"{rows[0]['target']}: of {len(limited)} sizes of the training sample, {len(nearer)} gave a generator that is "
+        f"nearer to the target than the sample itself{': ' * bool(nearer)}{', '.join(map(str, nearer))}. Generated "
+        f"points nearer to a training point than a fresh point is (50 % if nothing is memorised): {', '.join(copied)}."
     )
 
 

@@ -104,11 +104,11 @@ def _conclusion(rows: list[dict[str, Any]], target: str) -> str:
     nearest = min(rows, key=lambda row: abs(np.log(max(stats.median(row["estimate_over_w1"]), 1e-12))))
     furthest = max(rows, key=lambda row: abs(np.log(max(stats.median(row["estimate_over_w1"]), 1e-12))))
     best = max(rows, key=lambda row: row["gan_converged"]["share"])
-    often = f"most often with {best['critic']}, in {cell(best['gan_converged'])} of seeds"
+    most = f"{cell(best['gan_converged'])} of seeds, most, with {best['critic']}"
     return (
-        f"The critic's loss is closest to W1 with {nearest['critic']}, {stats.median(nearest['estimate_over_w1']):.2f} "
-        f"times W1, and furthest from it with {furthest['critic']}, {stats.median(furthest['estimate_over_w1']):.2g} "
-        f"times W1; on {target} whole GANs converge {often if best['gan_converged']['count'] else 'with none of them'}."
+        f"The critic's loss is {stats.median(nearest['estimate_over_w1']):.2f} times W1 with {nearest['critic']}, the "
+        f"closest, and {stats.median(furthest['estimate_over_w1']):.2g} times W1 with {furthest['critic']}, the "
+        f"furthest; whole GANs on {target} converge in {most if best['gan_converged']['count'] else 'no seed'}."
     )
 
 
