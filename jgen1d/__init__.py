@@ -4,6 +4,7 @@ import sys
 from importlib import metadata
 
 from jgen1d.core import Method
+from jgen1d.engine.compiled import keep_compiled
 from jgen1d.engine.run import run
 from jgen1d.engine.task import Task
 from jgen1d.evaluation import metrics, theory, verdict
@@ -37,6 +38,7 @@ __all__ = [
     "__version__",
     "fit",
     "grid",
+    "keep_compiled",
     "lerp",
     "load",
     "metrics",

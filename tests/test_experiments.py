@@ -155,7 +155,7 @@ def test_programs_that_others_could_have_written_are_not_run(tmp_path, monkeypat
     folder.chmod(mode)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     app.keep_compiled(None)
-    assert capsys.readouterr().err == f"no programs are kept in '{folder}': others can write to it\n"
+    assert capsys.readouterr().err == f"no programs are kept: '{folder}' cannot be used: others can write to it\n"
     with pytest.raises(ValueError, match=r"^--compilation_cache: ") as info:
         app.keep_compiled(str(folder))
     assert str(info.value) == f"--compilation_cache: '{folder}' cannot be used: others can write to it"
@@ -166,9 +166,17 @@ def test_a_folder_that_cannot_be_made_is_refused_only_where_it_was_asked_for(tmp
     (tmp_path / "jgen1d").write_text("a file")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     app.keep_compiled(None)
-    assert capsys.readouterr().err == f"no programs are kept in '{tmp_path / 'jgen1d'}': File exists\n"
+    assert capsys.readouterr().err == f"no programs are kept: '{tmp_path / 'jgen1d'}' cannot be used: File exists\n"
     with pytest.raises(ValueError, match=r"^--compilation_cache: '.*' cannot be used: File exists$"):
         app.keep_compiled(str(tmp_path / "jgen1d"))
+
+
+def test_a_call_from_python_keeps_programs(tmp_path, configured):
+    jgen1d.keep_compiled(tmp_path / "mine")
+    assert jax.config.values["jax_compilation_cache_dir"] == str(tmp_path / "mine" / compiled.kind())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"^'.*/file' cannot be used: File exists$"):
+        jgen1d.keep_compiled(tmp_path / "file")
 
 
 def test_importing_the_library_keeps_no_programs_and_is_quick():

@@ -7,7 +7,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 import jax
@@ -43,9 +42,6 @@ def run(
       about: what --help begins with; None for the docstring of the file that was started.
     """
     jax.config.update("jax_num_cpu_devices", os.cpu_count())
-    if "JAX_LOGGING_LEVEL" not in os.environ:
-        # JAX 0.10's loader reports preferences of its own compiler, in pages of errors, as features of another machine.
-        jax.config.update("jax_logging_level", "CRITICAL")
     if quick is not None:
         values = ", ".join(f"--{k}={','.join(v) if isinstance(v, list) else v}" for k, v in quick.items())
         flags.DEFINE_bool("quick", False, f"{values}, unless given", module_name=sys.argv[0])
@@ -81,21 +77,14 @@ def run(
 
 
 def keep_compiled(folder: str | None = None) -> None:
-    """Keeps compiled programs in a folder that only its user can write to, because JAX executes what it finds there.
-
-    Args:
-      folder: None for `jgen1d` in the user's folder of caches; empty for none.
-
-    Raises:
-      ValueError: if a folder that was asked for cannot be used.
-    """
-    if folder == "":
-        return
-    path = Path(folder or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jgen1d").expanduser()
-    if problem := compiled.keep(path, compiled.kind()):
+    """Like `jgen1d.keep_compiled`, but an empty `folder` keeps nothing, and for None what fails is only told."""
+    try:
+        if folder != "":
+            compiled.keep_compiled(folder)
+    except ValueError as error:
         if folder:
-            raise ValueError(f"--compilation_cache: {str(path)!r} cannot be used: {problem}")
-        print(f"no programs are kept in {str(path)!r}: {problem}", file=sys.stderr)
+            raise ValueError(f"--compilation_cache: {error}") from None
+        print(f"no programs are kept: {error}", file=sys.stderr)
 
 
 def _parse(argv: Sequence[str], method_flag: str | None, quick: Mapping[str, Any], about: str | None) -> list[str]:

@@ -27,6 +27,26 @@ _COUNTED = {
 """JAX's events that matter here -> what they count."""
 
 
+def keep_compiled(folder: str | os.PathLike[str] | None = None) -> None:
+    """Keeps compiled programs for later processes, which then load them in a fraction of the time.
+
+    Scripts do so by themselves; importing jgen1d never does. JAX's errors about features of the processor, which 0.10
+    logs whenever it loads a program, are silenced with all of its messages below CRITICAL, unless the environment sets
+    JAX_LOGGING_LEVEL.
+
+    Args:
+      folder: made if it is missing; None for `jgen1d` in the user's folder of caches, which scripts use, too.
+
+    Raises:
+      ValueError: in one line, if the folder cannot be used, or others than its owner can write to it: JAX executes what
+        it finds there.
+    """
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    path = (Path(caches) / "jgen1d" if folder is None else Path(folder)).expanduser()
+    if problem := keep(path, kind()):
+        raise ValueError(f"{str(path)!r} cannot be used: {problem}")
+
+
 def keep(base: Path, inside: str = "") -> str:
     """Keeps compiled programs in a folder, made if it is missing; returns what is wrong with it, if something is.
 
@@ -44,6 +64,9 @@ def keep(base: Path, inside: str = "") -> str:
                 return "others can write to it"
         except OSError as error:
             return error.strerror or str(error)
+    if "JAX_LOGGING_LEVEL" not in os.environ:
+        # JAX 0.10's loader reports preferences of its own compiler, in pages of errors, as features of another machine.
+        jax.config.update("jax_logging_level", "CRITICAL")
     jax.config.update("jax_compilation_cache_dir", str(base / inside))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
