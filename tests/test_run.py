@@ -194,6 +194,18 @@ def test_programs_of_hundreds_of_static_configs_take_bounded_memory_maps():
 LOWER = "import functools\nprogram._compiled = functools.lru_cache(60)(program._compiled.__wrapped__)\n"
 
 
+def test_programs_are_dropped_when_memory_maps_run_short():
+    few = "most = int(open('/proc/sys/vm/max_map_count').read())\nprogram.MAX_SHARE_OF_MAPS = (maps() + 300) / most\n"
+    done = subprocess.run(
+        [sys.executable, "-c", MANY.replace("counts = []\n", f"{few}counts = []\n")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    kept = int(done.stdout.splitlines()[0].split()[-1])
+    assert (
+        0 < kept < program.MAX_PROGRAMS
+    )  # of 500, so that the bound on programs alone would keep as many as it allows
+
+
 def test_clear_drops_all_programs():
     jgen1d.fit(jax.random.key(0), *TASK[:3], 2, **SHORT)
     assert program._compiled.cache_info().currsize

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import gc
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +20,9 @@ from jgen1d.engine.task import Task
 COMPILER_OPTIONS = {"cpu": {"xla_backend_optimization_level": "1", "xla_cpu_prefer_vector_width": "512"}}
 """By platform. On a CPU they halve compilation at the same speed, and use all of AVX-512."""
 MAX_PROGRAMS = 256
-"""Programs that are kept. Each takes some of the memory maps that the system allows a process, 65,530 on Linux."""
+"""Programs that are kept."""
+MAX_SHARE_OF_MAPS = 0.6
+"""Of the memory maps that Linux allows a process. A program takes 100 to 400 of 65,530; without one left, it dies."""
 
 
 class Programs(NamedTuple):
@@ -62,6 +66,7 @@ def _compiled(
 ) -> Callable:
     """The program for arguments of one structure and one kind: dropping it from the cache drops what was compiled."""
     del structure, num_shared
+    _make_room()
 
     def one_lane(arrays: tuple[Any, ...], shared: tuple[Any, ...]) -> Any:
         args = [
@@ -97,6 +102,18 @@ def _first_in_turn(program: Callable, name: str) -> Callable:
         return result
 
     return call
+
+
+def _make_room() -> None:
+    """Drops all programs if memory maps run short."""
+    try:
+        most = int(Path("/proc/sys/vm/max_map_count").read_text())
+        used = Path("/proc/self/maps").read_bytes().count(b"\n")
+    except OSError:  # it is not Linux
+        return
+    if used > MAX_SHARE_OF_MAPS * most:
+        clear()
+        gc.collect()
 
 
 def clear() -> None:
