@@ -156,6 +156,11 @@ def test_the_command_makes_a_report(monkeypatch, capsys, tmp_path):
         console.main()
     assert ended.value.code == 2
     assert capsys.readouterr().err == f"jgen1d report: '{tmp_path / 'missing'}' is not a folder\n"
+    monkeypatch.setattr(sys, "argv", ["jgen1d", "report"])
+    with pytest.raises(SystemExit) as ended:
+        console.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "jgen1d report: the following arguments are required: workdir\n"
 
 
 def test_there_is_one_version():

@@ -17,12 +17,19 @@ import sys
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from jgen1d.core import files
 from jgen1d.core.names import printable
 from jgen1d.report import pairs, terminal
 from jgen1d.report.page import of_workdir
 from jgen1d.report.pair_page import of_pair
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """In one line, without the usage."""
+        self.exit(2, f"{self.prog}: {message}\n")
 
 
 def start() -> None:
@@ -32,9 +39,7 @@ def start() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Does what the arguments say, and returns the exit status."""
-    parser = argparse.ArgumentParser(
-        "jgen1d report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _Parser("jgen1d report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workdir", type=Path, help="of a script, or of jgen1d.save")
     parser.add_argument("other", type=Path, nargs="?", help="what is compared with it")
     parser.add_argument("--out", type=Path, help="where the page is written")
