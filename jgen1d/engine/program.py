@@ -21,7 +21,7 @@ COMPILER_OPTIONS = {"cpu": {"xla_backend_optimization_level": "1", "xla_cpu_pref
 """By platform. On a CPU they halve compilation at the same speed, and use all of AVX-512."""
 MAX_PROGRAMS = 256
 """Programs that are kept."""
-MAX_SHARE_OF_MAPS = 0.6
+MAX_SHARE_OF_MAPS = 0.7
 """Of the memory maps that Linux allows a process. A program takes 100 to 400 of 65,530; without one left, it dies."""
 
 
