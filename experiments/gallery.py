@@ -3,7 +3,8 @@
     python experiments/gallery.py                                # all of them, as `make gallery` does
     python experiments/gallery.py --scripts=mode_collapse        # one; the others keep their last answers
 
-Results stay in runs/gallery. The page `experiments/README.md` and its pictures are made from what is there.
+Results stay in runs/gallery. The page `experiments/README.md` and its pictures are made from what is there; a script
+without results there keeps its section of the page.
 """
 
 import ast
@@ -126,15 +127,32 @@ def main() -> None:
             sys.exit(code)  # the script has printed why
         files.write(workdir / name, {"seconds.json": files.as_json(time.monotonic() - began)})
     page = workdir if _QUICK.value else FOLDER
-    sections = [_section(workdir, page, name) for name in PICTURES if (workdir / name / "seconds.json").exists()]
+    written = _sections(page / "README.md")
+    sections = []
+    for name in PICTURES:
+        if (workdir / name / "seconds.json").exists():
+            sections.append(_section(workdir, page, name))
+        elif _question(name) in written:
+            sections.append(written[_question(name)])
     head = "# The GAN laboratory\n\nEach answer is computed from its run's numbers; `make gallery` makes this page.\n"
     (page / "README.md").write_text("\n".join([head, *sections]))
     print(f"written to {page / 'README.md'}", file=sys.stderr)
 
 
+def _question(name: str) -> str:
+    """The first line of a script's docstring."""
+    return (ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text())) or "").splitlines()[0]
+
+
+def _sections(page: Path) -> dict[str, str]:
+    """Question -> its section, as the page has it."""
+    parts = page.read_text().split("\n## ")[1:] if page.exists() else []
+    return {part.partition("\n")[0]: f"## {part.rstrip()}\n" for part in parts}
+
+
 def _section(workdir: Path, page: Path, name: str) -> str:
     """One experiment's part of the page, with its picture reduced."""
-    question = (ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text())) or "").splitlines()[0]
+    question = _question(name)
     summary = json.loads((workdir / name / "summary.json").read_text())
     seconds = json.loads((workdir / name / "seconds.json").read_text())
     picture_line = ""

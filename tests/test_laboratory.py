@@ -192,6 +192,10 @@ def test_gallery_is_made_of_what_the_scripts_answer(tmp_path):
         assert all(sentence in page for sentence in summary["conclusions"])
     assert (tmp_path / "gallery" / "saturating.png").read_bytes().startswith(b"\x89PNG")
     assert "mode_collapse" not in page
+    (tmp_path / "saturating" / "seconds.json").unlink()
+    again = run("--quick", "--scripts=", f"--workdir={tmp_path}", script="gallery.py")
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "README.md").read_text() == page  # what has no results keeps its section
 
 
 def test_scripts_run_from_a_plain_checkout_with_the_package_installed_elsewhere(tmp_path):
