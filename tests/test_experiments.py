@@ -347,7 +347,6 @@ def test_an_unknown_preset_has_one_error(method, flag, message):
         cli.preset(jgen1d.METHODS[method], "robst", flag)
 
 
-@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize(("page", "source"), readme.blocks())
 def test_python_in_the_readme_and_the_documentation_runs(page, source, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
