@@ -87,7 +87,7 @@ def scores(key: Key, samples: jax.Array, num_test: int) -> dict[str, jax.Array]:
 def discriminative_score(
     key: Key, real: jax.Array, samples: jax.Array, num_test: int, training: Training = TRAININGS["recurrent"]
 ) -> jax.Array:
-    """|accuracy − ½| of a classifier of real against generated curves, f32[], on curves it has not seen.
+    """``|accuracy − ½|`` of a classifier of real against generated curves, f32[], on curves it has not seen.
 
     A recurrent classifier sees the values as they are, as in the literature, and answers at the last place. A
     feedforward one sees the whole curve, each value over its spread among real curves.
@@ -127,7 +127,7 @@ def discriminative_score(
 
 
 def discriminative_floor(num_test: int) -> float:
-    """√(2/π)·½/√m, a perfect sampler's mean score on m test curves in all: |accuracy − ½| of a fair coin, for large m.
+    """√(2/π)·½/√m, a perfect sampler's mean score on m test curves in all, that of a fair coin for large m.
 
     The accuracy of a classifier that says "real" at the rate r has the variance r·(1 − r)/m, so that this is the floor
     of one that says it as often as not, and else an upper bound.
@@ -162,7 +162,7 @@ def predictive_score(
 
 
 def predictive_floor(length: int) -> float:
-    """The least predictive score on `sines` that any predictor can have: E|x_t − median|, averaged over t = 1, …
+    """The least predictive score on `sines` of any predictor: the mean of ``|x_t − median|`` over t = 1, 2, …
 
     Channels are independent, so that the others tell nothing about the last one, and the best guess is its median at
     each place. The mean is over a grid of 400 × 400 frequencies and phases.
@@ -174,7 +174,7 @@ def predictive_floor(length: int) -> float:
 
 
 def correlational_score(real: jax.Array, samples: jax.Array) -> jax.Array:
-    """Σᵢⱼ |rᵢⱼ − r′ᵢⱼ|/10 over pairs of channels, f32[], of the correlations over all curves and places.
+    """``Σᵢⱼ |rᵢⱼ − r′ᵢⱼ|/10`` over pairs of channels, f32[], of the correlations over all curves and places.
 
     Args:
       real: f32[m, length, channels].
