@@ -100,6 +100,11 @@ PICTURES: dict[str, tuple[str, str] | None] = {
         "digits",
         "The first row is held out of the training data. Look for digits that nobody would have written.",
     ),
+    "sine_benchmark": (
+        "sine_benchmark",
+        "Dots are means over seeds, bars 5–95 % of them; a perfect sampler is at the dashed line. Look at `broken` and "
+        "`gaussian`: the recurrent classifier passes what the other one sees at once.",
+    ),
     "world_model": (
         "shares",
         "The share of agents that solve the real task after training in the dream, with its interval, over the number "

@@ -36,6 +36,7 @@ FIGURES = {
     "relativistic": ["coverage"],
     "signals": ["signals", "signals_pulse_gaussian"],
     "digits": ["digits"],
+    "sine_benchmark": ["sine_benchmark"],
     "world_model": ["curves", "returns", "shares"],
 }
 FORMATS = {"inverse_transform": "text", "mode_collapse": "text", "imbalance": "csv"}
@@ -156,6 +157,16 @@ def test_a_protocol_has_its_own_targets_and_methods(answered):
     ]  # fmt: skip
 
 
+def test_a_broken_sampler_of_sines_is_told_apart_and_a_perfect_one_is_not(answered):
+    rows, conclusions, _ = answered("sine_benchmark")
+    perfect, broken, _ = rows
+    assert [row["model"] for row in rows] == ["perfect", "broken", "gaussian"]
+    assert broken["told_apart"]["share"] == 1
+    assert broken["feedforward_over_floor"]["mean"] > 10
+    assert perfect["feedforward_over_floor"]["mean"] < 4
+    assert "TimeGAN 1.7" in conclusions[-1]
+
+
 UNTRAINED = f"""
 import runpy, sys
 
@@ -229,6 +240,9 @@ def test_scripts_run_from_a_plain_checkout_with_the_package_installed_elsewhere(
         ("world_model.py", "--families=gausian", "--families: none is called 'gausian'; did you mean 'gaussian'?"),
         ("world_model.py", "--temperatures=-1", "--temperatures=-1: must be numbers of at least 0"),
         ("world_model.py", "--rounds=99", "--real_steps=64: must be at least --rounds=99"),
+        ("sine_benchmark.py", "--models=gausian", "--models: none is called 'gausian'; did you mean 'gaussian'?"),
+        ("sine_benchmark.py", "--lengths=2", "--lengths=2: must be integers of at least 3"),
+        ("sine_benchmark.py", "--num_seeds=1", "--num_seeds=1: must be at least 2"),
         ("gallery.py", "--scripts=mode", "--scripts: none is called 'mode'"),
     ],
 )

@@ -51,6 +51,31 @@ def rates(
     return figure
 
 
+def scores(*, panels: Mapping[str, Curves], xlabel: str, title: str) -> Figure:
+    """Values in multiples of a floor, dashed at 1: a mean and the 5–95 % of the runs per row, with a panel per setting.
+
+    Args:
+      panels: panel -> label of a row -> f[n], one value per run; of a single one there is no bar.
+      xlabel: what the values are.
+      title: of the figure.
+    """
+    most = max(map(len, panels.values()))
+    figure, axes = axes_for(title, len(panels), 0, (4.0, 1.0 + 0.3 * most), {})
+    ends = (0.1, 1.3 * max(10.0, *(float(np.max(values)) for rows in panels.values() for values in rows.values())))
+    for ax, (heading, rows) in zip(axes, panels.items(), strict=True):
+        for place, values in enumerate(map(finite_or_nan, rows.values())):
+            low, high = np.clip(np.percentile(values, (5, 95)), *ends)
+            ax.plot([low, high], [place, place], color=BLUE, linewidth=2, alpha=0.4)
+            ax.plot(np.clip(np.mean(values), *ends), place, "o", color=BLUE, markersize=5)
+        ax.axvline(1, linestyle="--", color=REAL, linewidth=1.3)
+        ax.set(xscale="log", xlim=ends, ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)))
+        ax.set_yticklabels(list(map(in_picture, rows)))
+        ax.tick_params(axis="y", length=0)
+        ax.xaxis.set_major_formatter("{x:g}")
+        finish(ax, heading, xlabel, "")
+    return figure
+
+
 def heat_maps(
     *, panels: Curves, rows: Sequence[str], columns: Sequence[str], xlabel: str, ylabel: str, unit: str, title: str
 ) -> Figure:

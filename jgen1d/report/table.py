@@ -85,6 +85,7 @@ TITLES = {name: metric.title for name, metric in METRICS.items()} | {
     "steps_to_threshold": "steps until W1/σ ≤ 0.05",
     "to_sample": "to sample",
     "to_truth": "to truth",
+    "told_apart": "told apart",
     "train_s": "training, s",
     "units_d": "units of D",
     "units_g": "units of G",
@@ -101,6 +102,8 @@ TITLES = {name: metric.title for name, metric in METRICS.items()} | {
     "wrong_by_median": "wrong by median",
     "wrong_by_rate": "wrong by rate",
 }
+_SCORES = ("recurrent", "feedforward", "predictive", "correlational")
+TITLES |= {f"{score}_over_floor": f"{score}/floor" for score in _SCORES}
 """What tables and plots call the columns of rows. Fields of configs, verdicts and plain words keep their names."""
 COUNTS = ("num_seeds", "num_runs")
 """Columns that say how many runs a row summarises. What was run stands to the left of them."""
