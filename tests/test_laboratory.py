@@ -37,6 +37,7 @@ FIGURES = {
     "signals": ["signals", "signals_pulse_gaussian"],
     "digits": ["digits"],
     "world_model": ["curves", "returns", "shares"],
+    "linear_quadratic": ["gains", "gaps"],
 }
 FORMATS = {"inverse_transform": "text", "mode_collapse": "text", "imbalance": "csv"}
 """Of what they print, where it is not JSON."""
@@ -225,6 +226,7 @@ def test_scripts_run_from_a_plain_checkout_with_the_package_installed_elsewhere(
         ("world_model.py", "--families=gausian", "--families: none is called 'gausian'; did you mean 'gaussian'?"),
         ("world_model.py", "--temperatures=-1", "--temperatures=-1: must be numbers of at least 0"),
         ("world_model.py", "--rounds=99", "--real_steps=64: must be at least --rounds=99"),
+        ("linear_quadratic.py", "--real_steps=0", "--real_steps=0: must be integers of at least 1"),
         ("gallery.py", "--scripts=mode", "--scripts: none is called 'mode'"),
     ],
 )

@@ -64,3 +64,49 @@ def learning_curves(*, curves: Mapping[str, ArrayLike], steps_per_update: float,
         ax.plot(steps, middle, color=color)
         finish(ax, label, "steps", "return")
     return figure
+
+
+def gaps_and_costs(
+    *, panels: Mapping[str, Mapping[str, Sequence[ArrayLike]]], reference: tuple[str, float], ylabel: str, title: str
+) -> Figure:
+    """A dot per run on logarithmic axes: how wrong its model is, and what its agent costs.
+
+    Args:
+      panels: what the model's error is -> setting -> (error f[S], cost f[S]), positive.
+      reference: a cost to compare with, in words and as a number, dashed.
+      ylabel: what the costs are.
+      title: of the figure.
+    """
+    keys = {label: ("o ", PALETTE[number % len(PALETTE)]) for number, label in enumerate(next(iter(panels.values())))}
+    keys[reference[0]] = (" --", REAL)
+    figure, axes = axes_for(title, len(panels), 0, (4.2, 3.6), keys)
+    for ax, (xlabel, runs) in zip(axes, panels.items(), strict=True):
+        for number, (error, cost) in enumerate(runs.values()):
+            color = PALETTE[number % len(PALETTE)]
+            ax.plot(finite_or_nan(error), finite_or_nan(cost), "o", color=color, markersize=3.5, alpha=0.6)
+        ax.axhline(reference[1], color=REAL, linestyle="--", linewidth=1)
+        ax.set(xscale="log", yscale="log")
+        finish(ax, "", xlabel, ylabel)
+    return figure
+
+
+def gains(*, runs: Mapping[str, ArrayLike], best: ArrayLike, title: str) -> Figure:
+    """A dot per agent in the plane of its two gains, and the best agent's as a cross.
+
+    Args:
+      runs: setting -> f[S, 2], the gains for position and velocity.
+      best: f[2].
+      title: of the figure.
+    """
+    figure, axes = axes_for(title, len(runs), 0, (3.2, 3.0), {"Riccati": ("+ ", REAL)})
+    rows = finite_or_nan(np.concatenate([*runs.values(), np.asarray(best)[None]]))
+    low, high = np.nanpercentile(rows, 2, axis=0), np.nanpercentile(rows, 98, axis=0)
+    for number, (ax, (label, values)) in enumerate(zip(axes, runs.items(), strict=True)):
+        shown = finite_or_nan(values)
+        ax.plot(*shown.T, "o", color=PALETTE[number % len(PALETTE)], markersize=3.5, alpha=0.6)
+        ax.plot(*np.asarray(best, float), "+", color=REAL, markersize=14, markeredgewidth=2)
+        ax.set(**{f"{axis}lim": (a - 0.3, b + 0.3) for axis, a, b in zip("xy", low, high, strict=True)})
+        outside = int((~((shown >= low - 0.3) & (shown <= high + 0.3))).any(axis=1).sum())
+        note = f"\n{outside} of {len(shown)} outside" if outside else ""
+        finish(ax, label, "gain of position", "gain of velocity", note)
+    return figure

@@ -227,6 +227,21 @@ def predict(
     return observation + outcome[:, :-1], outcome[:, -1], done
 
 
+def belief(
+    state: State, observation: jax.Array, action: jax.Array, environment: Environment, config: Config
+) -> tuple[jax.Array, jax.Array]:
+    """Means and standard deviations, f32[ensemble, n, d] each, of next observations in Gaussian models."""
+    if config.family != "gaussian":
+        raise ValueError(f"family={config.family!r}: must be 'gaussian'")
+    own, scales = _parts(environment, config)[1], state.scales
+    given = _condition_of(observation, action, environment)
+    condition = (given - scales.condition_mean[None]) / scales.condition_std[None]
+    densities = state.densities.eval_params
+    found = jax.vmap(lambda params: mixture_density.parameters(params, condition, own))(densities)[1:]
+    means, stds = (scales.outcome_std[None, None] * leaf[:, :, 0] for leaf in found)
+    return observation[None] + (scales.outcome_mean[None, None] + means)[..., :-1], stds[..., :-1]
+
+
 def dream(state: State, environment: Environment, config: Config) -> Environment:
     """The environment that the model believes in. Its states are observations; it starts where the real one does."""
 
