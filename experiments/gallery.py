@@ -106,8 +106,8 @@ PICTURES: dict[str, tuple[str, str] | None] = {
     ),
     "linear_quadratic": (
         "gaps",
-        "Each dot is a seed: how wrong its model is, and what its agent costs. Look within one colour: on the right, "
-        "where the best agent goes, a better model is a better dream; is it on the left?",
+        "Each dot is a seed: how wrong its model is, and what its agent costs. More data move "
+        "the cloud to the left and down. Look within one colour: the better models hardly have the better agents.",
     ),
 }
 """Script -> the picture that the page shows, and what to look at in it; None for a script without pictures."""

@@ -15,16 +15,17 @@ as median [5 %, 95 %] over seeds the agent's excess of cost and its gain's error
 again for the agent that Riccati's equation finds for the model's dynamics; and Spearman's rank correlation of gap and
 cost over seeds, with its 95 % interval. Agents whose cost is infinite rank last.
 
-EXPECT
+Expect, with the defaults (11 minutes, 4 of them of one core, on a machine with other work): the cost is within 5 % of
+the optimum in 99 % of seeds in reality, and in 31, 93 and 97 % in dreams of 200, 1,000 and 5,000 real steps. Between
+those numbers gap and cost rank alike, 0.54 [0.46, 0.61]; within one, only 200 steps give a correlation that is not 0
+beyond doubt, 0.23 [0.06, 0.39].
 
 The workdir receives `gaps.png`, `gains.png`, `config.json` and `summary.json`.
 """
 
-import operator
 from functools import partial
 from typing import Any
 
-import jax
 import numpy as np
 from absl import flags
 
@@ -34,7 +35,7 @@ from jgen1d.plots import worlds as charts
 from jgen1d.report import stats
 from jgen1d.report.table import Table, cell
 from jgen1d.worlds import ENVIRONMENTS, exact, linear_quadratic, ppo, training, world_model
-from jgen1d.worlds.lanes import run_lanes
+from jgen1d.worlds.lanes import run_lanes, run_settings
 
 ENVIRONMENT = ENVIRONMENTS["linear_quadratic"]._replace(max_steps=25)
 """Begun anew so often that the first agents, which are unstable, go no further than they can learn from."""
@@ -54,17 +55,15 @@ cli.define_output_flags("linear_quadratic")
 
 def main() -> None:
     """Trains, compares with what is known, prints and draws."""
-    real_steps, size = cli.integers("real_steps"), len(cli.seeds())
-    workdir = cli.choose_workdir("linear_quadratic")
+    real_steps, workdir = cli.integers("real_steps"), cli.choose_workdir("linear_quadratic")
     agent = ppo.bind(PPO, ENVIRONMENT, cli.num_steps())
     model = world_model.Config(widths=(32, 32), num_steps=_FIT_STEPS.value)
     options: dict[str, Any] = {"environment": ENVIRONMENT, "num_updates": int(agent.num_updates), "progress": True}
     real = run_lanes(training.in_reality, [(seed, agent) for seed in cli.seeds()], **options)
-    lanes = [(seed, steps, model, agent) for steps in real_steps for seed in cli.seeds()]
-    dreamt = run_lanes(training.in_dreams, lanes, most_real=real_steps[-1], num_rounds=1, **options)
+    settings = [[(seed, steps, model, agent) for seed in cli.seeds()] for steps in real_steps]
+    dreamt = run_settings(training.in_dreams, settings, most_real=real_steps[-1], num_rounds=1, **options)
     found = {"PPO in reality": exact.of_agents(real.agent, PPO.discount)}
-    for i, steps in enumerate(real_steps):
-        outcome = jax.tree.map(operator.itemgetter(slice(i * size, (i + 1) * size)), dreamt)
+    for steps, outcome in zip(real_steps, dreamt, strict=True):
         values = exact.of_models(outcome.model, ENVIRONMENT, model, PPO.discount)
         found[f"{steps:,} real steps"] = values | exact.of_agents(outcome.agent, PPO.discount)
     counts = [int(agent.num_updates) * agent.num_environments * agent.rollout_length, *real_steps]
@@ -90,7 +89,8 @@ def _conclusions(rows: list[dict[str, Any]], found: dict[str, Values]) -> list[s
         planned = f"; Riccati's in the model {stats.median(row['model_cost_excess']):.2g} %" if "gap" in values else ""
         sentences.append(
             f"{name}: PPO's median gain is ({position:.2f}, {velocity:.2f}); it costs at most 5 % more than the best "
-            f"agent in {cell(row['within_5_percent'])} of seeds, in the median {stats.median(row['cost_excess']):.2g} %{planned}."
+            f"agent in {cell(row['within_5_percent'])} of seeds, in the median {stats.median(row['cost_excess']):.2g} %"
+            f"{planned}."
         )
     dreams = [values for values in found.values() if "gap" in values]
     for name, label in GAPS.items():

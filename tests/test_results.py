@@ -601,3 +601,11 @@ def test_check_workdir_refuses_what_cannot_be_written(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="cannot be written"):
         files.check(tmp_path / "a" / "b")
     assert asked == [(str(tmp_path), files.os.W_OK)]
+
+
+def test_few_runs_rank_two_recipes_wrongly_as_often_as_drawn_ones():
+    first, second = (np.random.default_rng(0).random((2, 200_000, 5)) < np.array([[[0.9]], [[0.6]]])).sum(axis=2)
+    expected = np.mean(second > first) + 0.5 * np.mean(second == first)
+    assert stats.wrong_ranking(0.9, 0.6, 5) == pytest.approx(expected, abs=0.004)
+    assert stats.wrong_ranking(0.3, 0.3, 4) == pytest.approx(0.5)
+    assert stats.wrong_ranking(1.0, 0.0, 1) == 0

@@ -75,6 +75,21 @@ def correlation(a: ArrayLike, b: ArrayLike) -> dict[str, float] | None:
     return {"correlation": found, "low": float(ends[0]), "high": float(ends[1])}
 
 
+def wrong_ranking(better: float, worse: float, num_runs: int) -> float:
+    """The probability that the worse of two recipes has more successes in `num_runs` runs of each; ties count half.
+
+    Args:
+      better: the probability of a success of one recipe.
+      worse: that of the other.
+      num_runs: of each.
+    """
+    from scipy import stats  # imported here because it takes as long as JAX
+
+    first, second = (stats.binom.pmf(np.arange(num_runs + 1), num_runs, share) for share in (better, worse))
+    joint = np.outer(second, first)  # the worse one's successes in rows
+    return float(np.tril(joint, -1).sum() + 0.5 * np.trace(joint))
+
+
 def median(spread: Mapping[str, float] | None) -> float:
     """The median of a `spread`; infinite if there is none."""
     return np.inf if spread is None else spread["median"]
