@@ -57,7 +57,7 @@ def main() -> None:
     """Trains, compares with what is known, prints and draws."""
     real_steps, workdir = cli.integers("real_steps"), cli.choose_workdir("linear_quadratic")
     agent = ppo.bind(PPO, ENVIRONMENT, cli.num_steps())
-    model = world_model.Config(widths=(32, 32), num_steps=_FIT_STEPS.value)
+    model = world_model.Config(widths=(32, 32), batch_size=256, num_steps=_FIT_STEPS.value)
     options: dict[str, Any] = {"environment": ENVIRONMENT, "num_updates": int(agent.num_updates), "progress": True}
     real = run_lanes(training.in_reality, [(seed, agent) for seed in cli.seeds()], **options)
     settings = [[(seed, steps, model, agent) for seed in cli.seeds()] for steps in real_steps]

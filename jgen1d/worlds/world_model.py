@@ -100,7 +100,7 @@ class Config:
     num_components: int = static(default=4, at_least=1, help="of the mixture")
     latent_dim: int = static(default=2, at_least=1, help="dimension of the VAE's latents")
     num_integration_steps: int = static(default=4, at_least=1, help="of flow matching, from noise to data")
-    batch_size: int = static(default=256, at_least=1, help="transitions in each member's minibatch")
+    batch_size: int = static(default=128, at_least=1, help="transitions in each member's minibatch")
     num_steps: int = static(default=2_000, at_least=1, help="of a fit")
     learning_rate: float = traced(default=1e-2, at_least=0, help="Adam's step size at the start; it falls by a cosine")
     ema_decay: float | None = traced(default=0.99, at_least=0, below=1, optional=True, help="weight averaging")
