@@ -53,4 +53,4 @@ def test_figures_are_of_dreams_and_of_the_longest_run_without_one():
     assert shares["gaussian, τ = 1"][0] == [0.5]
     assert shares["gaussian, 5 rounds, τ = 1"][0] == [1.0]
     assert [len(dream) for dream, _ in figures["returns"].keywords["runs"].values()] == [4]
-    assert list(figures["curves"].keywords["curves"])[-1] == "PPO in reality, 512 real steps"
+    assert list(figures["curves"].keywords["curves"])[-1] == "PPO in reality\n512 real steps"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from jgen1d.plots.style import PALETTE, REAL, axes_for, finish, finite_or_nan
@@ -52,7 +53,7 @@ def learning_curves(*, curves: Mapping[str, ArrayLike], steps_per_update: float,
     """The return of the last episodes while agents learn: the median and the 5–95 % band.
 
     Args:
-      curves: setting -> f[S, U], for S runs after U updates.
+      curves: setting, in one line or two, -> f[S, U], for S runs after U updates.
       steps_per_update: taken in the dream or in reality.
       title: of the figure.
     """
@@ -62,7 +63,10 @@ def learning_curves(*, curves: Mapping[str, ArrayLike], steps_per_update: float,
         color, steps = PALETTE[number % len(PALETTE)], steps_per_update * np.arange(1, 1 + middle.size)
         ax.fill_between(steps, low, high, color=color, alpha=0.25, linewidth=0)
         ax.plot(steps, middle, color=color)
-        finish(ax, label, "steps", "return")
+        ax.xaxis.set_major_locator(MaxNLocator(3))
+        ax.xaxis.set_major_formatter("{x:,.0f}")
+        heading, _, more = label.partition("\n")
+        finish(ax, heading, "steps", "return", "\n" * bool(more) + more)
     return figure
 
 

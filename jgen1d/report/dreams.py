@@ -116,7 +116,7 @@ def figures(
         for steps in x
     }
     curves = {
-        f"{name(row) if row['agent'] == 'dream' else 'PPO in reality'}, {row['real_steps']:,} real steps": outcome.curve
+        f"{name(row) if row['agent'] == 'dream' else 'PPO in reality'}\n{row['real_steps']:,} real steps": outcome.curve
         for row, outcome in dreams + plain
     }
     return {
