@@ -40,10 +40,12 @@ def shares_over(*, shares: Mapping[str, Sequence[ArrayLike]], x: ArrayLike, titl
     places = np.asarray(x, float)
     for number, (label, (share, low, high)) in enumerate(shares.items()):
         color = PALETTE[number % len(PALETTE)]
-        ax.fill_between(places, 100 * np.asarray(low), 100 * np.asarray(high), color=color, alpha=0.15, linewidth=0)
+        ends = 100 * np.asarray(low), 100 * np.asarray(high)
+        ax.fill_between(places, *ends, color=color, alpha=0.15, linewidth=0)
+        ax.vlines(places, *ends, color=color, linewidth=1)
         ax.plot(places, 100 * np.asarray(share), "o-", color=color, markersize=5, label=label)
     ax.set(xscale="log", ylim=(-3, 103), xticks=places)
-    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.minorticks_off()
     finish(ax, "", "steps in reality", "solved in reality (%)")
     return figure
