@@ -110,6 +110,11 @@ PICTURES: dict[str, tuple[str, str] | None] = {
         "The share of agents that solve the real task after training in the dream, with its interval, over the number "
         "of real steps that the model has seen.",
     ),
+    "linear_quadratic": (
+        "gaps",
+        "Each dot is a seed: how wrong its model is, and what its agent costs. More data move "
+        "the cloud to the left and down. Look within one colour: the better models hardly have the better agents.",
+    ),
 }
 """Script -> the picture that the page shows, and what to look at in it; None for a script without pictures."""
 WIDTH = 1_800

@@ -38,6 +38,7 @@ FIGURES = {
     "digits": ["digits"],
     "sine_benchmark": ["sine_benchmark"],
     "world_model": ["curves", "returns", "shares"],
+    "linear_quadratic": ["gains", "gaps"],
 }
 FORMATS = {"inverse_transform": "text", "mode_collapse": "text", "imbalance": "csv"}
 """Of what they print, where it is not JSON."""
@@ -243,6 +244,7 @@ def test_scripts_run_from_a_plain_checkout_with_the_package_installed_elsewhere(
         ("sine_benchmark.py", "--models=gausian", "--models: none is called 'gausian'; did you mean 'gaussian'?"),
         ("sine_benchmark.py", "--lengths=2", "--lengths=2: must be integers of at least 3"),
         ("sine_benchmark.py", "--num_seeds=1", "--num_seeds=1: must be at least 2"),
+        ("linear_quadratic.py", "--real_steps=0", "--real_steps=0: must be integers of at least 1"),
         ("gallery.py", "--scripts=mode", "--scripts: none is called 'mode'"),
     ],
 )

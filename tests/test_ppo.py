@@ -110,14 +110,14 @@ def test_the_gradient_is_the_one_computed_by_hand():
 
 
 def test_the_targets_of_a_rollout_come_from_its_own_critic():
-    environment, config = lane_of("linear_quadratic")
+    environment, config = lane_of("linear_quadratic", SMALL.replace(reward_scale=0.1))
     state = ppo.init(jax.random.key(0), environment, config)
     _, seen = rollout.advance(
         jax.random.key(1), environment, lambda key, x: ppo.act(key, state, x, config), state.episodes, 3
     )
     batch = ppo.batch_of(state.params, seen, config)
     values, following = (ppo.value(state, x.reshape(12, 2), config) for x in (seen.observation, seen.next_observation))
-    errors = (seen.reward.reshape(12) + config.discount * following - values).reshape(3, 4)
+    errors = (0.1 * seen.reward.reshape(12) + config.discount * following - values).reshape(3, 4)
     np.testing.assert_allclose(batch.advantage.reshape(3, 4)[2], errors[2], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(batch.target, batch.advantage + values, rtol=1e-5)
     means = ppo.act(jax.random.key(2), state, seen.observation.reshape(12, 2), config, greedy=True)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 from jgen1d import TARGETS, core, grid, sweep
 from jgen1d.evaluation.verdict import VERDICTS, Thresholds
@@ -149,6 +150,21 @@ def test_presets_name_the_configs_and_hide_what_they_explain(done):
     assert [list(row)[:3] for row in done.table(["same", "same"])] == [["target", "preset", "learning_rate_d"]] * 4
     with pytest.raises(ValueError, match="1 presets for 2 configs"):
         done.table(["slow"])
+
+
+def test_correlations_are_scipys_and_their_intervals_hold_the_truth():
+    """Spearman's of normal pairs with Pearson's ρ is 6/π·asin(ρ/2) (Pearson 1907)."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 500, 30))
+    y = 0.6 * x + 0.8 * y
+    found = [stats.correlation(*pair) for pair in zip(x, y, strict=True)]
+    assert found[0]["correlation"] == pytest.approx(scipy.stats.spearmanr(x[0], y[0]).statistic)
+    truth = 6 / np.pi * np.arcsin(0.3)
+    assert 0.92 < np.mean([one["low"] <= truth <= one["high"] for one in found]) < 0.98
+    assert stats.correlation([1, 2, 3, 4], [1, 2, 3, np.inf])["correlation"] == pytest.approx(1)
+    assert stats.correlation([1, 2, 3], [1, 2, 3]) is None
+    assert stats.correlation([1, 2, 3, 4], [5, 5, 5, 5]) is None
+    assert table.cell({"correlation": -0.5, "low": -0.75, "high": 0.125}) == "-0.50 [-0.75, 0.12]"
 
 
 def test_swept_fields_are_those_that_differ_within_a_name():
@@ -585,3 +601,11 @@ def test_check_workdir_refuses_what_cannot_be_written(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="cannot be written"):
         files.check(tmp_path / "a" / "b")
     assert asked == [(str(tmp_path), files.os.W_OK)]
+
+
+def test_few_runs_rank_two_recipes_wrongly_as_often_as_drawn_ones():
+    first, second = (np.random.default_rng(0).random((2, 200_000, 5)) < np.array([[[0.9]], [[0.6]]])).sum(axis=2)
+    expected = np.mean(second > first) + 0.5 * np.mean(second == first)
+    assert stats.wrong_ranking(0.9, 0.6, 5) == pytest.approx(expected, abs=0.004)
+    assert stats.wrong_ranking(0.3, 0.3, 4) == pytest.approx(0.5)
+    assert stats.wrong_ranking(1.0, 0.0, 1) == 0

@@ -12,7 +12,7 @@ from jgen1d.core import replace
 from jgen1d.engine.checkpoint import Checkpoints
 from jgen1d.methods import vae
 from jgen1d.worlds import ENVIRONMENTS, linear_quadratic, mixture_density, ppo, rollout, training, verdict, world_model
-from jgen1d.worlds.lanes import run_lanes
+from jgen1d.worlds.lanes import run_lanes, run_settings
 
 pytestmark = pytest.mark.usefixtures("optimised")
 LINEAR = ENVIRONMENTS["linear_quadratic"]
@@ -197,6 +197,8 @@ def test_lanes_are_their_seeds_runs_and_blocks_are_resumed(tmp_path):
             run_lanes(draw_and_add, lanes[:2], checkpoints=checkpoints, **static)
     with pytest.raises(ValueError, match="lanes: there is none"):
         run_lanes(draw_and_add, [], **static)
+    first, second = run_settings(draw_and_add, [lanes[:2], lanes[2:]], **static)
+    assert (first["sum"].tolist(), second["sum"].tolist()) == ([31, 1], [11, 21, 71])
 
 
 def test_an_agent_behind_a_filter_sees_what_the_vae_makes_of_it():

@@ -125,6 +125,18 @@ def integers(flag: str, at_least: int = 1) -> list[int]:
     return sorted({int(text) for text in texts})
 
 
+def numbers(flag: str, at_least: float = 0.0) -> list[float]:
+    """A list flag's finite values. Raises ValueError if one is no number, or too small."""
+    texts = flags.FLAGS[flag].value
+    try:
+        values = [float(text) for text in texts]
+    except ValueError:
+        values = []
+    if not values or not all(at_least <= value < float("inf") for value in values):
+        raise ValueError(f"--{flag}={','.join(texts)}: must be numbers of at least {at_least:g}, separated by commas")
+    return values
+
+
 def names(flag: str, known: Iterable[str]) -> list[str]:
     """A list flag's values. Raises ValueError, with the nearest name, if one is not known, or if there are none."""
     known = list(known)

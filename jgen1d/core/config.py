@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 import jax
 import numpy as np
 
-from jgen1d.core.text import literal, nearest, unknown
+from jgen1d.core.text import format_value, literal, nearest, unknown
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -158,6 +158,18 @@ def sizes(config: Any) -> dict[str, Any]:
     """The static fields that set sizes of networks: `latent_dim`, and each tuple of units of hidden layers."""
     fields = [field for field in dataclasses.fields(config) if field.metadata.get("static")]
     return {f.name: getattr(config, f.name) for f in fields if isinstance(f.default, tuple) or f.name == "latent_dim"}
+
+
+def swept_fields(configs: Sequence[Any], names: Sequence[str]) -> list[str]:
+    """The fields in which configs of one name differ."""
+    different = []
+    for field in dataclasses.fields(configs[0]):
+        values: dict[str, list] = {}
+        for config, name in zip(configs, names, strict=True):
+            values.setdefault(name, []).append(format_value(getattr(config, field.name)))
+        if any(value != some[0] for some in values.values() for value in some):
+            different.append(field.name)
+    return different
 
 
 def with_shape(config: D, width: int | None = None, depth: int | None = None) -> D:

@@ -56,6 +56,40 @@ def mean_and_deviation(values: ArrayLike) -> dict[str, float] | None:
     return {"mean": float(array.mean()), "standard_deviation": float(array.std(ddof=1))}
 
 
+def correlation(a: ArrayLike, b: ArrayLike) -> dict[str, float] | None:
+    """Spearman's rank `correlation` of f[n] and f[n], with the ends `low` and `high` of its 95 % interval.
+
+    None for fewer than four pairs, or if all entries of one are equal. Infinite entries rank last.
+
+    References:
+      Bonett & Wright 2000, Sample size requirements for estimating Pearson, Kendall and Spearman correlations.
+    """
+    from scipy import stats  # imported here because it takes as long as JAX
+
+    first, second = np.asarray(a, float), np.asarray(b, float)
+    if len(first) < 4 or np.ptp(stats.rankdata(first)) == 0 or np.ptp(stats.rankdata(second)) == 0:
+        return None
+    found = float(np.clip(stats.spearmanr(first, second).statistic, -1, 1))
+    with np.errstate(divide="ignore"):
+        ends = np.tanh(np.arctanh(found) + 1.96 * np.sqrt((1 + found**2 / 2) / (len(first) - 3)) * np.array([-1, 1]))
+    return {"correlation": found, "low": float(ends[0]), "high": float(ends[1])}
+
+
+def wrong_ranking(better: float, worse: float, num_runs: int) -> float:
+    """The probability that the worse of two recipes has more successes in `num_runs` runs of each; ties count half.
+
+    Args:
+      better: the probability of a success of one recipe.
+      worse: that of the other.
+      num_runs: of each.
+    """
+    from scipy import stats  # imported here because it takes as long as JAX
+
+    first, second = (stats.binom.pmf(np.arange(num_runs + 1), num_runs, share) for share in (better, worse))
+    joint = np.outer(second, first)  # the worse one's successes in rows
+    return float(np.tril(joint, -1).sum() + 0.5 * np.trace(joint))
+
+
 def median(spread: Mapping[str, float] | None) -> float:
     """The median of a `spread`; infinite if there is none."""
     return np.inf if spread is None else spread["median"]

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from jgen1d.core import format_value
+from jgen1d.core.config import swept_fields
 from jgen1d.core.names import printable
 from jgen1d.evaluation.metrics import METRICS
 from jgen1d.evaluation.verdict import LEARNED, VERDICTS, learned, loss_gap
@@ -27,6 +28,9 @@ TITLES = {name: metric.title for name, metric in METRICS.items()} | {
     "at_equilibrium": "at optimum",
     "at_the_end": "at the end",
     "converged": "converged or better",
+    "correlation": "correlation of gap and cost",
+    "correlation_at_best": "the same along the best agent's",
+    "cost_excess": "cost above optimum (%)",
     "depth": "hidden layers of the generator",
     "discriminator_error": "D − D*",
     "dream_return": "return in the dream",
@@ -34,8 +38,11 @@ TITLES = {name: metric.title for name, metric in METRICS.items()} | {
     "estimate_over_w1": "estimate/W1",
     "exploits_the_model": "exploits the model",
     "final_radius": "final radius",
+    "gain_error": "gain error (%)",
     "gan_converged": "GAN converged",
     "gan_w1_over_floor": "GAN's W1/floor",
+    "gap": "likelihood gap, nats",
+    "gap_at_best": "the same along the best agent's",
     "generator_error": "G − G*",
     "generator_monotone": "G monotone",
     "generator_w1_over_floor": "G's W1/floor",
@@ -62,6 +69,8 @@ TITLES = {name: metric.title for name, metric in METRICS.items()} | {
     "next_seed_other_numbers": "next seed, other numbers",
     "norm_arc": "norm half-way, arc",
     "norm_straight": "norm half-way, straight",
+    "model_cost_excess": "the same by Riccati in the model",
+    "model_gain_error": "gain error by Riccati in the model",
     "num_modes": "modes",
     "num_runs": "runs",
     "num_seeds": "seeds",
@@ -97,6 +106,7 @@ TITLES = {name: metric.title for name, metric in METRICS.items()} | {
     "w1_over_std_latents": "W1/σ of latents",
     "w1_over_std_straight": "W1/σ half-way, straight",
     "width": "units of each layer",
+    "within_5_percent": "cost within 5 % of optimum",
     "wrong_by_best": "wrong by best seed",
     "wrong_by_mean": "wrong by mean",
     "wrong_by_median": "wrong by median",
@@ -131,7 +141,7 @@ class Table:
 
     Attributes:
       rows: dicts with the same names, in the order of the columns. Values are texts, numbers, `stats.rate`s,
-        `stats.spread`s, `stats.mean`s or None.
+        `stats.spread`s, `stats.mean`s, `stats.correlation`s or None.
       shown: the columns that the text shows beside the labels; None for all. Metrics that no row has are left out.
       formats: column -> how the text shows its values; None for the general rules.
     """
@@ -228,18 +238,6 @@ def tabulate(sweep: Sweep, presets: Sequence[str] | None = None) -> Table:
     return Table(rows, (*OUTCOME, *_SHOWN))
 
 
-def swept_fields(configs: Sequence[Any], names: Sequence[str]) -> list[str]:
-    """The fields in which configs of one name differ."""
-    different = []
-    for field in dataclasses.fields(configs[0]):
-        values: dict[str, list] = {}
-        for config, name in zip(configs, names, strict=True):
-            values.setdefault(name, []).append(format_value(getattr(config, field.name)))
-        if any(value != some[0] for some in values.values() for value in some):
-            different.append(field.name)
-    return different
-
-
 def labels(row: Mapping[str, Any]) -> list[str]:
     """The columns that say what was run: those before the number of runs; without such a number, the leading texts."""
     counts = [name in COUNTS for name in row]
@@ -266,6 +264,8 @@ def cell(value: Any) -> str:
         return "{mean:.3g} ± {standard_deviation:.2g}".format(**value)
     if "mean" in value:
         return "{mean:.3g} ± {standard_error:.2g}".format(**value)
+    if "correlation" in value:
+        return "{correlation:.2f} [{low:.2f}, {high:.2f}]".format(**value)
     if "share" in value:
         return f"{100 * value['share']:.0f}% [{100 * value['low']:.0f}–{100 * value['high']:.0f}]"
     if max(map(abs, value.values())) >= 1e7:

@@ -19,10 +19,11 @@ import jax
 import numpy as np
 
 from jgen1d.core import Config, files, format_value
+from jgen1d.core.config import swept_fields
 from jgen1d.evaluation.metrics import METRICS
 from jgen1d.fitting import Result
 from jgen1d.report import models
-from jgen1d.report.table import as_csv, finite, swept_fields, tabulate
+from jgen1d.report.table import as_csv, finite, tabulate
 
 if TYPE_CHECKING:
     from jgen1d.sweeps import Sweep

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -78,6 +80,16 @@ def run_lanes(
     each = range(sum(name.startswith("0/") for name in saved))
     parts = [np.concatenate([saved[f"{b}/{i}"] for b in range(len(blocks))]) for i in each]
     return jax.tree.unflatten(structure, parts)
+
+
+def run_settings(
+    function: Callable[..., PyTree], settings: Sequence[Sequence[tuple[Any, ...]]], **options: Any
+) -> list[PyTree]:
+    """`run_lanes` of the lanes of several settings together, with a result for each setting."""
+    found = run_lanes(function, [lane for lanes in settings for lane in lanes], **options)
+    ends = np.cumsum([0, *map(len, settings)])
+    parts = [slice(first, last) for first, last in itertools.pairwise(ends)]
+    return [jax.tree.map(operator.itemgetter(part), found) for part in parts]
 
 
 def _number(leaf: Any) -> np.ndarray:

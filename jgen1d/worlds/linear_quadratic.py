@@ -70,20 +70,25 @@ def optimum(discount: float, transition: np.ndarray = A, control: np.ndarray = B
     return Optimum(gain, matrix, float(discount / (1 - discount) * noise**2 * np.trace(matrix)))
 
 
-def cost_of(gain: np.ndarray, discount: float) -> float:
-    """The expected sum of discounted costs of u = −K s from N(0, I) on; infinite if it does not converge.
+def cost_of(gain: np.ndarray, discount: float, offset: float = 0.0) -> float:
+    """The expected sum of discounted costs of u = −K s + b from N(0, I) on; infinite if it does not converge.
 
     Args:
       gain: K, f64[1, 2].
       discount: γ, in (0, 1).
+      offset: b.
     """
     from scipy import linalg  # imported here because it takes as long as JAX
 
-    closed = np.sqrt(discount) * (A - B @ np.asarray(gain, float))
-    if np.abs(np.linalg.eigvals(closed)).max() >= 1:
+    gain = np.asarray(gain, float)
+    closed = np.sqrt(discount) * (A - B @ gain)
+    if not np.isfinite(closed).all() or np.abs(np.linalg.eigvals(closed)).max() >= 1:
         return float("inf")
-    matrix = linalg.solve_discrete_lyapunov(closed.T, Q + gain.T @ R @ gain)
-    return float(np.trace(matrix) * (1 + discount / (1 - discount) * NOISE**2))
+    # Of the state (s, 1), in which u = −[K, −b]·(s, 1) is linear.
+    both = np.hstack([gain, [[-offset]]])
+    moves = np.sqrt(discount) * np.block([[A - B @ gain, B * offset], [np.zeros((1, 2)), np.ones((1, 1))]])
+    matrix = linalg.solve_discrete_lyapunov(moves.T, linalg.block_diag(Q, 0) + both.T @ R @ both)
+    return float(np.trace(matrix) + discount / (1 - discount) * NOISE**2 * np.trace(matrix[:2, :2]))
 
 
 ENVIRONMENT = Environment(reset, step, observe, observation_dim=2, max_steps=100)

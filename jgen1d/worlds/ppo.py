@@ -40,8 +40,10 @@ class Config:
     num_minibatches: int = static(default=4, at_least=1, help="of each pass; they must divide a rollout's transitions")
     widths: tuple[int, ...] = static(default=(64, 64), at_least=1, help="units of hidden layers of actor and critic")
     activation: Any = static(default="tanh", choices=nets.ACTIVATIONS, own=Callable, help="of every hidden layer")
+    linear_actor: bool = static(default=False, help="no hidden layers in the actor: its output is affine in its input")
     normalize_advantages: bool = static(default=True, help="to mean 0 and variance 1 within a minibatch")
     learning_rate: float = traced(default=2.5e-3, at_least=0, help="Adam's step size at the start; it falls linearly")
+    reward_scale: float = traced(default=1.0, above=0, help="of what the critic learns; should bring values near 1")
     discount: float = traced(default=0.99, at_least=0, at_most=1, help="γ, what the next step's reward is worth")
     gae_lambda: float = traced(default=0.95, at_least=0, at_most=1, help="λ of the advantages: 0 one step, 1 all")
     clip: float = traced(default=0.2, above=0, help="how far a ratio of probabilities may usefully move from 1")
@@ -126,7 +128,7 @@ def act(key: Key, state: State, observations: jax.Array, config: Config, greedy:
 
 
 def value(state: State, observations: jax.Array, config: Config) -> jax.Array:
-    """The critic's value, f32[n], of f32[n, observation_dim]: the expected sum of discounted rewards from there on."""
+    """The critic's value, f32[n], of f32[n, observation_dim]: the expected discounted sum of scaled rewards to come."""
     return _value(state.params, observations, config)
 
 
@@ -179,7 +181,9 @@ def batch_of(params: PyTree, seen: Transitions, config: Config) -> Batch:
         _value(params, flat(x), config).reshape(seen.reward.shape) for x in (seen.observation, seen.next_observation)
     )
     ends = (seen.done, seen.truncated)
-    estimates = advantages(seen.reward, values, next_values, *ends, config.discount, config.gae_lambda)
+    estimates = advantages(
+        config.reward_scale * seen.reward, values, next_values, *ends, config.discount, config.gae_lambda
+    )
     log_prob = _actions(config).log_prob(_parameters(params, observation, config), action)
     return Batch(observation, action, log_prob, flat(estimates), flat(estimates + values))
 
@@ -225,9 +229,12 @@ def update(key: Key, state: State, batch: Batch, config: Config) -> tuple[PyTree
 
 
 def _nets(config: Config) -> dict[str, nets.Net]:
-    outputs = {"actor": config.num_actions or config.action_dim, "critic": 1}
+    sizes = {
+        "actor": (config.num_actions or config.action_dim, () if config.linear_actor else config.widths),
+        "critic": (1, config.widths),
+    }
     options = {"activation": config.activation}
-    return {name: nets.mlp(config.observation_dim, k, config.widths, **options) for name, k in outputs.items()}
+    return {name: nets.mlp(config.observation_dim, *size, **options) for name, size in sizes.items()}
 
 
 def _actions(config: Config) -> Actions:

@@ -101,10 +101,11 @@ def in_dreams(
         )
         model = fit(key_fit, memory, index + 1, per_round, room, environment, model_config)
         dream = world_model.dream(model, environment, model_config)
-        agent = agent._replace(episodes=rollout.begin(key_begin, dream, n))
+        # The curve goes on from the last round's episodes until new ones have ended.
+        agent = agent._replace(episodes=rollout.begin(key_begin, dream, n)._replace(last=agent.episodes.last))
         agent, curve = _learn(key_learn, agent, dream, config, num_updates // num_rounds)
         # The next round's agent starts in reality, where its episodes have states of another kind.
-        agent = agent._replace(episodes=carry[0].episodes)
+        agent = agent._replace(episodes=carry[0].episodes._replace(last=agent.episodes.last))
         return (agent, memory, index + 1), (model, curve)
 
     start = vary((key, agent, memory, jnp.zeros((), int)))[1:]

@@ -100,7 +100,7 @@ class Config:
     num_components: int = static(default=4, at_least=1, help="of the mixture")
     latent_dim: int = static(default=2, at_least=1, help="dimension of the VAE's latents")
     num_integration_steps: int = static(default=4, at_least=1, help="of flow matching, from noise to data")
-    batch_size: int = static(default=256, at_least=1, help="transitions in each member's minibatch")
+    batch_size: int = static(default=128, at_least=1, help="transitions in each member's minibatch")
     num_steps: int = static(default=2_000, at_least=1, help="of a fit")
     learning_rate: float = traced(default=1e-2, at_least=0, help="Adam's step size at the start; it falls by a cosine")
     ema_decay: float | None = traced(default=0.99, at_least=0, below=1, optional=True, help="weight averaging")
@@ -225,6 +225,21 @@ def predict(
     outcome = scales.outcome_mean[None] + scales.outcome_std[None] * outcome
     done = logit > config.temperature * jax.random.logistic(key_end, (n,))
     return observation + outcome[:, :-1], outcome[:, -1], done
+
+
+def belief(
+    state: State, observation: jax.Array, action: jax.Array, environment: Environment, config: Config
+) -> tuple[jax.Array, jax.Array]:
+    """Means and standard deviations, f32[ensemble, n, d] each, of next observations in Gaussian models."""
+    if config.family != "gaussian":
+        raise ValueError(f"family={config.family!r}: must be 'gaussian'")
+    own, scales = _parts(environment, config)[1], state.scales
+    given = _condition_of(observation, action, environment)
+    condition = (given - scales.condition_mean[None]) / scales.condition_std[None]
+    densities = state.densities.eval_params
+    found = jax.vmap(lambda params: mixture_density.parameters(params, condition, own))(densities)[1:]
+    means, stds = (scales.outcome_std[None, None] * leaf[:, :, 0] for leaf in found)
+    return observation[None] + (scales.outcome_mean[None, None] + means)[..., :-1], stds[..., :-1]
 
 
 def dream(state: State, environment: Environment, config: Config) -> Environment:
