@@ -47,16 +47,16 @@ def row(label: Mapping[str, Any], outcome: Outcome, solved_at: float, seconds: f
 
 
 def name(label: Mapping[str, Any]) -> str:
-    """A way to dream in a few words; what is one is left out."""
+    """A setting of dreams in a few words; what is one is left out."""
     parts = [f"{label[field]} {word}" for field, word in (("ensemble", "members"), ("rounds", "rounds"))]
     parts = [part for part in parts if not part.startswith("1 ")]
     return ", ".join([label["family"], *parts, f"τ = {label['temperature']:g}"])
 
 
 def conclusions(rows: Sequence[Row]) -> list[str]:
-    """How often each way to dream solves the task or only seems to, how 5 seeds would rank the ways, and the rest."""
-    sentences, ways = [], _ways(rows)
-    for way, of in ways.items():
+    """How often each setting of dreams solves the task or only seems to, and how 5 seeds would rank the settings."""
+    sentences, settings = [], _settings(rows)
+    for setting, of in settings.items():
         clauses = [
             f"with {row['real_steps']:,} real steps {cell(row['solved'])} of seeds solve reality and "
             f"{cell(row['exploits_the_model'])} only the dream"
@@ -64,14 +64,19 @@ def conclusions(rows: Sequence[Row]) -> list[str]:
         ]
         half = [row["real_steps"] for row in of if row["solved"]["share"] >= 0.5]
         least = f"the fewest real steps with which half of the seeds do is {half[0]:,}" if half else "none solves half"
-        sentences.append(f"{way}: {'; '.join(clauses)}; {least}.")
-    for steps in dict.fromkeys(row["real_steps"] for row in rows if row["agent"] == "dream" and len(ways) > 1):
-        shares = {way: row["solved"]["share"] for way, of in ways.items() for row in of if row["real_steps"] == steps}
-        best = max(shares, key=lambda way: shares[way])
+        sentences.append(f"{setting}: {'; '.join(clauses)}; {least}.")
+    for steps in dict.fromkeys(row["real_steps"] for row in rows if row["agent"] == "dream" and len(settings) > 1):
+        shares = {
+            setting: row["solved"]["share"]
+            for setting, of in settings.items()
+            for row in of
+            if row["real_steps"] == steps
+        }
+        best = max(shares, key=lambda setting: shares[setting])
         wrong = [
-            f"{way} in {100 * stats.wrong_ranking(shares[best], shares[way], FEW):.0f} %"
-            for way in shares
-            if shares[way] < shares[best]
+            f"{setting} in {100 * stats.wrong_ranking(shares[best], shares[setting], FEW):.0f} %"
+            for setting in shares
+            if shares[setting] < shares[best]
         ]
         if wrong:
             sentences.append(
@@ -104,8 +109,8 @@ def figures(
     dreams = [pair for pair in pairs if pair[0]["agent"] == "dream"]
     plain = [pair for pair in pairs if pair[0]["agent"] == "PPO"][-1:]
     shares = {
-        way: tuple([row["solved"][part] for row in of] for part in ("share", "low", "high"))
-        for way, of in _ways(rows).items()
+        setting: tuple([row["solved"][part] for row in of] for part in ("share", "low", "high"))
+        for setting, of in _settings(rows).items()
     }
     x = list(dict.fromkeys(row["real_steps"] for row, _ in dreams))
     returns = {
@@ -128,7 +133,7 @@ def figures(
     }
 
 
-def _ways(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """The rows of each way to dream, over real steps."""
+def _settings(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """The rows of each setting of dreams, over real steps."""
     dreams = [row for row in rows if row["agent"] == "dream"]
-    return {way: [row for row in dreams if name(row) == way] for way in dict.fromkeys(map(name, dreams))}
+    return {setting: [row for row in dreams if name(row) == setting] for setting in dict.fromkeys(map(name, dreams))}

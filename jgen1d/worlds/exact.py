@@ -31,9 +31,9 @@ def of_models(
     """What S Gaussian models miss.
 
     Returns:
-      `gap` and `gap_at_best`, f64[S], the `likelihood_gap` along trajectories of random actions and of the best agent, and
-      with `model_` before their names the entries of `of_agents` for the agents that are the best ones in the models'
-      `dynamics`, fitted along those of random actions.
+      `gap` and `gap_at_best`, f64[S], the `likelihood_gap` along trajectories of random actions and of the best agent,
+      and with `model_` before their names the entries of `of_agents` for the agents that are the best ones in the
+      models' `dynamics`, fitted along those of random actions.
     """
     best = np.asarray(linear_quadratic.optimum(discount).gain, np.float32)
     values, acts = {}, {"gap": _at_random, "gap_at_best": lambda key, states: -states @ best.T}
