@@ -15,10 +15,9 @@ as median [5 %, 95 %] over seeds the agent's excess of cost and its gain's error
 again for the agent that Riccati's equation finds for the model's dynamics; and Spearman's rank correlation of gap and
 cost over seeds, with its 95 % interval. Agents whose cost is infinite rank last.
 
-Expect, with the defaults (11 minutes, 4 of them of one core, on a machine with other work): the cost is within 5 % of
-the optimum in 99 % of seeds in reality, and in 31, 93 and 97 % in dreams of 200, 1,000 and 5,000 real steps. Between
-those numbers gap and cost rank alike, 0.54 [0.46, 0.61]; within one, only 200 steps give a correlation that is not 0
-beyond doubt, 0.23 [0.06, 0.39].
+Expect, with the defaults (2 minutes on 2 cores): the cost is within 5 % of the optimum in 99 % of seeds in reality, and
+in 31, 93 and 97 % in dreams of 200, 1,000 and 5,000 real steps. Between those numbers gap and cost rank alike, 0.54
+[0.46, 0.61]; within one, only 200 steps give a correlation that is not 0 beyond doubt, 0.23 [0.06, 0.39].
 
 The workdir receives `gaps.png`, `gains.png`, `config.json` and `summary.json`.
 """
