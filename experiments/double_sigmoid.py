@@ -13,9 +13,9 @@ and gives the share of seeds whose losses are at their optimum and the share tha
 interval, and W1/floor as median [5 %, 95 %]. The workdir receives `discriminators.png`, `config.json` and
 `summary.json`.
 
-Expect (3 minutes on 2 cores): losses at their optimum in nearly all seeds, with the bug or without. With the textbook
-recipe W1/floor is 155 to 165 with the bug, 33 to 46 without; with `regularized` it is 4.6 and 11 with the bug, 2.5
-and 2.9 without, and 9 and 0 % converge with the bug, 78 and 0 % without.
+Expect (4 minutes on 2 cores): losses at their optimum in nearly all seeds, with the bug or without. With the textbook
+recipe W1/floor is 155 to 165 with the bug, 33 to 46 without; with `regularized` it is 4.5 and 11 with the bug, 2.8
+and 2.9 without, and 9 and 0 % converge with the bug, 72 and 0 % without.
 """
 
 from functools import partial
