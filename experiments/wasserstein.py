@@ -15,10 +15,10 @@ bounds or gradient penalties of various weights. The table gives, as median [5 %
 Then it trains whole GANs on --target and gives the share of seeds that converged with its Wilson 95 % interval, and
 W1/floor. The workdir receives `critics.png`, `config.json` and `summary.json`.
 
-Expect (2 minutes on 2 cores): estimate/W1 is 1.3 with penalty 1 and 0.96 with penalty 10, but 0.0003, 0.27 and 252 with
+Expect (3 minutes on 2 cores): estimate/W1 is 1.3 with penalty 1 and 0.96 with penalty 10, but 0.0003, 0.27 and 252 with
 clipping at 0.01, 0.1 and 1; all have the right sign on 93 % of the mass or more. Whole GANs converge with clipping at
-0.1 in 6 % of seeds, and never with the others. A penalty asks for a slope of 1 even where
-the distributions are equal, so that the generator does not come to rest (Mescheder et al. 2018; `dirac_gan.py`).
+0.1 in 3 % of seeds, and never with the others. A penalty asks for a slope of 1 even where the distributions are equal,
+so that the generator does not come to rest (Mescheder et al. 2018; `dirac_gan.py`).
 """
 
 from functools import partial
