@@ -86,6 +86,7 @@ PLOTS = {
         panels={a: np.ones((5, 2))}, x=1 + X, xlabel=b, ylabel=a, title=b
     ),
     settings.maps: lambda a, b: settings.maps(panels={a: MAP}, xlabel=b, ylabel=a, title=b, labels=(a, b)),
+    settings.scores: lambda a, b: settings.scores(panels={a: {b: X}, b: {a: X}}, xlabel=b, title=a),
     settings.lines: lambda a, b: settings.lines(x=X, curves={a: X, b: X}, xlabel=a, ylabel=b, title=a),
     settings.inverse_transform: lambda a, b: settings.inverse_transform(panels={a: MAP}, title=b),
     sweeps.verdict_shares: lambda a, b: sweeps.verdict_shares(
