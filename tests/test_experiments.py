@@ -177,6 +177,8 @@ def test_a_call_from_python_keeps_programs(tmp_path, configured):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"^'.*/file' cannot be used: File exists$"):
         jgen1d.keep_compiled(tmp_path / "file")
+    with pytest.raises(ValueError, match="has no name"):
+        jgen1d.keep_compiled("")
 
 
 def test_importing_the_library_keeps_no_programs_and_is_quick():

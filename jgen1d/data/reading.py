@@ -67,9 +67,9 @@ def read(
       ValueError: in one line, for everything that `read_column` refuses, for a subset that cannot be drawn, and for
         values that no continuous model learns.
     """
-    how, shape = Options(decimal, comment, skip_rows, missing), (dequantize, support, atom)
-    options = dict(zip(("dequantize", "support", "atom"), shape, strict=True))
-    return read_target(source, column, how, num_samples, seed, **options)[0]
+    how = Options(decimal, comment, skip_rows, missing)
+    shape = {"dequantize": dequantize, "support": support, "atom": atom}
+    return read_target(source, column, how, num_samples, seed, **shape)[0]
 
 
 def read_target(

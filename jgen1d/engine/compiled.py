@@ -38,9 +38,11 @@ def keep_compiled(folder: str | os.PathLike[str] | None = None) -> None:
       folder: made if it is missing; None for `jgen1d` in the user's folder of caches, which scripts use, too.
 
     Raises:
-      ValueError: in one line, if the folder cannot be used, or others than its owner can write to it: JAX executes what
-        it finds there.
+      ValueError: in one line, if the folder has no name or cannot be used, or others than its owner can write to it:
+        JAX executes what it finds there.
     """
+    if folder == "":
+        raise ValueError("the folder for compiled programs has no name: give it one, or None for the user's cache")
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     path = (Path(caches) / "jgen1d" if folder is None else Path(folder)).expanduser()
     if problem := keep(path, kind()):

@@ -22,7 +22,8 @@ COMPILER_OPTIONS = {"cpu": {"xla_backend_optimization_level": "1", "xla_cpu_pref
 MAX_PROGRAMS = 256
 """Programs that are kept."""
 MAX_SHARE_OF_MAPS = 0.7
-"""Of the memory maps that Linux allows a process. A program takes 100 to 400 of 65,530; without one left, it dies."""
+"""Of the memory maps that Linux allows a process, mostly 65,530: a program takes 100 to 400, and without one to take
+the process dies."""
 
 
 class Programs(NamedTuple):
