@@ -28,7 +28,8 @@ from jgen1d.core import replace
 from jgen1d.methods import gan
 from jgen1d.plots import settings as charts
 from jgen1d.report import stats
-from jgen1d.report.table import TITLES, Table
+from jgen1d.report.table import Table
+from jgen1d.report.titles import TITLES
 
 _TARGET = flags.DEFINE_string("target", "mixture", "what to learn")
 flags.DEFINE_list("depths", ["1", "2", "3", "4"], "hidden layers of the generator, separated by commas")

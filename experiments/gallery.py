@@ -105,6 +105,11 @@ PICTURES: dict[str, tuple[str, str] | None] = {
         "Dots are means over seeds, bars 5–95 % of them; a perfect sampler is at the dashed line. Look at `broken` and "
         "`gaussian`: the recurrent classifier passes what the other one sees at once.",
     ),
+    "latent_factors": (
+        "latent_factors",
+        "First row: the height and width of what a grid of latents is decoded to; if each latent were one factor, the "
+        "lines would be straight, as the exact ones are. Below: signals while one latent varies.",
+    ),
     "world_model": (
         "shares",
         "The share of agents that solve the real task after training in the dream, with its interval, over the number "

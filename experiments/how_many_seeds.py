@@ -32,7 +32,8 @@ from jgen1d.evaluation import verdict
 from jgen1d.methods import gan
 from jgen1d.plots import settings as charts
 from jgen1d.report import stats
-from jgen1d.report.table import TITLES, Table, cell
+from jgen1d.report.table import Table, cell
+from jgen1d.report.titles import TITLES
 
 RULES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "wrong_by_best": lambda w1, learned: w1.min(axis=-1),

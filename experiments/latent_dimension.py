@@ -25,7 +25,8 @@ from jgen1d import cli
 from jgen1d.methods import gan
 from jgen1d.plots import settings as charts
 from jgen1d.report import stats
-from jgen1d.report.table import TITLES, Table
+from jgen1d.report.table import Table
+from jgen1d.report.titles import TITLES
 
 flags.DEFINE_list("targets", ["bimodal", "mixture"], "what to learn, separated by commas")
 flags.DEFINE_list("dims", ["1", "2", "4", "8", "16", "32", "64"], "dimensions of the latent, separated by commas")

@@ -32,7 +32,8 @@ from jgen1d.evaluation import metrics
 from jgen1d.methods import gan
 from jgen1d.plots import settings as charts
 from jgen1d.report import stats
-from jgen1d.report.table import TITLES, Table
+from jgen1d.report.table import Table
+from jgen1d.report.titles import TITLES
 
 NUM_POINTS = 10_000
 HEADINGS = {

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from jgen1d.evaluation import verdict
-from jgen1d.report.table import TITLES, cell
+from jgen1d.report.table import cell
+from jgen1d.report.titles import TITLES
 from tests.scripts import EXPERIMENTS, run
 
 FIGURES = {
@@ -37,6 +38,7 @@ FIGURES = {
     "signals": ["signals", "signals_pulse_gaussian"],
     "digits": ["digits"],
     "sine_benchmark": ["sine_benchmark"],
+    "latent_factors": ["latent_factors"],
     "world_model": ["curves", "returns", "shares"],
     "linear_quadratic": ["gains", "gaps"],
 }
@@ -168,6 +170,14 @@ def test_a_broken_sampler_of_sines_is_told_apart_and_a_perfect_one_is_not(answer
     assert "TimeGAN 1.7" in conclusions[-1]
 
 
+def test_codes_that_are_known_calibrate_those_of_models(answered):
+    rows, conclusions, _ = answered("latent_factors")
+    assert [row["model"] for row in rows[:3]] == ["autoencoder", "VAE, β = 1", "VAE, β = 4"]
+    exact, _, turned, independent = (row["mig"] for row in rows[3:])
+    assert exact > 0.6 > 0.1 > max(turned, independent)
+    assert len(conclusions) == 4
+
+
 UNTRAINED = f"""
 import runpy, sys
 
@@ -244,6 +254,7 @@ def test_scripts_run_from_a_plain_checkout_with_the_package_installed_elsewhere(
         ("sine_benchmark.py", "--models=gausian", "--models: none is called 'gausian'; did you mean 'gaussian'?"),
         ("sine_benchmark.py", "--lengths=2", "--lengths=2: must be integers of at least 3"),
         ("sine_benchmark.py", "--num_seeds=1", "--num_seeds=1: must be at least 2"),
+        ("latent_factors.py", "--betas=-1", "--betas=-1: must be numbers of at least 0"),
         ("linear_quadratic.py", "--real_steps=0", "--real_steps=0: must be integers of at least 1"),
         ("gallery.py", "--scripts=mode", "--scripts: none is called 'mode'"),
     ],

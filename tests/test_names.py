@@ -13,8 +13,9 @@ from matplotlib.text import Text
 
 from jgen1d import TARGETS, grid, sweep
 from jgen1d.core.names import distinct, file_name, in_picture, printable, shorten
+from jgen1d.evaluation.disentanglement import Chart
 from jgen1d.methods import gan
-from jgen1d.plots import runs, settings, style, sweeps, trajectories
+from jgen1d.plots import latents, runs, settings, style, sweeps, trajectories
 from jgen1d.report import conclusions, figures
 from jgen1d.report import workdir as files
 from tests import scripts
@@ -97,6 +98,9 @@ PLOTS = {
         steps=X, curves={a: {b: X, a: X}}, floor={a: 0.1}, threshold=0.05, title=b
     ),
     sweeps.mode_mass: lambda a, b: sweeps.mode_mass(panels={a: ([[0.5, 0.5]], [0.5, 0.5], [[0], [1]])}, title=b),
+    latents.charts: lambda a, b: latents.charts(
+        models={a: Chart(np.ones((2, 7, 3, 2)), np.ones((2, 5, 4)))}, ranges=np.eye(2), names=(a, b), title=b
+    ),
     trajectories.trajectories: lambda a, b: trajectories.trajectories(
         forward=(X, np.ones((5, 3)), (0.1, 0.5, 0.9)), learnt={a: PATHS}, chains=np.ones((3, 2)), step_size=1, title=b
     ),
@@ -109,7 +113,7 @@ def test_every_function_that_draws_is_in_the_table():
     """So that the next one is tested, too."""
     found = {
         function
-        for module in (runs, settings, sweeps, trajectories)
+        for module in (latents, runs, settings, sweeps, trajectories)
         for name, function in inspect.getmembers(module, inspect.isfunction)
         if function.__module__ == module.__name__ and not name.startswith("_")
     }

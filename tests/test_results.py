@@ -603,6 +603,17 @@ def test_check_workdir_refuses_what_cannot_be_written(tmp_path, monkeypatch):
     assert asked == [(str(tmp_path), files.os.W_OK)]
 
 
+def test_variance_is_split_as_in_the_analysis_of_variance():
+    values = np.random.default_rng(0).normal(size=(4, 30)) + np.arange(4.0)[:, None]
+    rows, columns, both = stats.variance_shares(values)
+    assert rows + columns + both == pytest.approx(1)
+    f_rows, f_columns = (scipy.stats.f_oneway(*groups).statistic for groups in (values, values.T))
+    assert rows == pytest.approx(1 / (1 + (values.size - 4) / 3 / f_rows))
+    assert columns == pytest.approx(1 / (1 + (values.size - 30) / 29 / f_columns))
+    assert stats.variance_shares([[1, 2], [5, 6]]) == pytest.approx((16 / 17, 1 / 17, 0))
+    assert np.isnan(stats.variance_shares(np.ones((2, 2)))).all()
+
+
 def test_few_runs_rank_two_recipes_wrongly_as_often_as_drawn_ones():
     first, second = (np.random.default_rng(0).random((2, 200_000, 5)) < np.array([[[0.9]], [[0.6]]])).sum(axis=2)
     expected = np.mean(second > first) + 0.5 * np.mean(second == first)

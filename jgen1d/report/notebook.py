@@ -14,7 +14,8 @@ from jgen1d.core.names import printable
 from jgen1d.evaluation.verdict import VERDICTS, learned
 from jgen1d.methods import name_of
 from jgen1d.report.stats import rate, spread
-from jgen1d.report.table import TITLES, Table, cell
+from jgen1d.report.table import Table, cell
+from jgen1d.report.titles import TITLES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,7 +17,8 @@ from jgen1d.core.names import in_html, json_in_html
 from jgen1d.evaluation.verdict import Thresholds
 from jgen1d.report import drawn
 from jgen1d.report.gathered import gather
-from jgen1d.report.table import TITLES, cell, labels
+from jgen1d.report.table import cell, labels
+from jgen1d.report.titles import TITLES
 
 MAX_BYTES = (250_000, 1_000_000)
 """Of a page with up to 10 rows, and with 100 or more: pictures are embedded as long as it stays below."""

@@ -10,7 +10,8 @@ from typing import Any
 from jgen1d.core.names import printable
 from jgen1d.evaluation.verdict import learned
 from jgen1d.report import differences, stats, workdir
-from jgen1d.report.table import TITLES, Table, cell, labels
+from jgen1d.report.table import Table, cell, labels
+from jgen1d.report.titles import TITLES
 
 Setting = tuple[tuple[str, Any], ...]
 """What was run: the columns of `runs.csv` in front of the seed, with their values."""

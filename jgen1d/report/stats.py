@@ -90,6 +90,27 @@ def wrong_ranking(better: float, worse: float, num_runs: int) -> float:
     return float(np.tril(joint, -1).sum() + 0.5 * np.trace(joint))
 
 
+def variance_shares(values: ArrayLike) -> tuple[float, float, float]:
+    """The shares of the variance of f[rows, columns] that rows explain, that columns explain, and that only both do.
+
+    It is the analysis of variance of two factors without replication: the sums of squares of the rows' means, of the
+    columns' means, and of the rest, over that of all entries. NaN if all entries are equal.
+
+    Args:
+      values: f[rows, columns], finite, at least two of each.
+
+    References:
+      Fisher 1925, Statistical methods for research workers, chapter 7.
+    """
+    array = np.asarray(values, float)
+    centred = array - array.mean()
+    rows, columns = centred.mean(axis=1, keepdims=True), centred.mean(axis=0, keepdims=True)
+    parts = (np.broadcast_to(rows, array.shape), np.broadcast_to(columns, array.shape), centred - rows - columns)
+    total = np.sum(centred**2)
+    first, second, both = (float(np.sum(part**2) / total) if total else np.nan for part in parts)
+    return first, second, both
+
+
 def median(spread: Mapping[str, float] | None) -> float:
     """The median of a `spread`; infinite if there is none."""
     return np.inf if spread is None else spread["median"]
