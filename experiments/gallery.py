@@ -105,6 +105,11 @@ PICTURES: dict[str, tuple[str, str] | None] = {
         "Dots are means over seeds, bars 5–95 % of them; a perfect sampler is at the dashed line. Look at `broken` and "
         "`gaussian`: the recurrent classifier passes what the other one sees at once.",
     ),
+    "progressive": (
+        "progressive",
+        "Medians and 5–95 % of seeds; a perfect sampler is at 1. Compare the curves where growing ends, half-way: what "
+        "is left of the head start of the coarse network?",
+    ),
     "latent_factors": (
         "latent_factors",
         "First row: the height and width of what a grid of latents is decoded to; if each latent were one factor, the "

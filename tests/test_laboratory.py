@@ -38,6 +38,7 @@ FIGURES = {
     "signals": ["signals", "signals_pulse_gaussian"],
     "digits": ["digits"],
     "sine_benchmark": ["sine_benchmark"],
+    "progressive": ["progressive"],
     "latent_factors": ["latent_factors"],
     "world_model": ["curves", "returns", "shares"],
     "linear_quadratic": ["gains", "gaps"],
@@ -170,6 +171,15 @@ def test_a_broken_sampler_of_sines_is_told_apart_and_a_perfect_one_is_not(answer
     assert "TimeGAN 1.7" in conclusions[-1]
 
 
+def test_grown_and_whole_networks_are_compared_in_pairs(answered):
+    (row,), (sentence,), _ = answered("progressive")
+    gap = row["grown_frechet"]["median"] - row["whole_frechet"]["median"]
+    assert row["frechet_difference"]["difference"] == pytest.approx(gap)
+    assert row["steps_earlier"] is None  # nothing is close after ten steps
+    assert row["p_mcnemar"] == 1
+    assert cell(row["frechet_difference"]) in sentence
+
+
 def test_codes_that_are_known_calibrate_those_of_models(answered):
     rows, conclusions, _ = answered("latent_factors")
     assert [row["model"] for row in rows[:3]] == ["autoencoder", "VAE, β = 1", "VAE, β = 4"]
@@ -254,6 +264,8 @@ def test_scripts_run_from_a_plain_checkout_with_the_package_installed_elsewhere(
         ("sine_benchmark.py", "--models=gausian", "--models: none is called 'gausian'; did you mean 'gaussian'?"),
         ("sine_benchmark.py", "--lengths=2", "--lengths=2: must be integers of at least 3"),
         ("sine_benchmark.py", "--num_seeds=1", "--num_seeds=1: must be at least 2"),
+        ("progressive.py", "--num_evals=3", "--num_evals=3: must divide --num_steps=10"),
+        ("progressive.py", "--targets=ring", "--targets=ring: must be a signal, not 2-D"),
         ("latent_factors.py", "--betas=-1", "--betas=-1: must be numbers of at least 0"),
         ("linear_quadratic.py", "--real_steps=0", "--real_steps=0: must be integers of at least 1"),
         ("gallery.py", "--scripts=mode", "--scripts: none is called 'mode'"),

@@ -116,7 +116,7 @@ def _out_of_range(s: Samples) -> jax.Array:
 
 
 def _of_signal(name: str, s: Samples) -> jax.Array:
-    return s.of_signals[name]
+    return s.frechet if name == "frechet" else s.of_signals[name]
 
 
 def _over_floor(name: str, s: Samples) -> jax.Array:
@@ -187,7 +187,7 @@ METRICS: dict[str, Metric] = {
         least=-math.inf,
     ),
     **{
-        name: Metric(title, functools.partial(_of_signal, name), needed, unit=unit)
+        name: Metric(title, functools.partial(_of_signal, name), needed, in_history=name == "frechet", unit=unit)
         for name, (title, unit, needed) in _SIGNALS.items()
     },
     **{

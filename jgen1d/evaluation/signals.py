@@ -60,14 +60,11 @@ def reference(target: Target, points: jax.Array, perfect: jax.Array) -> SignalRe
 
 def measures(samples: jax.Array, target: Target, known: SignalReference) -> dict[str, jax.Array]:
     """The distances of samples f32[n, dim] from a target, f32[] by name; `METRICS` has their titles."""
-    mean, root = jnp.asarray(target.mean), target.root
-    centred = samples - jnp.mean(samples, axis=0)[None]
-    covariance = centred.T @ centred / len(samples)
     found = {
-        "frechet": frechet(jnp.mean(samples, axis=0) - mean, densities.cholesky(_lifted(covariance)), root),
+        "frechet": frechet_to(target, samples),
         "pointwise_w1": _mean_w1(samples.T, known.places),
-        "covariance_error": _relative(covariance, target.covariance),
-        "spectrum_error": _relative(power(samples - mean[None], target.shape), target.spectrum),
+        "covariance_error": _relative(_covariance(samples), target.covariance),
+        "spectrum_error": _relative(power(samples - jnp.asarray(target.mean)[None], target.shape), target.spectrum),
     }
     if known.factors is not None and known.residual is not None:
         factors, residual = target.factors(samples)
@@ -75,6 +72,12 @@ def measures(samples: jax.Array, target: Target, known: SignalReference) -> dict
         found["factor_w1"] = jnp.max(each)
         found["off_manifold"] = jnp.sqrt(jnp.mean(residual**2)) / known.residual
     return found
+
+
+def frechet_to(target: Target, samples: jax.Array) -> jax.Array:
+    """The Fréchet distance of samples f32[n, dim] to a target's exact mean and covariance, f32[] in data units."""
+    gap = jnp.mean(samples, axis=0) - jnp.asarray(target.mean)
+    return frechet(gap, densities.cholesky(_lifted(_covariance(samples))), target.root)
 
 
 def frechet(gap: jax.Array, root: jax.Array, other_root: jax.Array) -> jax.Array:
@@ -167,11 +170,13 @@ def _w1_of(x: jax.Array, y: jax.Array) -> jax.Array:
 def _frechet_of(x: jax.Array, y: jax.Array) -> jax.Array:
     """The Fréchet distance of the normals with the moments of f32[n, k] and f32[m, k]."""
 
-    def root(rows: jax.Array) -> jax.Array:
-        centred = rows - jnp.mean(rows, axis=0)[None]
-        return densities.cholesky(_lifted(centred.T @ centred / len(rows)))
+    roots = (densities.cholesky(_lifted(_covariance(rows))) for rows in (x, y))
+    return frechet(jnp.mean(x, axis=0) - jnp.mean(y, axis=0), *roots)
 
-    return frechet(jnp.mean(x, axis=0) - jnp.mean(y, axis=0), root(x), root(y))
+
+def _covariance(samples: jax.Array) -> jax.Array:
+    centred = samples - jnp.mean(samples, axis=0)[None]
+    return centred.T @ centred / len(samples)
 
 
 def _lifted(covariance: jax.Array) -> jax.Array:

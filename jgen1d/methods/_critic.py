@@ -37,6 +37,8 @@ def check(config: Config) -> None:
             )
     if config.binary_latents > (most := operator.index(config.latent_dim)):
         raise ValueError(f"binary_latents={config.binary_latents}: at most latent_dim={most} latents can be binary")
+    if config.progressive is not None and not config.network_g == config.network_d == "growing":
+        raise ValueError("progressive needs network_g='growing' and network_d='growing'")
     if config.num_classes and config.packing > 1:
         raise ValueError("packing does not go with num_classes: samples that are seen together have different labels")
 
@@ -49,7 +51,7 @@ def net(config: Config, step: jax.Array) -> nets.Net:
         activation=config.activation if config.activation_d == "same" else config.activation_d,
         initializer=config.initializer, num_classes=config.num_classes, spectral_norm=config.spectral_norm,
         minibatch_features=config.minibatch_features, maxout_pieces=config.maxout_pieces,
-        batch_norm=config.batch_norm_d, shape=shape_of(config),
+        batch_norm=config.batch_norm_d, shape=shape_of(config), **progress(config, step),
     )  # fmt: skip
     if config.batch_norm_d:  # its rows are always normalised by their own moments, so that no others are needed
         batched = plain
@@ -68,6 +70,14 @@ def net(config: Config, step: jax.Array) -> nets.Net:
         return plain.apply(params, nets.with_fourier(x, frequencies, weights), *labels)
 
     return nets.Net(plain.init, apply)
+
+
+def progress(config: Config, step: jax.Array) -> dict[str, Any]:
+    """How far both networks have grown at this step, as an option of `nets.growing_net`; nothing if they do not."""
+    if config.progressive is None:
+        return {}
+    end = config.progressive * config.num_steps
+    return {"progress": jnp.where(step < end, step / jnp.where(end > 0, end, 1), 1.0)}
 
 
 def fitted_to_length(config: Config) -> Config:

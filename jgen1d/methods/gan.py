@@ -22,6 +22,8 @@ from jgen1d.maths import losses
 from jgen1d.methods import _critic, _gan_presets, _optimizer
 from jgen1d.methods._latents import latents, quantile
 
+_NETWORKS = ("mlp", "conv", "growing")
+
 
 @pytree_dataclass
 class Config:
@@ -37,8 +39,8 @@ class Config:
     )
     binary_latents: int = static(default=0, at_least=0, help="how many of the latents are −1 or 1 instead")
     num_classes: int = static(default=0, at_least=0, help="classes of labelled data, the target's modes; 0: no labels")
-    network_g: Any = static(default="mlp", choices=("mlp", "conv"), own=nets.Net, help="the generator")
-    network_d: Any = static(default="mlp", choices=("mlp", "conv"), own=nets.Net, help="the discriminator")
+    network_g: Any = static(default="mlp", choices=_NETWORKS, own=nets.Net, help="the generator")
+    network_d: Any = static(default="mlp", choices=_NETWORKS, own=nets.Net, help="the discriminator")
     widths_g: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units, or channels, of G's hidden layers")
     widths_d: tuple[int, ...] = static(default=(32, 32), at_least=1, help="units, or channels, of D's hidden layers")
     activation_d: Any = static(
@@ -88,19 +90,18 @@ class Config:
     beta2_d: float = traced(default=0.99, at_least=0, below=1, help="decay of the discriminator's second moment")
     ema_decay: float | None = traced(default=0.998, at_least=0, below=1, optional=True, help="weight averaging of G")
     r1: float | None = traced(default=0.05, at_least=0, optional=True, help="weight of the gradient penalty on data")
-    r2: float | None = traced(
-        default=None, at_least=0, optional=True, help="weight of the penalty on generated samples"
-    )
+    r2: float | None = traced(default=None, at_least=0, optional=True, help="weight of the one on generated samples")
     gradient_penalty: float | None = traced(default=None, at_least=0, optional=True, help="weight of WGAN-GP's penalty")
     weight_clip: float | None = traced(default=None, above=0, optional=True, help="bound on D's weights (WGAN)")
     instance_noise: float | None = traced(default=None, at_least=0, optional=True, help="std of noise on D's inputs")
-    noise_until: float = traced(
-        default=1.0, above=0, at_most=1, help="share of the run after which annealed noise is 0"
-    )
+    noise_until: float = traced(default=1.0, above=0, at_most=1, help="share of the run with annealed noise")
     coarse_to_fine: float | None = traced(
         default=None, above=0, at_most=1, optional=True,
         help="share of the run over which Fourier features enter, from the lowest frequency to the highest",
     )  # fmt: skip
+    progressive: float | None = traced(
+        default=None, at_least=0, at_most=1, optional=True, help="share of the run over which `growing` networks grow"
+    )
     reference_steps: float | None = traced(
         default=None, above=0, optional=True,
         help="steps for which rates and decays are given: in a run of another length, averages last for the same share "
@@ -126,7 +127,7 @@ def init(key: Key, config: Config) -> State:
     _critic.check(config)
     key_g, key_d = jax.random.split(key)
     step = jnp.zeros((), int)
-    params_g, params_d = _generator(config).init(key_g), _critic.net(config, step).init(key_d)
+    params_g, params_d = _generator(config, step).init(key_g), _critic.net(config, step).init(key_d)
     opt_g, opt_d = _own_optimizer(step, config).init(params_g), _critic.own_optimizer(step, config).init(params_d)
     return State(params_g, params_d, opt_g, opt_d, None if config.ema_decay is None else params_g, step)
 
@@ -159,7 +160,7 @@ def step(
     real, labels = batch.reshape(config.critic_steps, -1, config.dim), check_condition(config, condition, len(batch))
     labels = None if labels is None else labels.reshape(config.critic_steps, -1)
     config = _critic.fitted_to_length(config)
-    generator = _generator(config)
+    generator = _generator(config, state.step)
 
     def critic_only(player: tuple[PyTree, PyTree], inputs: tuple[jax.Array, jax.Array, Any]) -> tuple[tuple, None]:
         words, real, labels = inputs
@@ -219,7 +220,7 @@ def sample(key: Key, state: State, num_samples: int, config: Config, condition: 
 def generate(state: State, z: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
     """What the generator, the averaged one if there is one, makes of latents f32[n, latent_dim]: f32[n, dim]."""
     params = state.params_g if config.ema_decay is None else state.ema_params_g
-    return _generator(config)(params, z, check_condition(config, condition, len(z)))
+    return _generator(config, state.step)(params, z, check_condition(config, condition, len(z)))
 
 
 def discriminate(state: State, x: jax.Array, config: Config, condition: jax.Array | None = None) -> jax.Array:
@@ -268,11 +269,11 @@ def preset(name: str) -> Config:
     return PRESETS[name]
 
 
-def _generator(config: Config) -> nets.Net:
+def _generator(config: Config, step: jax.Array) -> nets.Net:
     return nets.build(
         config.network_g, config.latent_dim, config.dim, config.widths_g,
         activation=config.activation, initializer=config.initializer, num_classes=config.num_classes,
-        batch_norm=config.batch_norm, shape=shape_of(config), upwards=True,
+        batch_norm=config.batch_norm, shape=shape_of(config), upwards=True, **_critic.progress(config, step),
     )  # fmt: skip
 
 

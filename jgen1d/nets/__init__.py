@@ -10,6 +10,7 @@ from jgen1d.nets.causal import masked_mlp, transformer
 from jgen1d.nets.conv import conv_net, convolve, transpose_convolve
 from jgen1d.nets.dense import CLOSENESS_DIM, mlp
 from jgen1d.nets.embed import FREQUENCIES, coarse_to_fine, with_fourier, with_time
+from jgen1d.nets.growing import growing_net
 from jgen1d.nets.layers import (
     ACTIVATIONS,
     INITIALIZERS,
@@ -47,8 +48,12 @@ NETWORKS: dict[str, Builder] = {
     "masked_mlp": _of_each_feature(masked_mlp),
     "transformer": _of_each_feature(transformer),
     "conv": conv_net,
+    "growing": growing_net,
     "unet": u_net,
 }
+
+OF_SIGNALS = ("conv", "growing", "unet")
+"""The networks whose input or output has a shape."""
 
 
 def build(
@@ -69,8 +74,8 @@ def build(
       in_dim: features of the input, at least 1.
       out_dim: features of the output, at least 1; of a causal network, a multiple of `in_dim`.
       widths: units of each hidden layer, or channels at each resolution.
-      shape: of the signals, for `conv` and `unet`; None for one dimension.
-      upwards: whether it is the output of a `conv` that has this shape, and not its input.
+      shape: of the signals, for the networks of signals; None for one dimension.
+      upwards: whether it is the output of a `conv` or `growing` that has this shape, and not its input.
       context: how many of the inputs, the last ones, are not of the signal, for `unet`.
       **options: more keywords of the function that builds the network: `mlp`, `masked_mlp`, `conv`, ... Options that it
         does not have must be off.
@@ -88,10 +93,10 @@ def build(
         return network
     if network not in NETWORKS:
         raise ValueError(f"no network {unknown(network, NETWORKS)}")
-    if network in ("conv", "unet"):
+    if network in OF_SIGNALS:
         if shape is None:
             shape = (operator.index(out_dim if upwards else in_dim) - context,)
-        options |= {"shape": shape, **({"upwards": upwards} if network == "conv" else {"context": context})}
+        options |= {"shape": shape, **({"context": context} if network == "unet" else {"upwards": upwards})}
         for name in options.keys() - inspect.signature(NETWORKS[network]).parameters.keys():
             if options.pop(name):
                 raise ValueError(f"{name} does not go with a network {network!r}")
@@ -109,6 +114,7 @@ __all__ = [
     "FREQUENCIES",
     "INITIALIZERS",
     "NETWORKS",
+    "OF_SIGNALS",
     "Activation",
     "Builder",
     "CannotPad",

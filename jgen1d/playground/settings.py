@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jgen1d import core, data, targets
+from jgen1d import core, data, nets, targets
 from jgen1d.core import Config, Method, format_value, parse, replace, unknown
 from jgen1d.core.config import uses
 from jgen1d.engine.task import Task, prepare
@@ -21,7 +21,6 @@ from jgen1d.methods import METHODS
 from jgen1d.targets import TARGETS, Target
 
 STEPS_PER_EPOCH = 10
-OF_SIGNALS = {"conv", "unet"}  # networks that columns of numbers have no use for
 NAMED = [name for name, target in TARGETS.items() if target.dim == 1]
 DRAWING = {"low": -8.0, "high": 12.0, "count": 81}
 """The knots of a drawn density: so many, at equal steps from low to high."""
@@ -102,7 +101,7 @@ class Experiment(NamedTuple):
 def fields(method: Method) -> list[dataclasses.Field]:
     """The fields of the method's config that a page sets: those with one choice for columns leave nothing to set."""
     found = [field for field in dataclasses.fields(method.Config) if field.name not in HIDDEN]
-    return [field for field in found if len({*field.metadata.get("choices", ())} - OF_SIGNALS) != 1]
+    return [field for field in found if len({*field.metadata.get("choices", ())} - {*nets.OF_SIGNALS}) != 1]
 
 
 def texts(config: Config, method: Method) -> dict[str, str]:
@@ -115,7 +114,9 @@ def texts(config: Config, method: Method) -> dict[str, str]:
 def presets(method: Method) -> dict[str, Config]:
     """The method's named configs that are not too large for a page, and that train on columns."""
     known = method.presets() or {"default": method.Config()}
-    return {name: config for name, config in known.items() if not _too_large(config) and not uses(config, OF_SIGNALS)}
+    return {
+        name: config for name, config in known.items() if not _too_large(config) and not uses(config, nets.OF_SIGNALS)
+    }
 
 
 def first() -> dict[str, Any]:

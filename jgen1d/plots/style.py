@@ -36,6 +36,8 @@ CURVE_STYLES = {
     "w1_over_std": ("", BLUE),
 }
 _CONSTANTS = {"½": 0.5, "log 2": np.log(2), "2·log 2": np.log(4), "−log 2": -np.log(2), "−2·log 2": -np.log(4)}
+LOGARITHMIC = ("W1/σ", "Fréchet/floor")
+"""Units whose axes are."""
 Curves = Mapping[str, ArrayLike]
 Exact = Mapping[str, float | None]
 Intervals = Mapping[str, Sequence[ArrayLike]]
@@ -112,13 +114,13 @@ def over_steps(
     Args:
       ax: the axes to draw on.
       title: of the axes.
-      unit: label of the y-axis, which is logarithmic for "W1/σ" and runs from 0 to 1 for "mean of D(x)".
+      unit: label of the y-axis, which is logarithmic for some (`LOGARITHMIC`) and runs from 0 to 1 for "mean of D(x)".
       steps: i[E].
       series: the curves to draw.
       pool: the curves of all panels that share the y-axis.
       note: lines below the title, as `lost_note` writes them.
     """
-    x, log, exact, beyond = np.asarray(steps, float), unit == "W1/σ", dict[float, str](), 0.0
+    x, log, exact, beyond = np.asarray(steps, float), unit in LOGARITHMIC, dict[float, str](), 0.0
     goals, drawn = np.array([one[3] for one in pool], float), np.concatenate([one[2].ravel() for one in pool])
     goals, drawn = (np.log10(values[values > 0]) if log else values for values in (goals, drawn))
     drawn = drawn[np.isfinite(drawn)]

@@ -11,6 +11,7 @@ from jgen1d.core.names import in_picture
 from jgen1d.plots.style import (
     BLUE,
     CURVE_STYLES,
+    LOGARITHMIC,
     PALETTE,
     REAL,
     RED,
@@ -80,17 +81,20 @@ def loss_bands(*, steps: ArrayLike, losses: Panels, optimum: Mapping[str, Exact]
     return _bands(title, "loss", steps, losses, optimum, {})
 
 
-def distance_bands(*, steps: ArrayLike, curves: Panels, floor: Exact, threshold: float, title: str) -> Figure:
-    """W1/σ over steps as median and 5–95 % band over seeds, with a panel per group and one logarithmic y-axis for all.
+def distance_bands(
+    *, steps: ArrayLike, curves: Panels, floor: Exact, threshold: float, title: str, unit: str = "W1/σ"
+) -> Figure:
+    """A distance over steps as median and 5–95 % band over seeds, a panel per group, one logarithmic y-axis for all.
 
     Args:
       steps: i[E].
       curves: panel (a target, say) -> label (a preset, say) -> f[S, E] for S seeds.
-      floor: panel -> the W1/σ of a perfect sampler of the same size, dotted; None or missing if it is not known.
-      threshold: the greatest W1/σ of a converged run, dashed.
+      floor: panel -> that of a perfect sampler of the same size, dotted; None or missing if it is not known.
+      threshold: the greatest distance of a run that is good enough, dashed.
       title: of the figure.
+      unit: of the distance.
     """
-    return _bands(title, "W1/σ", steps, curves, {k: dict.fromkeys(v, threshold) for k, v in curves.items()}, floor)
+    return _bands(title, unit, steps, curves, {k: dict.fromkeys(v, threshold) for k, v in curves.items()}, floor)
 
 
 def mode_mass(*, panels: Mapping[str, Sequence[ArrayLike]], covered: float = 0.2, title: str) -> Figure:
@@ -138,7 +142,7 @@ def _bands(title: str, unit: str, steps: ArrayLike, panels: Panels, exact: Mappi
     floors: list[Series] = [("", REAL, np.empty((0, 0)), value) for value in floor.values()]
     pool = sum(series.values(), floors)
     keys = {f"{text}: median, 5–95 %": (" -", color) for text, color in looks.values()}
-    keys |= {"threshold" if unit == "W1/σ" else "optimum": (" --", REAL)}
+    keys |= {"threshold" if unit in LOGARITHMIC else "optimum": (" --", REAL)}
     keys |= {"perfect sampler of this size": (" :", REAL)} if floor else {}
     figure, axes = axes_for(title, len(panels), 0, (3.4, 3.0), keys)
     for ax, panel in zip(axes, panels, strict=True):

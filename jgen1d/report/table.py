@@ -164,7 +164,7 @@ def align(titles: Sequence[Sequence[str]], lines: Sequence[Sequence[str]], num_l
 
 
 def cell(value: Any) -> str:
-    """How texts show a rate, a spread, a mean, a number, a name, or None."""
+    """How texts show a rate, a spread, a mean, a difference, a number, a name, or None."""
     if value is None:
         return "–"
     if not isinstance(value, Mapping):
@@ -175,6 +175,8 @@ def cell(value: Any) -> str:
         return "{mean:.3g} ± {standard_error:.2g}".format(**value)
     if "correlation" in value:
         return "{correlation:.2f} [{low:.2f}, {high:.2f}]".format(**value)
+    if "difference" in value:
+        return "{difference:+.2f} [{low:+.2f}, {high:+.2f}]".format(**value)
     if "share" in value:
         return f"{100 * value['share']:.0f}% [{100 * value['low']:.0f}–{100 * value['high']:.0f}]"
     if max(map(abs, value.values())) >= 1e7:

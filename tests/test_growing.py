@@ -1,0 +1,137 @@
+"""Networks that grow: at both ends of a fade-in they are the smaller and the larger network; GANs that train them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jgen1d import nets
+from jgen1d.core import replace
+from jgen1d.methods import gan
+from jgen1d.nets import growing
+
+SHAPES = [(16,), (8, 4)]
+WIDTHS = (6, 5, 4)
+
+
+def built(widths, shape, progress, upwards):
+    size = int(np.prod(shape))
+    ends = (3, size) if upwards else (size, 3)
+    return nets.build("growing", *ends, widths, shape=shape, upwards=upwards, progress=progress)
+
+
+def randomised(params):
+    """Other biases than 0."""
+    return jax.tree.map(lambda leaf: leaf + 0.1 * jnp.sin(7.0 * jnp.arange(leaf.size).reshape(leaf.shape)), params)
+
+
+def renamed(params, by):
+    """The parameters of the levels after the first `by`, numbered from 0."""
+    found = {}
+    for name, leaf in params["params"].items():
+        head, _, number = name.rpartition("_")
+        if not number.isdecimal():
+            found[name] = leaf
+        elif int(number) >= by:
+            found[f"{head}_{int(number) - by}"] = leaf
+    return {"params": found}
+
+
+def test_resolutions_come_in_one_after_the_other():
+    at = {0: [1, 0, 0], 0.25: [1, 0, 0], 0.375: [1, 0.5, 0], 0.5: [1, 1, 0], 0.75: [1, 1, 0], 0.9: [1, 1, 0.6]}
+    for progress, expected in (at | {1: [1, 1, 1]}).items():
+        np.testing.assert_allclose(growing.growth(progress, 3), expected, atol=1e-6)
+    np.testing.assert_array_equal(growing.growth(0.0, 1), [1])
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(("progress", "levels"), [(0.0, 1), (0.25, 1), (0.5, 2), (0.75, 2), (1.0, 3)])
+def test_at_the_ends_of_a_fade_it_is_the_network_of_so_many_levels(shape, progress, levels):
+    missing = len(WIDTHS) - levels
+    small = tuple(size // 2**missing for size in shape)
+
+    upwards = built(WIDTHS, shape, progress, True)
+    params, z = randomised(upwards.init(jax.random.key(0))), jax.random.normal(jax.random.key(1), (5, 3))
+    coarse = np.asarray(built(WIDTHS[:levels], small, 1.0, True)(params, z)).reshape(5, *small)
+    for axis in range(len(shape)):
+        coarse = coarse.repeat(2**missing, axis + 1)
+    np.testing.assert_allclose(upwards(params, z), coarse.reshape(5, -1), rtol=1e-5, atol=1e-6)
+
+    downwards = built(WIDTHS, shape, progress, False)
+    params, x = randomised(downwards.init(jax.random.key(0))), jax.random.normal(jax.random.key(2), (5, *shape))
+    cells = [(length, 2**missing) for length in small]
+    means = x.reshape(5, *(size for pair in cells for size in pair)).mean(axis=tuple(range(2, 2 * len(shape) + 1, 2)))
+    expected = built(WIDTHS[missing:], small, 1.0, False)(renamed(params, missing), means.reshape(5, -1))
+    np.testing.assert_allclose(downwards(params, x.reshape(5, -1)), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("upwards", [True, False])
+def test_in_a_fade_the_ends_are_mixed_and_what_is_not_in_yet_has_no_gradient(upwards):
+    inputs = jax.random.normal(jax.random.key(1), (5, 3 if upwards else 16))
+    params = randomised(built(WIDTHS, (16,), 1.0, upwards).init(jax.random.key(0)))
+
+    @jax.jit
+    def output(progress):
+        return built(WIDTHS, (16,), progress, upwards)(params, inputs)
+
+    @jax.jit
+    def gradient(progress):
+        net = built(WIDTHS, (16,), progress, upwards)
+        return jax.grad(lambda params: jnp.sum(net(params, inputs) ** 2))(params)["params"]
+
+    if upwards:  # the output is linear in the weight of the level that fades in
+        np.testing.assert_allclose(output(0.85), 0.6 * output(0.75) + 0.4 * output(1.0), rtol=1e-4, atol=1e-5)
+    present = {name: bool(jnp.any(leaf != 0)) for name, leaf in gradient(0.5).items()}
+    absent = {f"kernel_{2 if upwards else 1}", f"kernel_signal_{2 if upwards else 0}"}
+    assert {name for name, found in present.items() if not found and name.startswith("kernel")} >= absent
+    assert present[f"kernel_{1 if upwards else 2}"]
+    assert present["kernel_signal_1"]
+
+
+SMALL = gan.Config(
+    network_g="growing", network_d="growing", widths_g=(4, 3), widths_d=(3, 4), latent_dim=2, dim=8,
+    progressive=0.5, num_steps=8, r1=0.1, activation="leaky_relu",
+)  # fmt: skip
+
+
+def test_a_gan_grows_with_its_steps():
+    batch = jax.random.normal(jax.random.key(0), (6, 8))
+    state = gan.init(jax.random.key(1), SMALL)
+    step = jax.jit(gan.step)
+    coarse = gan.sample(jax.random.key(2), state, 5, SMALL).reshape(5, 4, 2)
+    np.testing.assert_array_equal(coarse[:, :, 0], coarse[:, :, 1])
+    fine_kernels = {"params_g": "kernel_1", "params_d": "kernel_1"}
+    started = {name: np.asarray(getattr(state, name)["params"][kernel]) for name, kernel in fine_kernels.items()}
+    for number in range(4):
+        same = {
+            name: np.array_equal(getattr(state, name)["params"][fine_kernels[name]], started[name]) for name in started
+        }
+        assert set(same.values()) == {number <= 3}  # it fades in from half of the way, a quarter of the run, on
+        state, info = step(jax.random.key(number), state, batch, SMALL)
+        assert all(bool(jnp.isfinite(value)) for value in info.values())
+    fine = gan.sample(jax.random.key(2), state, 5, SMALL).reshape(5, 4, 2)
+    assert (np.asarray(fine[:, :, 0]) != np.asarray(fine[:, :, 1])).all()
+
+
+def test_a_grown_gan_is_the_one_that_does_not_grow():
+    state = gan.init(jax.random.key(1), SMALL)._replace(step=jnp.asarray(4))
+    whole = replace(SMALL, progressive=None)
+    z, x = jax.random.normal(jax.random.key(2), (4, 2)), jax.random.normal(jax.random.key(3), (4, 8))
+    for one in (state, state._replace(step=jnp.asarray(0))):
+        config = SMALL if one.step else replace(SMALL, progressive=0.0)
+        np.testing.assert_allclose(gan.generate(one, z, config), gan.generate(one, z, whole), rtol=1e-6)
+        np.testing.assert_allclose(gan.discriminate(one, x, config), gan.discriminate(one, x, whole), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network_d": "conv"}, "progressive needs network_g='growing' and network_d='growing'"),
+        ({"dim": 9}, "must be multiples of 2"),
+        ({"num_classes": 2}, "num_classes does not go with a network 'growing'"),
+        ({"widths_g": ()}, "at least one"),
+    ],
+)
+def test_what_cannot_grow_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        gan.init(jax.random.key(0), replace(SMALL, **changes))
