@@ -99,12 +99,12 @@ def _arrivals(ratios: np.ndarray, level: float, steps: np.ndarray) -> np.ndarray
 
 
 def _conclusion(row: dict[str, Any]) -> str:
-    gap = row["frechet_difference"]
+    gap, earlier = row["frechet_difference"], row["steps_earlier"]
     helps = "helps" if gap and gap["high"] < 0 else "harms" if gap and gap["low"] > 0 else "makes no sure difference"
     return (
         f"{row['target']}: growing {helps}: the median Fréchet/floor changes by {cell(gap)}; within {row['level']:g} "
         f"floors end {cell(row['whole_close'])} of the whole and {cell(row['grown_close'])} of the grown networks "
-        f"(p = {row['p_mcnemar']:.2g}); a grown one gets there {cell(row['steps_earlier'])} steps earlier."
+        f"(p = {row['p_mcnemar']:.2g}){', the grown ones ' + cell(earlier) + ' steps earlier' if earlier else ''}."
     )
 
 
