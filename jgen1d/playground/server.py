@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
@@ -24,7 +25,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from jgen1d.core.files import parse_json
-from jgen1d.playground import frames, lessons, phenomena
+from jgen1d.playground import ahead, frames, phenomena, rates
 from jgen1d.playground.guard import Guard, as_bytes
 from jgen1d.playground.schema import schema as described_settings
 from jgen1d.playground.trainer import Trainer
@@ -138,7 +139,7 @@ def make_app(
       max_sessions: pages that train at once.
       warmup: compiles the programs of the page's first settings, if anything does.
     """
-    described = described_settings() | lessons.LESSONS | {"verdicts": phenomena.VERDICTS}
+    described = described_settings() | rates.told(rates.stored()) | {"verdicts": phenomena.VERDICTS}
     described["limits"]["upload_bytes"] = MAX_UPLOAD
     sessions: set[Session] = set()
 
@@ -204,6 +205,7 @@ def serve(host: str, port: int, max_sessions: int) -> None:
         server, address = make_server(host, listener.getsockname()[1], max_sessions, Warmup())
         print(address, flush=True)
         try:
-            server.run(sockets=[listener])
+            with ahead.compiling(jax.config.values["jax_compilation_cache_dir"]):
+                server.run(sockets=[listener])
         finally:
             join_trainers()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -128,9 +129,10 @@ class Training:
         return player not in self._compiled
 
     def compile(self) -> None:
-        """Compiles what trains, without a step."""
+        """Compiles what looks and what trains, without a step."""
+        for count in {self._count, look.NUM_FINAL_SAMPLES}:
+            self._seen(count)
         self._advance(0, STEPS_PER_EPOCH, "both")
-        self._compiled.add("both")
 
     def _advance(self, num_epochs: int, num_steps: int, player: str) -> Info:
         asked = self.asked
@@ -160,17 +162,21 @@ class Training:
 
     def look(self) -> dict[str, Any]:
         """Samples, and returns what a frame shows of the lane and of all lanes, but for the histories."""
-        began, asked = time.monotonic(), self.asked
+        began = time.monotonic()
         count = look.NUM_FINAL_SAMPLES if self.has_ended else self._count
-        seen, drawn = jax.device_get(look.look(
-            asked.method, self.runs, self.lane, asked.truth, self.scene, asked.data, asked.config, count
-        ))  # fmt: skip
+        seen, drawn = jax.device_get(self._seen(count))
         if not self.looks or self.looks[-1].step != self.step:
             kept = [name for name in ("mean", "std", "w1_over_std") if name in seen]
             self.looks.append(Point(self.step, {name: seen[name] for name in kept}))
         self._look_seconds = min(self._look_seconds, time.monotonic() - began)  # the first one is compiled
         self._looked_at = began
         return self._content(seen, drawn)
+
+    def _seen(self, count: int) -> tuple[Info, dict[str, dict[str, jax.Array]]]:
+        asked = self.asked
+        return look.look(
+            asked.method, self.runs, self.lane, asked.truth, self.scene, asked.data, asked.config, count
+        )  # fmt: skip
 
     def paths(self) -> dict[str, Any]:
         """How the lane's samples travel (see `look.paths`)."""
@@ -204,3 +210,15 @@ class Training:
         curves = {name: np.stack([point.values[name] for point in self.losses], axis=1) for name in self.optimum}
         task = asked.task._replace(target=asked.truth)
         return fitting.judge(task, curves, seen, self.diverged, DEFAULT_THRESHOLDS).tolist()
+
+
+def both(asked: Experiment, compiling: Callable[[Experiment, int], None] = lambda *_: None) -> list[Training]:
+    """The experiment's runs, and those of its rival if it has one, with one floor for both.
+
+    Args:
+      asked: the experiment.
+      compiling: called before each program that may have to be compiled, with whose it is and its number.
+    """
+    every = [one for one in (asked, asked.rival) if one is not None]
+    count = min(look.num_samples(one.method) for one in every)
+    return [Training(one, functools.partial(compiling, one), count) for one in every]

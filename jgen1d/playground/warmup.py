@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 
-from jgen1d.playground import settings
-from jgen1d.playground.settings import Experiment
+from jgen1d.playground import epochs, look, settings
+from jgen1d.playground.settings import STEPS_PER_EPOCH, Experiment
 from jgen1d.playground.training import NUM_PROGRAMS, Training
 
 
@@ -26,16 +27,33 @@ class Warmup:
         self._thread.start()
 
     def _work(self) -> None:
+        """What starts and trains needs nothing of what prepares and looks: two cores compile them at once."""
         try:
-            training = Training(self._asked, lambda number: self._done(*range(1, number)))
-            # What looks and what trains need nothing of each other: two cores compile them at once.
-            other = threading.Thread(target=training.compile, name="trainer", daemon=True)
+            started = threading.Event()
+            other = threading.Thread(target=self._train, args=(started,), name="trainer", daemon=True)
             other.start()
-            training.look()
+            look.prepare(self._asked.truth, look.num_samples(self._asked.method))
+            self._done(1)
+            started.wait()
+            Training(self._asked).look()
             self._done(3)
             other.join()
         finally:
             self._done(*self._left)
+
+    def _train(self, started: threading.Event) -> None:
+        asked = self._asked
+        try:
+            runs = epochs.start(asked.method, jnp.arange(asked.num_lanes), asked.data, asked.config)
+        finally:
+            self._done(2)
+            started.set()
+        epochs.advance(asked.method, runs, asked.data, asked.config, 0, STEPS_PER_EPOCH, asked.batch_size, "both")
+        self._done(4)
+
+    def is_at(self, asked: Experiment) -> bool:
+        """Whether it has still to compile what shows just these settings."""
+        return asked.settings == self._asked.settings and min(self._left, default=NUM_PROGRAMS) < NUM_PROGRAMS
 
     def _done(self, *numbers: int) -> None:
         with self._news:
