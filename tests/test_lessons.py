@@ -2,9 +2,11 @@
 
 import json
 import math
+import os
 import re
 import subprocess
 import threading
+import time
 from collections import Counter
 
 import jax
@@ -18,7 +20,7 @@ from tests import scripts
 pytest.importorskip("starlette", reason='needs the extra "playground"')
 
 from benchmarks import first_picture
-from jgen1d.playground import ahead, first, lessons, phenomena, rates, settings
+from jgen1d.playground import ahead, first, lessons, look, phenomena, rates, settings
 from jgen1d.playground.trainer import Trainer
 from jgen1d.playground.training import both
 from jgen1d.playground.warmup import Warmup
@@ -119,9 +121,9 @@ def test_the_script_measures_both_sides_and_keeps_them(tmp_path):
 
 def test_a_lesson_that_is_not_there_is_told():
     done = scripts.run("--lessons=deph", script=scripts.EXPERIMENTS.parent / "benchmarks/lessons.py")
-    assert (done.returncode, done.stderr.strip()) == (
-        2, "lessons.py: --lessons: none is called 'deph'; did you mean 'depth'?",
-    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("lessons.py: --lessons: none is called 'deph'; did you mean 'depth'?")
+    assert done.stderr.count("\n") == 1
 
 
 # --- before anything is compiled ------------------------------------------------------------------------------------
@@ -146,6 +148,22 @@ def test_the_kept_picture_is_what_the_trainer_shows_first():
         for name in one:
             assert is_near(one[name], other[name]), name
     assert sum(kept[1]["histogram"]) > 0
+
+
+@pytest.mark.parametrize("name", ["scene", "runs"])
+def test_the_kept_beginning_is_what_the_programs_make(name):
+    asked = settings.resolve(settings.first(), {})
+    count = look.num_samples(asked.method)
+    assert first.is_kept(asked, count)
+    kept, made = first.kept(asked, count, name), first.parts(asked, count)[name]()
+    assert jax.tree.structure(kept) == jax.tree.structure(made)
+    for one, other in zip(jax.tree.leaves(kept), jax.tree.leaves(made), strict=True):
+        if jax.dtypes.issubdtype(one.dtype, jax.dtypes.prng_key):
+            one, other = jax.random.key_data(one), jax.random.key_data(other)
+        assert (one.dtype, one.weak_type) == (other.dtype, other.weak_type)
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    other = settings.resolve(settings.first() | {"seed": 1}, {})
+    assert not first.is_kept(other, count)
 
 
 def test_a_page_with_the_first_settings_has_its_picture_before_a_program(monkeypatch):
@@ -189,20 +207,17 @@ def test_all_buttons_are_compiled_ahead():
 
 
 def test_what_is_compiled_ahead_is_found_in_the_cache(tmp_path, monkeypatch):
-    """By a server that trains the same: no program is compiled anew. It is done once, at the lowest priority."""
+    """By a server that trains the same: no program is compiled anew. It is done once."""
     kde = {"method": "kde", "preset": "default", "fields": {}}
     asked = settings.first() | SMALL | {"preset": "textbook", "rival": kde}
-    niceness = []
     monkeypatch.setattr(ahead, "wanted", lambda: [asked])
     monkeypatch.setattr(ahead, "_end_with_server", lambda: None)
-    monkeypatch.setattr(ahead.os, "nice", niceness.append)
-    monkeypatch.setattr(ahead.os, "sched_setscheduler", lambda *given: niceness.append(given[1]))
+    monkeypatch.setattr(ahead, "_give_way", lambda: None)
     before = jax.config.values["jax_compilation_cache_dir"]
     try:
         assert compiled.keep(tmp_path / "cache") == ""
         jax.clear_caches()
         ahead._main()
-        assert niceness == [19, ahead.os.SCHED_IDLE]
         jax.clear_caches()
         start = compiled.counts()
         for training in both(settings.resolve(asked, {})):
@@ -218,7 +233,8 @@ def test_what_is_compiled_ahead_is_found_in_the_cache(tmp_path, monkeypatch):
         jax.config.update("jax_compilation_cache_dir", before)
 
 
-def test_the_process_that_compiles_ahead_is_none_without_a_cache_and_ends_with_the_server(tmp_path, monkeypatch):
+def test_the_process_that_compiles_ahead_gives_way_and_ends_with_the_server(tmp_path, monkeypatch):
+    """Without a cache there is none."""
     started, popen = [], subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", lambda *given, **how: started.append(popen(*given, **how)) or started[-1])
     for folder in (None, ""):
@@ -226,5 +242,10 @@ def test_the_process_that_compiles_ahead_is_none_without_a_cache_and_ends_with_t
             assert not started
     with ahead.compiling(str(tmp_path / compiled.kind())):
         (process,) = started
-        assert process.poll() is None
+        deadline = time.monotonic() + 60
+        while os.sched_getscheduler(process.pid) != os.SCHED_IDLE:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) == 19
     assert process.returncode == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import json
 import secrets
 import socket
@@ -36,6 +37,8 @@ MAX_MESSAGE = 1_100_000
 """Bytes of a message from a page: an upload of 1 MB and what is around it."""
 MAX_UPLOAD = 1_000_000
 MESSAGES_PER_SECOND, BURST = 20, 40
+GC_THRESHOLDS = (50_000, 20, 50)
+"""Of `gc.set_threshold`: JAX makes so many objects while it traces that Python's own take a tenth of the time."""
 SEND_SECONDS = 5.0
 """A page that does not take a message for so long is closed."""
 
@@ -194,6 +197,7 @@ def join_trainers() -> None:
 
 def serve(host: str, port: int, max_sessions: int) -> None:
     """Serves until it is interrupted; port 0 chooses a free one. Raises ValueError if it cannot listen there."""
+    gc.set_threshold(*GC_THRESHOLDS)
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -14,7 +14,7 @@ import numpy as np
 from jgen1d import fitting
 from jgen1d.core import Info
 from jgen1d.evaluation.verdict import DEFAULT_THRESHOLDS, learned
-from jgen1d.playground import epochs, look
+from jgen1d.playground import epochs, first, look
 from jgen1d.playground.settings import STEPS_PER_EPOCH, Experiment
 from jgen1d.report.stats import rate
 
@@ -60,10 +60,15 @@ class Training:
     def __init__(self, asked: Experiment, compiling: Callable[[int], None] = lambda number: None, count: int = 0):
         self.asked = asked
         self._count = count or look.num_samples(asked.method)
-        compiling(1)
-        self.scene = look.prepare(asked.truth, self._count)
-        compiling(2)
-        self.runs = epochs.start(asked.method, asked.seed + jnp.arange(asked.num_lanes), asked.data, asked.config)
+        if first.is_kept(asked, self._count):
+            self.scene, runs = (first.kept(asked, self._count, name) for name in ("scene", "runs"))
+        else:
+            parts = first.parts(asked, self._count)
+            compiling(1)
+            self.scene = parts["scene"]()
+            compiling(2)
+            runs = parts["runs"]()
+        self.runs = epochs.placed(runs)
         self.step = self.lane = 0
         self.diverged = np.full(asked.num_lanes, -1)
         self.losses: list[Point] = []

@@ -6,9 +6,8 @@ import threading
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 
-from jgen1d.playground import epochs, look, settings
+from jgen1d.playground import epochs, first, look, settings
 from jgen1d.playground.settings import STEPS_PER_EPOCH, Experiment
 from jgen1d.playground.training import NUM_PROGRAMS, Training
 
@@ -27,33 +26,29 @@ class Warmup:
         self._thread.start()
 
     def _work(self) -> None:
-        """What starts and trains needs nothing of what prepares and looks: two cores compile them at once."""
+        """Two cores compile at once, and first what the page waits for: what looks and trains the kept first run."""
+        asked, count = self._asked, look.num_samples(self._asked.method)
         try:
-            started = threading.Event()
-            other = threading.Thread(target=self._train, args=(started,), name="trainer", daemon=True)
+            other = threading.Thread(target=self._train, args=(count,), name="trainer", daemon=True)
             other.start()
-            look.prepare(self._asked.truth, look.num_samples(self._asked.method))
-            self._done(1)
-            started.wait()
-            Training(self._asked).look()
+            Training(asked).look()
             self._done(3)
             other.join()
+            for number, make in enumerate(first.parts(asked, count).values(), 1):
+                make()
+                self._done(number)
         finally:
             self._done(*self._left)
 
-    def _train(self, started: threading.Event) -> None:
+    def _train(self, count: int) -> None:
         asked = self._asked
-        try:
-            runs = epochs.start(asked.method, jnp.arange(asked.num_lanes), asked.data, asked.config)
-        finally:
-            self._done(2)
-            started.set()
+        runs = epochs.placed(first.kept(asked, count, "runs"))
         epochs.advance(asked.method, runs, asked.data, asked.config, 0, STEPS_PER_EPOCH, asked.batch_size, "both")
         self._done(4)
 
     def is_at(self, asked: Experiment) -> bool:
-        """Whether it has still to compile what shows just these settings."""
-        return asked.settings == self._asked.settings and min(self._left, default=NUM_PROGRAMS) < NUM_PROGRAMS
+        """Whether it has still to compile what looks at just these settings."""
+        return asked.settings == self._asked.settings and 3 in self._left
 
     def _done(self, *numbers: int) -> None:
         with self._news:
