@@ -19,7 +19,6 @@ from typing import Any
 
 import jax
 
-import jgen1d
 from jgen1d import cli
 from jgen1d.engine import compiled
 from jgen1d.playground import lessons, phenomena, settings
@@ -52,7 +51,7 @@ def wanted() -> list[dict[str, Any]]:
 
 def _mark(folder: str) -> Path:
     """The file that says that all is compiled: another one for another library, or other devices."""
-    files = sorted(Path(jgen1d.__file__).parent.rglob("*.py"))
+    files = sorted(Path(__file__).parents[1].rglob("*.py"))
     state = (jax.__version__, os.cpu_count(), [(str(file), file.stat().st_mtime_ns) for file in files])
     return Path(folder) / f"buttons-{zlib.crc32(repr(state).encode()):08x}"
 

@@ -135,9 +135,9 @@ class Training:
 
     def compile(self) -> None:
         """Compiles what looks and what trains, without a step."""
-        for count in {self._count, look.NUM_FINAL_SAMPLES}:
-            self._seen(count)
+        self._seen(self._count)
         self._advance(0, STEPS_PER_EPOCH, "both")
+        self._seen(look.NUM_FINAL_SAMPLES)  # of runs that lie on the devices as they do after a step
 
     def _advance(self, num_epochs: int, num_steps: int, player: str) -> Info:
         asked = self.asked
