@@ -90,6 +90,12 @@ def test_answers_tell_what_was_measured(number):
         assert median == pytest.approx((ordered[15] + ordered[16]) / 2, rel=0.05)
 
 
+def test_the_docs_tell_what_the_page_tells():
+    text = (scripts.ROOT / "docs/playground.md").read_text()
+    for stored in STORED.values():
+        assert f"| {' '.join(stored['says'])} |" in text
+
+
 @pytest.mark.parametrize("phenomenon", phenomena.PHENOMENA, ids=lambda one: one["id"])
 def test_a_phenomenon_shows_when_it_is_trained(phenomenon, optimised):
     """In at least two of four seeds: where nine of ten show it, fewer do by chance in 0.4 % of such draws."""
