@@ -1,7 +1,7 @@
 """How fast does the playground train, draw and stop, and how soon does it show its phenomena? In headless Chromium.
 
     python benchmarks/playground.py                        # 10 minutes on 2 cores
-    python benchmarks/playground.py --rounds=1 --num_seeds=0
+    python benchmarks/playground.py --rounds=1 --phenomena=
 
 Needs pip install -e ".[dev]" and a Chromium (apt-get install chromium, or CHROMIUM=/path/to/it).
 
@@ -9,8 +9,8 @@ Training: one run on the page and one by `fit`, in turns, each --seconds long; s
 that the page takes, and the milliseconds from a click on Stop until the server's answer, and until training stands
 still.
 Phenomena: the seconds from a click until the verdict that the phenomenon is there to show is on the page for good, with
-programs compiled for the first time (cold) and kept from before (warm); the verdict at the end; and the share of
---num_seeds seeds, trained by `sweep`, that end with it. Likewise of the cures, which are there to converge.
+programs compiled for the first time (cold) and kept from before (warm); and the verdict at the end. Likewise of the
+cures, which are there to converge. In how many seeds they do is in `benchmarks/lessons.py`.
 """
 
 import tempfile
@@ -26,14 +26,11 @@ from benchmarks.pages import browsing, open_page, serving, wait
 from jgen1d import cli
 from jgen1d.core import unknown
 from jgen1d.evaluation.verdict import LEARNED
-from jgen1d.playground import phenomena, settings
-from jgen1d.report.stats import rate
-from jgen1d.report.table import cell
+from jgen1d.playground import phenomena
 
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "turns of page and fit", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 10.0, "of each turn", lower_bound=0.5)
 _PRESETS = flags.DEFINE_list("presets", ["textbook", "regularized"], "of the GAN, separated by commas; empty: none")
-_NUM_SEEDS = flags.DEFINE_integer("num_seeds", 32, "of each phenomenon and cure; 0: none", lower_bound=0)
 _PHENOMENA = flags.DEFINE_list(
     "phenomena", [one["id"] for one in phenomena.PHENOMENA], "to show, separated by commas; empty: none"
 )
@@ -64,7 +61,7 @@ def main() -> None:
             print(_training(browser, address, preset), flush=True)
     if not _PHENOMENA.value:
         return
-    print("\nphenomenon, and its cure     shows             cold s  warm s  at the end          of seeds")
+    print("\nphenomenon, and its cure     shows             cold s  warm s  at the end")
     with tempfile.TemporaryDirectory() as cache, browsing() as browser:
         for one in phenomena.PHENOMENA:
             if one["id"] in _PHENOMENA.value:
@@ -118,21 +115,20 @@ def _counts(page: Any) -> tuple[int, int]:
 
 def _phenomenon(browser: Any, cache: str, one: dict[str, Any]) -> None:
     """Prints a row of how soon the page shows it, and one of its cure."""
-    parts: list[tuple[str, str, Any, tuple[str, ...]]] = [
-        (f"button[data-phenomenon={one['id']}]", one["label"], one["settings"], (one["shows"],))
+    parts: list[tuple[str, str, tuple[str, ...]]] = [
+        (f"button[data-phenomenon={one['id']}]", one["label"], (one["shows"],)),
+        ("#cure", f"  {one['cure']['label']}", LEARNED),
     ]
-    parts.append(("#cure", f"  {one['cure']['label']}", one["cure"]["settings"], LEARNED))
     watched = []
     for _ in ("cold", "warm"):
         with serving(cache=cache) as (address, _):
             page = open_page(browser, address)
-            watched.append([_watch(page, button, expected) for button, _, _, expected in parts])
+            watched.append([_watch(page, button, expected) for button, _, expected in parts])
             page.close()
-    for (_, label, asked, expected), *both in zip(parts, *watched, strict=True):
+    for (_, label, expected), *both in zip(parts, *watched, strict=True):
         seconds = (f"{shown:7.1f}" if shown is not None else f"{'–':>7}" for shown, _ in both)
         ends = "/".join(dict.fromkeys(end for _, end in both))
-        share = _share(asked, expected) if _NUM_SEEDS.value else "–"
-        print(f"{label:28.28} {expected[-1]:17} {' '.join(seconds)}  {ends:19} {share}", flush=True)
+        print(f"{label:28.28} {expected[-1]:17} {' '.join(seconds)}  {ends}", flush=True)
 
 
 def _watch(page: Any, button: str, expected: tuple[str, ...]) -> tuple[float | None, str]:
@@ -152,14 +148,6 @@ def _watch(page: Any, button: str, expected: tuple[str, ...]) -> tuple[float | N
         if time.monotonic() - began > 300:
             raise ValueError(f"a run has not ended after 300 s: {data}")
         time.sleep(0.05)
-
-
-def _share(asked: dict[str, Any], expected: tuple[str, ...]) -> str:
-    run = settings.resolve(asked, {})
-    sweep = jgen1d.sweep(
-        run.method, [run.truth], [run.config], range(_NUM_SEEDS.value), run.num_steps, batch_size=run.batch_size
-    )
-    return cell(rate(np.isin(sweep.verdict[0, 0], expected)))
 
 
 if __name__ == "__main__":

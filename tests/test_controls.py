@@ -135,9 +135,9 @@ def test_the_keyboard_alone_reaches_every_control(mute):
 @pytest.mark.parametrize("number", range(5))
 def test_phenomena_are_toured_and_cured(mute, number):
     """Each button sends its settings, begins anew and starts."""
-    from jgen1d.playground import phenomena
+    from jgen1d.playground import rates
 
-    wanted = phenomena.PHENOMENA[number]
+    wanted = rates.told(rates.stored())["phenomena"][number]
     for button, asked, step in (
         (f"button[data-phenomenon={wanted['id']}]", wanted, 0), ("#cure", wanted["cure"], 2),
     ):  # fmt: skip
@@ -166,15 +166,19 @@ def test_hints_are_two_sentences_on_every_plot(mute):
 
 
 def test_an_experiment_sets_everything_up_and_its_seeds_answer(browser, address):
-    """The server is played by the test, which tells what 32 seeds did."""
-    from jgen1d.playground import lessons
+    """The server is played by the test, which tells what 32 seeds did; what was measured before is there at a click."""
+    from jgen1d.playground import rates
 
     one = Mute(browser, address)
-    wanted = lessons.EXPERIMENTS[0]
+    wanted = rates.told(rates.stored())["experiments"][0]
     one.page.click(f"[data-experiment={wanted['id']}]")
     assert one.settings(lambda asked: asked["lanes"] == 32) == wanted["settings"]
     assert [json.loads(text)["type"] for text in one.sent][-2:] == ["reset", "start"]
     assert one.page.inner_text("#lesson-text") == wanted["question"]
+    assert one.page.is_hidden("#measured-text")
+    one.page.click("#measured summary")
+    assert one.page.inner_text("#measured-text") == wanted["measured"]
+    one.page.click("#measured summary")
     frame = {
         "type": "frame", "step": 2_000, "epoch": 200, "lane": 0, "metrics": {}, "lanes_w1": [0.1] * 32,
         "lanes_verdict": ["converged"] * 8 + ["mode_collapse"] * 24, "looks": {"from": 0, "step": []},
@@ -185,6 +189,7 @@ def test_an_experiment_sets_everything_up_and_its_seeds_answer(browser, address)
     one.socket.send(json.dumps({"type": "status", "state": "finished", "message": ""}))
     one.page.wait_for_selector("#answer:has-text('A learned it in 8 of 32 seeds (25 % [13–42])')")
     assert "with a median W₁/σ of 0.025." in one.page.inner_text("#answer")
+    assert one.page.is_visible("#measured-text")
     one.page.close()
 
 

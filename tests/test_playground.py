@@ -211,7 +211,7 @@ def test_ready_made_pairs_are_settings():
         assert settings.resolve(SETTINGS | {"rival": rival}, {}).settings["rival"] == rival
 
 
-@pytest.mark.parametrize(("num_steps", "epochs"), [(10, 1), (1_000, 1), (5_000, 3), (100_000, 56)])
+@pytest.mark.parametrize(("num_steps", "epochs"), [(10, 1), (1_000, 1), (5_000, 2), (100_000, 42)])
 def test_a_run_at_normal_speed_lasts_about_fifteen_seconds(num_steps, epochs):
     """Whatever its length, unless it is so short that its frames would stand still."""
     found = pace.pace("normal", num_steps // 10)
@@ -392,17 +392,13 @@ def test_the_floor_is_what_perfect_samplers_score(page):
 def test_programs_that_are_compiled_in_the_background_are_waited_for(monkeypatch):
     """A page with other settings does not wait; one with the first settings is told which program it waits for."""
     compiled, go_on = [], threading.Event()
-    first = settings.first() | SMALL | {"preset": "textbook"}
-    monkeypatch.setattr(settings, "first", lambda: first)
-    monkeypatch.setattr(warmup, "Training", lambda asked, compiling: go_on.wait(60) and Training(asked, compiling))
-    background = warmup.Warmup()
-    other = settings.resolve(SETTINGS, {})
-    background.wait(other, compiled.append, threading.Event(), 4)
+    monkeypatch.setattr(warmup.Warmup, "_work", lambda self: go_on.wait(60) and self._done(1, 2, 3, 4))
+    background, first = warmup.Warmup(), settings.resolve(settings.first(), {})
+    background.wait(settings.resolve(SETTINGS, {}), compiled.append, threading.Event(), 4)
     assert not compiled
     told = threading.Event()
     waiting = threading.Thread(
-        target=background.wait,
-        args=(settings.resolve(first, {}), lambda number: (compiled.append(number), told.set()), threading.Event(), 1),
+        target=background.wait, args=(first, lambda number: (compiled.append(number), told.set()), threading.Event(), 1)
     )
     waiting.start()
     assert told.wait(30)
@@ -411,8 +407,24 @@ def test_programs_that_are_compiled_in_the_background_are_waited_for(monkeypatch
     waiting.join(60)
     background._thread.join(60)
     assert set(compiled) == {1}
-    background.wait(settings.resolve(first, {}), compiled.append, threading.Event(), 4)
+    background.wait(first, compiled.append, threading.Event(), 4)
     assert set(compiled) == {1}
+
+
+def test_the_background_compiles_all_that_the_first_run_needs():
+    background = warmup.Warmup()
+    background._thread.join(120)
+    assert not background._left
+    training, compiled = Training(settings.resolve(settings.first(), {})), []
+    jax.monitoring.register_event_duration_secs_listener(lambda name, *_, **__: compiled.append(name))
+    training.look()
+    training.advance(1, 10, "both")
+    training.look()
+    again = Training(settings.resolve(settings.first() | {"seed": 1}, {}))
+    assert not [name for name in compiled if name.endswith("backend_compile_duration")]
+    again.asked = again.asked._replace(batch_size=8)
+    again.advance(1, 10, "both")
+    assert [name for name in compiled if name.endswith("backend_compile_duration")]  # the listener hears
 
 
 def test_divergence_is_told_with_its_step(page):

@@ -55,6 +55,7 @@ def advance(
         words: dict[str, Any] = {name: jax.random.key_data(getattr(run, name)) for name in names}
         no_keys: dict[str, Any] = dict.fromkeys(names)
 
+        @jax.jit  # traced once for the shapes of its info, and for the loop
         def epoch(run: Run) -> tuple[Run, Info]:
             run = run._replace(**{name: jax.random.wrap_key_data(words[name]) for name in names})
             batches = engine.draw(
@@ -81,14 +82,15 @@ def advance(
     return lanes(runs, data, moving, num_epochs, num_steps)
 
 
-def start(method: Method, seeds: jax.Array, data: Target, config: Config) -> PyTree:
-    """The runs of seeds, i32[lanes], before their first step, on the devices on which `advance` leaves them."""
-    return jax.device_put(_start(method, seeds, data, config), NamedSharding(_mesh(len(seeds)), PartitionSpec("lane")))
-
-
 @compiled("method")
-def _start(method: Method, seeds: jax.Array, data: Target, config: Config) -> PyTree:
+def start(method: Method, seeds: jax.Array, data: Target, config: Config) -> PyTree:
+    """The runs of seeds, i32[lanes], before their first step."""
     return jax.vmap(lambda seed: engine.start(Task(method, data, config), jax.random.key(seed)))(seeds)
+
+
+def placed(runs: PyTree) -> PyTree:
+    """The runs on the devices on which `advance` leaves them."""
+    return jax.device_put(runs, NamedSharding(_mesh(len(runs.step)), PartitionSpec("lane")))
 
 
 def _mesh(num_lanes: int) -> Mesh:

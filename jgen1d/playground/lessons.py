@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jgen1d.playground.phenomena import PHENOMENA, preset_with
+from jgen1d.playground.phenomena import preset_with
 
 HINTS = {
     "samples": "Look for bars that fill the line: every hump of the data with as many samples as it should have. "
@@ -80,7 +80,8 @@ EXPERIMENTS: list[dict[str, Any]] = [
         ),
     },
 ]  # fmt: skip
-"""Each asks a question of two models, with the same seeds; the page answers with what its 32 seeds do."""
+"""Each asks a question of two models, with the same seeds; the page answers with what its 32 seeds do,
+and with what those of `rates.PATH` did."""
 
 PAIRS: list[dict[str, Any]] = [
     {"label": "GAN, textbook", **_rival({}, preset="textbook")},
@@ -90,6 +91,3 @@ PAIRS: list[dict[str, Any]] = [
     {"label": "VAE", **_rival({}, preset="default", method="vae")},
 ]
 """Models to compare with at a click."""
-
-LESSONS: dict[str, Any] = {"hints": HINTS, "phenomena": PHENOMENA, "experiments": EXPERIMENTS, "pairs": PAIRS}
-"""All of it, for the page."""

@@ -106,4 +106,4 @@ PHENOMENA: list[dict[str, Any]] = [
 ]
 """Each is shown by its settings alone, which end with the verdict `shows`, and cured by others, which at least
 converge; their order is the page's. A tour tells what one will see, what happens, and what cures
-it. `benchmarks/playground.py` tells in how many seeds they do, and how soon."""
+it. `benchmarks/lessons.py` tells in how many seeds they do, and `benchmarks/playground.py` how soon."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import json
 import secrets
 import socket
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
@@ -24,7 +26,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from jgen1d.core.files import parse_json
-from jgen1d.playground import frames, lessons, phenomena
+from jgen1d.playground import ahead, frames, phenomena, rates
 from jgen1d.playground.guard import Guard, as_bytes
 from jgen1d.playground.schema import schema as described_settings
 from jgen1d.playground.trainer import Trainer
@@ -35,6 +37,8 @@ MAX_MESSAGE = 1_100_000
 """Bytes of a message from a page: an upload of 1 MB and what is around it."""
 MAX_UPLOAD = 1_000_000
 MESSAGES_PER_SECOND, BURST = 20, 40
+GC_THRESHOLDS = (50_000, 20, 50)
+"""Of `gc.set_threshold`: JAX makes so many objects while it traces that Python's own take a tenth of the time."""
 SEND_SECONDS = 5.0
 """A page that does not take a message for so long is closed."""
 
@@ -138,7 +142,7 @@ def make_app(
       max_sessions: pages that train at once.
       warmup: compiles the programs of the page's first settings, if anything does.
     """
-    described = described_settings() | lessons.LESSONS | {"verdicts": phenomena.VERDICTS}
+    described = described_settings() | rates.told(rates.stored()) | {"verdicts": phenomena.VERDICTS}
     described["limits"]["upload_bytes"] = MAX_UPLOAD
     sessions: set[Session] = set()
 
@@ -193,6 +197,7 @@ def join_trainers() -> None:
 
 def serve(host: str, port: int, max_sessions: int) -> None:
     """Serves until it is interrupted; port 0 chooses a free one. Raises ValueError if it cannot listen there."""
+    gc.set_threshold(*GC_THRESHOLDS)
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -204,6 +209,7 @@ def serve(host: str, port: int, max_sessions: int) -> None:
         server, address = make_server(host, listener.getsockname()[1], max_sessions, Warmup())
         print(address, flush=True)
         try:
-            server.run(sockets=[listener])
+            with ahead.compiling(jax.config.values["jax_compilation_cache_dir"]):
+                server.run(sockets=[listener])
         finally:
             join_trainers()

@@ -12,10 +12,10 @@ import jax
 
 from jgen1d.core import unknown
 from jgen1d.evaluation.verdict import DEFAULT_THRESHOLDS
-from jgen1d.playground import look, pace, settings, takeaway
+from jgen1d.playground import first, look, pace, settings, takeaway
 from jgen1d.playground.frames import Frame
 from jgen1d.playground.settings import STEPS_PER_EPOCH, Experiment, FieldError, Upload
-from jgen1d.playground.training import NUM_PROGRAMS, Training
+from jgen1d.playground.training import NUM_PROGRAMS, Training, both
 from jgen1d.playground.warmup import Warmup
 
 MAX_COMMANDS = 64
@@ -181,22 +181,20 @@ class Trainer:
 
     def _reset(self, asked: Experiment) -> None:
         self.frame = self._training = self._rival = None  # the page must not get an old frame after what comes now
-        both = [one for one in (asked, asked.rival) if one is not None]
-        count = min(look.num_samples(one.method) for one in both)  # one floor for both
-        self._training, *others = [self._prepared(one, count) for one in both]
+        if self._warmup is not None and self._warmup.is_at(asked):
+            for message in first.messages():
+                self._send(message)
+        self._training, *others = both(asked, self._compiling_for)
         self._rival = others[0] if others else None
         self._generation += 1
         self._configured(reset=True)
         self._compiling(3)
         self._look()
 
-    def _prepared(self, asked: Experiment, count: int) -> Training:
-        def compiling(number: int) -> None:
-            self._compiling(number)
-            if self._warmup is not None:
-                self._warmup.wait(asked, self._compiling, self._closed, number)
-
-        return Training(asked, compiling, count)
+    def _compiling_for(self, asked: Experiment, number: int) -> None:
+        self._compiling(number)
+        if self._warmup is not None:
+            self._warmup.wait(asked, self._compiling, self._closed, number)
 
     def _compiling(self, number: int) -> None:
         self._tell("compiling", f"compiling program {number} of {NUM_PROGRAMS}")
@@ -231,9 +229,7 @@ class Trainer:
                 continue
             moved = player if training.asked.method.players is not None else "both"
             if training.will_compile(moved):
-                self._compiling(NUM_PROGRAMS)
-                if self._warmup is not None:
-                    self._warmup.wait(training.asked, self._compiling, self._closed, NUM_PROGRAMS)
+                self._compiling_for(training.asked, NUM_PROGRAMS)
             else:
                 self._tell("running", "")
             training.advance(num_epochs, num_steps, moved)

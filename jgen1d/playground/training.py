@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ import numpy as np
 from jgen1d import fitting
 from jgen1d.core import Info
 from jgen1d.evaluation.verdict import DEFAULT_THRESHOLDS, learned
-from jgen1d.playground import epochs, look
+from jgen1d.playground import epochs, first, look
 from jgen1d.playground.settings import STEPS_PER_EPOCH, Experiment
 from jgen1d.report.stats import rate
 
@@ -59,10 +60,15 @@ class Training:
     def __init__(self, asked: Experiment, compiling: Callable[[int], None] = lambda number: None, count: int = 0):
         self.asked = asked
         self._count = count or look.num_samples(asked.method)
-        compiling(1)
-        self.scene = look.prepare(asked.truth, self._count)
-        compiling(2)
-        self.runs = epochs.start(asked.method, asked.seed + jnp.arange(asked.num_lanes), asked.data, asked.config)
+        if first.is_kept(asked, self._count):
+            self.scene, runs = (first.kept(asked, self._count, name) for name in ("scene", "runs"))
+        else:
+            parts = first.parts(asked, self._count)
+            compiling(1)
+            self.scene = parts["scene"]()
+            compiling(2)
+            runs = parts["runs"]()
+        self.runs = epochs.placed(runs)
         self.step = self.lane = 0
         self.diverged = np.full(asked.num_lanes, -1)
         self.losses: list[Point] = []
@@ -128,9 +134,10 @@ class Training:
         return player not in self._compiled
 
     def compile(self) -> None:
-        """Compiles what trains, without a step."""
+        """Compiles what looks and what trains, without a step."""
+        self._seen(self._count)
         self._advance(0, STEPS_PER_EPOCH, "both")
-        self._compiled.add("both")
+        self._seen(look.NUM_FINAL_SAMPLES)  # of runs that lie on the devices as they do after a step
 
     def _advance(self, num_epochs: int, num_steps: int, player: str) -> Info:
         asked = self.asked
@@ -160,17 +167,21 @@ class Training:
 
     def look(self) -> dict[str, Any]:
         """Samples, and returns what a frame shows of the lane and of all lanes, but for the histories."""
-        began, asked = time.monotonic(), self.asked
+        began = time.monotonic()
         count = look.NUM_FINAL_SAMPLES if self.has_ended else self._count
-        seen, drawn = jax.device_get(look.look(
-            asked.method, self.runs, self.lane, asked.truth, self.scene, asked.data, asked.config, count
-        ))  # fmt: skip
+        seen, drawn = jax.device_get(self._seen(count))
         if not self.looks or self.looks[-1].step != self.step:
             kept = [name for name in ("mean", "std", "w1_over_std") if name in seen]
             self.looks.append(Point(self.step, {name: seen[name] for name in kept}))
         self._look_seconds = min(self._look_seconds, time.monotonic() - began)  # the first one is compiled
         self._looked_at = began
         return self._content(seen, drawn)
+
+    def _seen(self, count: int) -> tuple[Info, dict[str, dict[str, jax.Array]]]:
+        asked = self.asked
+        return look.look(
+            asked.method, self.runs, self.lane, asked.truth, self.scene, asked.data, asked.config, count
+        )  # fmt: skip
 
     def paths(self) -> dict[str, Any]:
         """How the lane's samples travel (see `look.paths`)."""
@@ -204,3 +215,15 @@ class Training:
         curves = {name: np.stack([point.values[name] for point in self.losses], axis=1) for name in self.optimum}
         task = asked.task._replace(target=asked.truth)
         return fitting.judge(task, curves, seen, self.diverged, DEFAULT_THRESHOLDS).tolist()
+
+
+def both(asked: Experiment, compiling: Callable[[Experiment, int], None] = lambda *_: None) -> list[Training]:
+    """The experiment's runs, and those of its rival if it has one, with one floor for both.
+
+    Args:
+      asked: the experiment.
+      compiling: called before each program that may have to be compiled, with whose it is and its number.
+    """
+    every = [one for one in (asked, asked.rival) if one is not None]
+    count = min(look.num_samples(one.method) for one in every)
+    return [Training(one, functools.partial(compiling, one), count) for one in every]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import jax
 
-from jgen1d.playground import settings
-from jgen1d.playground.settings import Experiment
+from jgen1d.playground import epochs, first, look, settings
+from jgen1d.playground.settings import STEPS_PER_EPOCH, Experiment
 from jgen1d.playground.training import NUM_PROGRAMS, Training
 
 
@@ -26,16 +26,29 @@ class Warmup:
         self._thread.start()
 
     def _work(self) -> None:
+        """Two cores compile at once, and first what the page waits for: what looks and trains the kept first run."""
+        asked, count = self._asked, look.num_samples(self._asked.method)
         try:
-            training = Training(self._asked, lambda number: self._done(*range(1, number)))
-            # What looks and what trains need nothing of each other: two cores compile them at once.
-            other = threading.Thread(target=training.compile, name="trainer", daemon=True)
+            other = threading.Thread(target=self._train, args=(count,), name="trainer", daemon=True)
             other.start()
-            training.look()
+            Training(asked).look()
             self._done(3)
             other.join()
+            for number, make in enumerate(first.parts(asked, count).values(), 1):
+                make()
+                self._done(number)
         finally:
             self._done(*self._left)
+
+    def _train(self, count: int) -> None:
+        asked = self._asked
+        runs = epochs.placed(first.kept(asked, count, "runs"))
+        epochs.advance(asked.method, runs, asked.data, asked.config, 0, STEPS_PER_EPOCH, asked.batch_size, "both")
+        self._done(4)
+
+    def is_at(self, asked: Experiment) -> bool:
+        """Whether it has still to compile what looks at just these settings."""
+        return asked.settings == self._asked.settings and 3 in self._left
 
     def _done(self, *numbers: int) -> None:
         with self._news:

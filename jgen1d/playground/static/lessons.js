@@ -40,12 +40,15 @@ export class Lessons {
     byId("lesson").hidden = false;
     byId("tour").hidden = byId("cure").hidden = !lesson.tour;
     byId("answer").textContent = "";
+    byId("measured").hidden = !lesson.measured;
+    byId("measured").open = false;
     if (lesson.tour) {
       byId("cure").textContent = lesson.cure.label;
       this.go(0);
     } else {
       byId("lesson-title").textContent = "The question";
       byId("lesson-text").textContent = lesson.question;
+      byId("measured-text").textContent = lesson.measured;
       byId("answer").textContent = "Watch the seeds of A and B: they answer when they have ended.";
     }
   }
@@ -73,6 +76,7 @@ export class Lessons {
       return `${side} learned it in ${rate.count} of ${distances.length} seeds (${share(rate)}), with a median W₁/σ of ${short(middle, 2)}`;
     });
     byId("answer").textContent = `${sides.join("; ")}.`;
+    byId("measured").open = true;
   }
 }
 
