@@ -14,6 +14,10 @@ autoencoder and VAEs with two latents are trained with --num_seeds seeds each, a
 - *halfway*: how far signals decoded halfway between two codes are from any pulse, in standard deviations of the noise.
 
 The workdir receives `latent_factors.png`, with the runs of the median MIG, `config.json` and `summary.json`.
+
+Expect (64 seeds; 25 minutes of one core beside other work): no model separates the factors in any seed, the median MIG
+is 0.05 to 0.06 for each, and β explains 1 % of the VAEs' variance of it, the seed 47 %. The autoencoder and the VAEs
+with β of 1 and 4 keep both factors all the same (decoded R² of at least 0.99); with β = 64 the latents are unused.
 """
 
 from functools import partial

@@ -15,6 +15,7 @@ for good, as median [5 %, 95 %]. Both are lanes of one compiled program in which
 takes as long in either, and steps stand for seconds.
 
 The workdir receives `progressive.png`, shares over steps, `config.json` and `summary.json`.
+It has been run with few seeds only.
 """
 
 from functools import partial
