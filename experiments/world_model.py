@@ -24,6 +24,7 @@ model 20 % [12–32] after 9,728 real steps, and 97 % [89–99] after 100,352.
 The workdir receives `shares.png`, `returns.png`, `curves.png`, `config.json` and `summary.json`.
 """
 
+import functools
 import itertools
 import time
 from typing import Any
@@ -48,8 +49,8 @@ GUIDE = ppo.Config(
 GUIDE_STEPS = 20_000
 """Of that agent, behind a VAE that filters what it sees."""
 
-flags.DEFINE_list("families", ["gaussian"], f"world models: {', '.join(world_model.FAMILIES)}")
-flags.DEFINE_list("real_steps", ["2000", "10000"], "steps in reality, separated by commas")
+flags.DEFINE_list("families", ["gaussian", "vae"], f"world models: {', '.join(world_model.FAMILIES)}")
+flags.DEFINE_list("real_steps", ["600", "2000", "5000", "10000"], "steps in reality, separated by commas")
 flags.DEFINE_list("ensembles", ["1"], "members of the world model, separated by commas")
 flags.DEFINE_list("rounds", ["1", "5"], "parts that the real steps are collected in, separated by commas")
 flags.DEFINE_list("temperatures", ["1"], "of dreams, separated by commas")
@@ -70,10 +71,12 @@ def main() -> None:
     per_update = agent.num_environments * agent.rollout_length
     rows: list[dict[str, Any]] = []
     outcomes: list[training.Outcome] = []
+    arguments: list[tuple] = []
 
     def run(function: Any, settings: list[tuple[dict[str, Any], tuple]], **static: Any) -> None:
         began = time.monotonic()
-        lanes = [[(seed, *arguments) for seed in cli.seeds()] for _, arguments in settings]
+        arguments.extend(own for _, own in settings)
+        lanes = [[(seed, *own) for seed in cli.seeds()] for _, own in settings]
         found = run_settings(function, lanes, environment=ENVIRONMENT, progress=True, **static)
         seconds, labels = (time.monotonic() - began) / len(lanes), [label for label, _ in settings]
         rows.extend(dreams.row(*pair, SOLVED_AT, seconds) for pair in zip(labels, found, strict=True))
@@ -90,17 +93,21 @@ def main() -> None:
         run(training.in_dreams, settings, most_real=real_steps[-1], num_rounds=parts, num_updates=updates)
     # PPO without a model, for as many real steps as the models have, and for as many as agents dream.
     counts = sorted({*(max(1, steps // per_update) for steps in real_steps), int(agent.num_updates)})
-    plain = [replace(agent, num_updates=float(count)) for count in counts]
-    labels = [{"agent": "PPO", "real_steps": count * per_update} for count in counts]
-    run(training.in_reality, [*zip(labels, [(a,) for a in plain], strict=True)], num_updates=counts[-1])
+    plain: list[tuple[dict[str, Any], tuple]] = [
+        ({"agent": "PPO", "real_steps": count * per_update}, (replace(agent, num_updates=float(count)),))
+        for count in counts
+    ]
+    for part in filter(None, (plain[:-1], plain[-1:])):
+        run(training.in_reality, part, num_updates=int(part[-1][1][0].num_updates))
     if _GUIDE.value:
         steps = min(GUIDE_STEPS, cli.num_steps())
         label = {"agent": "filter", "real_steps": real_steps[-1] + steps}
         filters = vae.Config(dim=4, prior_components=0, num_steps=float(_FIT_STEPS.value))
         options = {"num_real": real_steps[-1], "num_fit": _FIT_STEPS.value, "num_updates": steps}
         run(training.behind_a_filter, [(label, (ppo.bind(GUIDE, ENVIRONMENT, steps), filters))], **options)
-    figures = dreams.figures(rows, outcomes, SOLVED_AT, per_update, "CartPole")
-    cli.answer(workdir, Table(rows), dreams.conclusions(rows), figures)
+    figures = dreams.figures(rows, outcomes, SOLVED_AT, per_update, "CartPole", (2, "angle (rad)"))
+    film = functools.partial(dreams.film, rows, outcomes, arguments, ENVIRONMENT, "CartPole")
+    cli.answer(workdir, Table(rows), dreams.conclusions(rows), figures, animations={"agent": film})
 
 
 if __name__ == "__main__":

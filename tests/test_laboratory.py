@@ -37,7 +37,7 @@ FIGURES = {
     "signals": ["signals", "signals_pulse_gaussian"],
     "digits": ["digits"],
     "sine_benchmark": ["sine_benchmark"],
-    "world_model": ["curves", "returns", "shares"],
+    "world_model": ["curves", "returns", "rollouts", "shares"],
     "linear_quadratic": ["gains", "gaps"],
 }
 FORMATS = {"inverse_transform": "text", "mode_collapse": "text", "imbalance": "csv"}

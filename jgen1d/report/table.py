@@ -34,6 +34,7 @@ TITLES = {name: metric.title for name, metric in METRICS.items()} | {
     "depth": "hidden layers of the generator",
     "discriminator_error": "D − D*",
     "dream_return": "return in the dream",
+    "done_error": "calibration error of done, points",
     "early_gradient": "G's gradient, first tenth",
     "estimate_over_w1": "estimate/W1",
     "exploits_the_model": "exploits the model",
@@ -49,6 +50,7 @@ TITLES = {name: metric.title for name, metric in METRICS.items()} | {
     "gradient_of": "gradient of",
     "high_quality_percent": "high quality (%)",
     "high_quality_percent_std": "high quality (%), ± std",
+    "horizon": "open-loop horizon, steps",
     "ks_below_95": "KS below 95 %",
     "ks_floor": "KS, perfect sampler",
     "ks_plain": "KS, plain",
@@ -108,12 +110,10 @@ TITLES = {name: metric.title for name, metric in METRICS.items()} | {
     "width": "units of each layer",
     "within_5_percent": "cost within 5 % of optimum",
     "wrong_by_best": "wrong by best seed",
-    "wrong_by_mean": "wrong by mean",
-    "wrong_by_median": "wrong by median",
-    "wrong_by_rate": "wrong by rate",
 }
 _SCORES = ("recurrent", "feedforward", "predictive", "correlational")
 TITLES |= {f"{score}_over_floor": f"{score}/floor" for score in _SCORES}
+TITLES |= {f"wrong_by_{rule}": f"wrong by {rule}" for rule in ("best", "mean", "median", "rate")}
 """What tables and plots call the columns of rows. Fields of configs, verdicts and plain words keep their names."""
 COUNTS = ("num_seeds", "num_runs")
 """Columns that say how many runs a row summarises. What was run stands to the left of them."""
