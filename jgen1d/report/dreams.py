@@ -116,7 +116,7 @@ def figures(
 ) -> dict[str, Callable[[], Figure]]:  # fmt: skip
     """What draws the shares that solved the task, returns, learning curves and open-loop rollouts.
 
-    Returns over temperatures are drawn, too, if there are several.
+    Returns over temperatures are drawn, too, if there are several. Without dreams nothing is.
 
     Args:
       rows: of all agents.
@@ -129,6 +129,8 @@ def figures(
     pairs = list(zip(rows, outcomes, strict=True))
     dreams = [pair for pair in pairs if pair[0]["agent"] == "dream"]
     plain = [pair for pair in pairs if pair[0]["agent"] == "PPO"][-1:]
+    if not dreams:
+        return {}
     shares = {
         setting: tuple([row["solved"][part] for row in of] for part in ("share", "low", "high"))
         for setting, of in _settings(rows).items()
