@@ -116,4 +116,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, quick=lab.QUICK | {"num_steps": 512, "real_steps": ["64", "128"], "rounds": ["2"], "fit_steps": 20})
+    quick = {"families": ["gaussian"], "real_steps": ["64", "128"], "rounds": ["2"], "fit_steps": 20, "num_steps": 512}
+    cli.run(main, quick=lab.QUICK | quick)
