@@ -38,14 +38,14 @@ def shares_over(*, shares: Mapping[str, Sequence[ArrayLike]], x: ArrayLike, titl
       x: f[X], real steps, positive.
       title: of the figure.
     """
-    figure, (ax,) = axes_for(title, 1, 1, (5.5, 4.0), {})
+    keys = {label: ("o-", PALETTE[number % len(PALETTE)]) for number, label in enumerate(shares)}
+    figure, (ax,) = axes_for(title, 1, 1, (5.5, 4.0), keys)
     places = np.asarray(x, float)
-    for number, (label, (share, low, high)) in enumerate(shares.items()):
-        color = PALETTE[number % len(PALETTE)]
+    for (share, low, high), (_, color) in zip(shares.values(), keys.values(), strict=True):
         ends = 100 * np.asarray(low), 100 * np.asarray(high)
         ax.fill_between(places, *ends, color=color, alpha=0.15, linewidth=0)
         ax.vlines(places, *ends, color=color, linewidth=1)
-        ax.plot(places, 100 * np.asarray(share), "o-", color=color, markersize=5, label=label)
+        ax.plot(places, 100 * np.asarray(share), "o-", color=color, markersize=5)
     ax.set(xscale="log", ylim=(-3, 103), xticks=places)
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.minorticks_off()
