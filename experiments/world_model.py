@@ -2,7 +2,6 @@
 
     python experiments/world_model.py
     python experiments/world_model.py --agents=dream --rounds=1 --ensembles=1,2,5 --temperatures=0.1,0.5,1,1.3
-    python experiments/world_model.py --real_steps=600,2000,5000 --ensembles=3 --rounds=5 --num_seeds=16
 
 A world model is fitted to a number of real steps: p(next observation, reward, done | observation, action), by
 likelihood (gaussian, mixture), as a conditional VAE or by flow matching. An agent (PPO, two networks of 64-64) then
@@ -25,7 +24,7 @@ and 2 to 34 %. PPO without a model: 20 % [12–32] after 9,728 real steps, and 9
 reality for 40 to 70 steps. `--families=gaussian` takes a third of the time.
 
 The workdir receives `shares.png`, `returns.png`, `curves.png`, `rollouts.png`, `temperatures.png` if there are several,
-`agent.gif`, one agent in its dream and in reality, `config.json` and `summary.json`.
+`agent.gif` of one agent in both worlds, `config.json` and `summary.json`.
 """
 
 import functools
@@ -50,9 +49,8 @@ AGENTS = ("dream", "PPO", "filter")
 GUIDE = ppo.Config(
     num_environments=1, rollout_length=1, num_epochs=1, num_minibatches=1, normalize_advantages=False
 )  # fmt: skip
-"""A tutorial's agent, which learns from each transition as it comes."""
+"""A tutorial's agent, which learns from each transition as it comes, behind a VAE that filters what it sees."""
 GUIDE_STEPS = 20_000
-"""Of that agent, behind a VAE that filters what it sees."""
 
 flags.DEFINE_list("families", ["gaussian", "vae"], f"world models: {', '.join(world_model.FAMILIES)}")
 flags.DEFINE_list("real_steps", ["600", "2000", "5000", "10000"], "steps in reality, separated by commas")
@@ -112,8 +110,8 @@ def main() -> None:
         options = {"num_real": real_steps[-1], "num_fit": _FIT_STEPS.value, "num_updates": steps}
         run(training.behind_a_filter, [(label, (ppo.bind(GUIDE, ENVIRONMENT, steps), filters))], **options)
     figures = dreams.figures(rows, outcomes, SOLVED_AT, per_update, "CartPole", (2, "angle (rad)"))
-    film = {"agent": functools.partial(dreams.film, rows, outcomes, arguments, ENVIRONMENT, "CartPole")}
-    animations = film if "dream" in agents else {}
+    film = functools.partial(dreams.film, rows, outcomes, arguments, ENVIRONMENT, "CartPole")
+    animations = {"agent": film} if "dream" in agents else {}
     cli.answer(workdir, Table(rows), dreams.conclusions(rows), figures, animations=animations)
 
 
