@@ -65,3 +65,17 @@ def test_empty_blocks_are_handed_out_and_a_wrong_part_is_named():
     wrong = scripts.run("--parts=dispach", script=script)
     assert wrong.returncode == 2
     assert wrong.stderr == "scaling.py: --parts=dispach: allowed are dispatch, workers, model\n"
+
+
+def test_agents_are_timed_with_and_without_pytorch():
+    script = scripts.EXPERIMENTS.parent / "benchmarks/agents.py"
+    flags = ("--lanes=2", "--num_steps=512", "--torch_updates=1", "--rounds=1")
+    done = scripts.run(*flags, script=script)
+    assert done.returncode == 0, done.stderr
+    line = r"^[\d.]+ s train 2 seeds for 512 steps each, [\d.]+ us per step; compilation [\d.]+ s; 0% \[0–66\] of seeds"
+    assert re.search(line, done.stdout, re.MULTILINE), done.stdout
+    told = re.search(r"^[\d.]+ \[[\d.]+, [\d.]+\] times as fast per step as PyTorch, ", done.stdout, re.MULTILINE)
+    assert bool(told) != ("PyTorch's half is missing: No module named" in done.stderr)
+    wrong = scripts.run("--lanes=two", script=script)
+    assert wrong.returncode == 2
+    assert wrong.stderr == "agents.py: --lanes=two: must be integers of at least 1, separated by commas\n"

@@ -40,7 +40,7 @@ FIGURES = {
     "sine_benchmark": ["sine_benchmark"],
     "progressive": ["progressive"],
     "latent_factors": ["latent_factors"],
-    "world_model": ["curves", "returns", "shares"],
+    "world_model": ["curves", "returns", "rollouts", "shares"],
     "linear_quadratic": ["gains", "gaps"],
 }
 FORMATS = {"inverse_transform": "text", "mode_collapse": "text", "imbalance": "csv"}
@@ -259,6 +259,7 @@ def test_scripts_run_from_a_plain_checkout_with_the_package_installed_elsewhere(
         ("recipe.py", "--targets=smal", "--targets: no target 'smal'; did you mean 'small'?"),
         ("recipe.py", "--recipes=robst", "--recipes: none is called 'robst'; did you mean 'robust'?"),
         ("world_model.py", "--families=gausian", "--families: none is called 'gausian'; did you mean 'gaussian'?"),
+        ("world_model.py", "--agents=PO", "--agents: none is called 'PO'; did you mean 'PPO'?"),
         ("world_model.py", "--temperatures=-1", "--temperatures=-1: must be numbers of at least 0"),
         ("world_model.py", "--rounds=99", "--real_steps=64: must be at least --rounds=99"),
         ("sine_benchmark.py", "--models=gausian", "--models: none is called 'gausian'; did you mean 'gaussian'?"),

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 from jgen1d.core import files
 from jgen1d.core.names import in_picture
@@ -59,6 +60,14 @@ def as_png(figure: Figure, dpi: int = 200) -> bytes:
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=dpi)
     return png.getvalue()
+
+
+def as_gif(frames: Sequence[Image.Image], milliseconds: int, hold: int) -> bytes:
+    """The frames as a GIF that goes round, each for so long, and the last one for `hold` milliseconds."""
+    gif = io.BytesIO()
+    durations = [milliseconds] * (len(frames) - 1) + [hold]
+    frames[0].save(gif, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    return gif.getvalue()
 
 
 class Picture(Figure):

@@ -1,6 +1,5 @@
 """How do points travel between data and noise?"""
 
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from jgen1d.plots.style import BLUE, REAL, SKY, axes_for, finish, finite_or_nan
+from jgen1d.plots.style import BLUE, REAL, SKY, as_gif, axes_for, finish, finite_or_nan
 
 Paths = Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]]  # method -> progress, learnt paths, exact paths
 
@@ -58,7 +57,7 @@ def animate(*, learnt: Paths, density: tuple[ArrayLike, ArrayLike] | None, title
       learnt: method -> (progress f[m] from noise to data, learnt paths f[m, lines], exact paths f[m, lines]).
       density: (x f[m], density f[m]) of the data, drawn where the points arrive; None to leave it out.
       title: of the picture.
-      num_frames: frames of the animation, at least 2; ten more hold the last picture for half a second.
+      num_frames: frames of the animation, at least 2; the last picture is held for half a second.
     """
     figure, axes = axes_for(title, len(learnt), len(learnt), (4.6, 3.6), {})
     figure.set_dpi(90)
@@ -91,7 +90,4 @@ def animate(*, learnt: Paths, density: tuple[ArrayLike, ArrayLike] | None, title
             for artist in (*lines, points):
                 ax.draw_artist(artist)
         frames.append(Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy()))
-    hold = [frames[-1]] * 10
-    gif = io.BytesIO()
-    frames[0].save(gif, format="GIF", save_all=True, append_images=frames[1:] + hold, duration=50, loop=0)
-    return gif.getvalue()
+    return as_gif(frames, milliseconds=50, hold=550)

@@ -11,18 +11,20 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jgen1d.core import Key, PyTree, replace
+from jgen1d.core import Key, PyTree
 from jgen1d.core.door import vary
 from jgen1d.methods import vae
-from jgen1d.worlds import ppo, rollout, world_model
+from jgen1d.worlds import fidelity, ppo, rollout, world_model
 from jgen1d.worlds.environment import Environment
+from jgen1d.worlds.fidelity import Fidelity
+from jgen1d.worlds.rollout import Act
 from jgen1d.worlds.world_model import Experience
 
 NUM_EPISODES = 20
 """Greedy episodes that a return is the mean of."""
 
 HELD_OUT = 64
-"""Steps in each of the agent's environments that a model's error is measured on."""
+"""Steps in each of the agent's environments that a model is compared with reality on."""
 
 
 class Outcome(NamedTuple):
@@ -33,8 +35,7 @@ class Outcome(NamedTuple):
       model: the last world model; None of an agent without one.
       real_return: f32[], the mean return of greedy episodes in reality.
       dream_return: f32[], the same in the last model; NaN without one.
-      model_error: f32[d], the root mean square error of the last model's likeliest next observation, where the agent
-        goes in reality, in standard deviations of the changes that the model was fitted to; NaN without one.
+      fidelity: of the last model, where the agent goes in reality; None without one.
       curve: f32[num_updates], the mean return of each environment's last episode, where the agent learned.
       diverged: bool[], whether a parameter or a return is not finite.
     """
@@ -43,7 +44,7 @@ class Outcome(NamedTuple):
     model: PyTree
     real_return: jax.Array
     dream_return: jax.Array
-    model_error: jax.Array
+    fidelity: Fidelity | None
     curve: jax.Array
     diverged: jax.Array
 
@@ -53,9 +54,8 @@ def in_reality(key: Key, config: ppo.Config, *, environment: Environment, num_up
     key_init, key_learn, key_score = jax.random.split(key, 3)
     agent, curve = _learn(key_learn, ppo.init(key_init, environment, config), environment, config, num_updates)
     real_return = score(key_score, agent, environment, config)
-    return Outcome(
-        agent, None, real_return, *_no_dream(environment), curve=curve, diverged=~_finite(agent, real_return)
-    )
+    finite = _finite(agent, real_return)
+    return Outcome(agent, None, real_return, jnp.array(jnp.nan), None, curve=curve, diverged=~finite)
 
 
 def in_dreams(
@@ -88,7 +88,7 @@ def in_dreams(
     length = -(-most_real // (num_rounds * n))
     room = length * n
     key_init, key_rounds, key_dream, key_score, key_error = jax.random.split(key, 5)
-    agent = ppo.init(key_init, environment, config)
+    first = agent = ppo.init(key_init, environment, config)
     shapes = jax.eval_shape(lambda agent: _collect(jax.random.key(0), agent, environment, config, length), agent)
     memory = jax.tree.map(lambda leaf: jnp.zeros((num_rounds * room, *leaf.shape[1:]), leaf.dtype), shapes)
 
@@ -113,9 +113,15 @@ def in_dreams(
     model = jax.tree.map(lambda leaf: leaf[-1], models)
     real_return = score(key_score, agent, environment, config)
     dream_return = score(key_dream, agent, world_model.dream(model, environment, model_config), config)
-    error = one_step_error(_collect(key_error, agent, environment, config, HELD_OUT), model, environment, model_config)
+    key_seen, key_random, key_paths = jax.random.split(key_error, 3)
+    seen = _collect(key_seen, agent, environment, config, HELD_OUT)
+    at_random = _collect(key_random, first, environment, config, HELD_OUT)
+    found = fidelity.measure(
+        key_paths, model, lambda key, given: ppo.act(key, agent, given, config), seen, at_random, environment,
+        model_config, n,
+    )  # fmt: skip
     finite = _finite(agent.params, model, real_return)
-    return Outcome(agent, model, real_return, dream_return, error, curves.reshape(-1), ~finite)
+    return Outcome(agent, model, real_return, dream_return, found, curves.reshape(-1), ~finite)
 
 
 def behind_a_filter(
@@ -156,7 +162,7 @@ def behind_a_filter(
     agent, curve = _learn(key_learn, ppo.init(key_init, filtered, config), filtered, config, num_updates)
     real_return = score(key_score, agent, filtered, config)
     finite = _finite(agent.params, state, real_return)
-    return Outcome(agent, state, real_return, *_no_dream(environment), curve=curve, diverged=~finite)
+    return Outcome(agent, state, real_return, jnp.array(jnp.nan), None, curve=curve, diverged=~finite)
 
 
 def fit(
@@ -197,28 +203,20 @@ def fit(
 
 def score(key: Key, agent: ppo.State, environment: Environment, config: ppo.Config) -> jax.Array:
     """The mean return, f32[], of `NUM_EPISODES` greedy episodes."""
-    greedy = rollout.returns(
-        key, environment, lambda key, seen: ppo.act(key, agent, seen, config, greedy=True), NUM_EPISODES
-    )
-    return jnp.mean(greedy)
+    return jnp.mean(rollout.returns(key, environment, _greedy(agent, config), NUM_EPISODES))
 
 
-def one_step_error(
-    seen: Experience, model: world_model.State, environment: Environment, config: world_model.Config
-) -> jax.Array:
-    """The root mean square error, f32[d], of the likeliest next observation, in standard deviations of the changes.
-
-    Of an ensemble it is that of a member drawn for each row. Where reality is noisy, the noise is part of the error.
-    """
-    cold = replace(config, temperature=0.0)
-    guessed = world_model.predict(jax.random.key(0), model, seen.observation, seen.action, environment, cold)[0]
-    squares = jnp.mean((guessed - seen.next_observation) ** 2, axis=0)
-    return jnp.sqrt(squares) / model.scales.outcome_std[:-1]
+def episode(key: Key, agent: ppo.State, environment: Environment, config: ppo.Config) -> jax.Array:
+    """What there is to see after each step of a greedy episode, f32[max_steps, d]; NaN once it has ended."""
+    key_begin, key_steps = jax.random.split(key)
+    start = rollout.begin(key_begin, environment, 1)
+    _, seen = rollout.advance(key_steps, environment, _greedy(agent, config), start, environment.max_steps)
+    ended = jnp.cumsum(seen.done[:, 0]) - seen.done[:, 0] > 0
+    return jnp.where(ended[:, None], jnp.nan, seen.next_observation[:, 0])
 
 
-def _no_dream(environment: Environment) -> tuple[jax.Array, jax.Array]:
-    """Dream return and error of an agent without a model."""
-    return jnp.array(jnp.nan), jnp.full(environment.observation_dim, jnp.nan)
+def _greedy(agent: ppo.State, config: ppo.Config) -> Act:
+    return lambda key, seen: ppo.act(key, agent, seen, config, greedy=True)
 
 
 def _learn(

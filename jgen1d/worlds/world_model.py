@@ -8,7 +8,6 @@ PETS, section 5.2, TS1).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -16,78 +15,13 @@ import jax.numpy as jnp
 
 from jgen1d import nets
 from jgen1d.core import Info, Key, PyTree, pytree_dataclass, static, traced, validate
-from jgen1d.methods import _adam, flow_matching, vae
+from jgen1d.methods import _adam
 from jgen1d.worlds import mixture_density
 from jgen1d.worlds.environment import Environment
+from jgen1d.worlds.families import FAMILIES, Family
 
 LEAST_SCALE = 1e-3
 """What a quantity that never changes, such as CartPole's reward, is divided by, in its own units."""
-
-
-class Family(NamedTuple):
-    """A conditional density as a world model uses it.
-
-    Attributes:
-      configure: `(config of the world model, dim, condition_dim) -> config of the family`.
-      init: `(key, config) -> state`.
-      step: `(key, state, batch, config, condition) -> (state, info)`.
-      draw: `(key, state, condition: f32[n, condition_dim], temperature, config) -> f32[n, dim]`.
-    """
-
-    configure: Callable[..., Any]
-    init: Callable[..., PyTree]
-    step: Callable[..., tuple[PyTree, Info]]
-    draw: Callable[..., jax.Array]
-
-
-def _shared(config: Config, dim: int, condition_dim: int) -> dict[str, Any]:
-    return {
-        "dim": dim, "condition_dim": condition_dim, "widths": config.widths, "num_steps": float(config.num_steps),
-        "learning_rate": config.learning_rate, "ema_decay": config.ema_decay,
-    }  # fmt: skip
-
-
-def _mixture(count: Callable[[Config], int]) -> Family:
-    def configure(config: Config, *dims: int) -> mixture_density.Config:
-        own: dict[str, Any] = {"num_components": count(config), "min_std": config.min_std, "max_grad_norm": 1.0}
-        return mixture_density.Config(**_shared(config, *dims), **own)
-
-    return Family(configure, mixture_density.init, mixture_density.step, mixture_density.draw)
-
-
-def _vae_config(config: Config, *dims: int) -> vae.Config:
-    own: dict[str, Any] = {"prior_components": 0, "latent_dim": config.latent_dim, "min_std": config.min_std}
-    return vae.Config(**_shared(config, *dims), **own)
-
-
-def _vae_draw(key: Key, state: PyTree, condition: jax.Array, temperature: jax.Array, config: vae.Config) -> jax.Array:
-    """The temperature multiplies the variances of latents and of the decoder."""
-    key_latents, key_noise = jax.random.split(key)
-    root, n = jnp.sqrt(temperature), len(condition)
-    z = root * jax.random.normal(key_latents, (n, config.latent_dim))
-    mean, std = vae.decode(state, z, config, condition)
-    return mean + root * std * jax.random.normal(key_noise, mean.shape)
-
-
-def _flow_config(config: Config, *dims: int) -> flow_matching.Config:
-    own: dict[str, Any] = {"num_integration_steps": config.num_integration_steps, "fourier_features": 0}
-    return flow_matching.Config(**_shared(config, *dims), **own)
-
-
-def _flow_draw(
-    key: Key, state: PyTree, condition: jax.Array, temperature: jax.Array, config: flow_matching.Config
-) -> jax.Array:
-    """The temperature multiplies the variance of the noise that is carried to data."""
-    noise = jnp.sqrt(temperature) * jax.random.normal(key, (len(condition), config.dim))
-    return flow_matching.transport(state, noise, config, condition)[0]
-
-
-FAMILIES: dict[str, Family] = {
-    "gaussian": _mixture(lambda config: 1),
-    "mixture": _mixture(lambda config: config.num_components),
-    "vae": Family(_vae_config, vae.init, vae.step, _vae_draw),
-    "flow_matching": Family(_flow_config, flow_matching.init, flow_matching.step, _flow_draw),
-}
 
 
 @pytree_dataclass
@@ -225,6 +159,13 @@ def predict(
     outcome = scales.outcome_mean[None] + scales.outcome_std[None] * outcome
     done = logit > config.temperature * jax.random.logistic(key_end, (n,))
     return observation + outcome[:, :-1], outcome[:, -1], done
+
+
+def end_probability(state: State, seen: Experience, environment: Environment, config: Config) -> jax.Array:
+    """The probability, f32[n], that the model gives to an end of each of n transitions, whatever the temperature."""
+    net, given = _end_net(environment, config), jnp.concatenate(_scaled(seen, state.scales, environment), axis=1)
+    logits = jax.vmap(lambda end: net(end.eval_params, given)[:, 0])(state.ends)
+    return jnp.mean(jax.nn.sigmoid(logits), axis=0)
 
 
 def belief(
