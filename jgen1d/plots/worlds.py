@@ -20,10 +20,10 @@ def dream_against_reality(*, runs: Mapping[str, Sequence[ArrayLike]], solved_at:
       solved_at: from which return on the task counts as solved; dashed.
       title: of the figure.
     """
-    figure, (ax,) = axes_for(title, 1, 1, (5.5, 4.6), {})
-    for number, (label, (dream, real)) in enumerate(runs.items()):
-        color = PALETTE[number % len(PALETTE)]
-        ax.plot(finite_or_nan(dream), finite_or_nan(real), "o", color=color, markersize=4, alpha=0.6, label=label)
+    keys = {label: ("o ", PALETTE[number % len(PALETTE)]) for number, label in enumerate(runs)}
+    figure, (ax,) = axes_for(title, 1, 1, (5.5, 4.6), keys)
+    for (dream, real), (_, color) in zip(runs.values(), keys.values(), strict=True):
+        ax.plot(finite_or_nan(dream), finite_or_nan(real), "o", color=color, markersize=4, alpha=0.6)
     for draw in (ax.axhline, ax.axvline):
         draw(solved_at, color=REAL, linestyle="--", linewidth=1)
     finish(ax, "", "return in the dream", "return in reality")
@@ -62,11 +62,12 @@ def learning_curves(*, curves: Mapping[str, ArrayLike], steps_per_update: float,
       title: of the figure.
     """
     figure, axes = axes_for(title, len(curves), 0, (3.6, 2.8), {})
-    for number, (ax, (label, values)) in enumerate(zip(axes, curves.items(), strict=True)):
+    for ax, (label, values) in zip(axes, curves.items(), strict=True):
         low, middle, high = np.nanpercentile(finite_or_nan(values), (5, 50, 95), axis=0)
-        color, steps = PALETTE[number % len(PALETTE)], steps_per_update * np.arange(1, 1 + middle.size)
-        ax.fill_between(steps, low, high, color=color, alpha=0.25, linewidth=0)
-        ax.plot(steps, middle, color=color)
+        steps = steps_per_update * np.arange(1, 1 + middle.size)
+        ax.fill_between(steps, low, high, color=BLUE, alpha=0.25, linewidth=0)
+        ax.plot(steps, middle, color=BLUE)
+        ax.sharey(axes[0])
         ax.xaxis.set_major_locator(MaxNLocator(3))
         ax.xaxis.set_major_formatter("{x:,.0f}")
         heading, _, more = label.partition("\n")
