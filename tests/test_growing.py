@@ -124,6 +124,18 @@ def test_a_gan_grows_with_its_steps():
     assert (np.asarray(fine[:, :, 0]) != np.asarray(fine[:, :, 1])).all()
 
 
+def test_the_share_of_the_run_has_a_gradient():
+    state, batch = init(jax.random.key(1), SMALL), jax.random.normal(jax.random.key(0), (6, 8))
+
+    def loss(progressive):
+        config = replace(SMALL, progressive=progressive)
+        return gan.step(jax.random.key(2), state._replace(step=jnp.asarray(3)), batch, config)[1]["loss_d"]
+
+    found = jax.jit(jax.vmap(jax.grad(loss)))(jnp.array([0.5, 0.25, 0.0]))
+    assert np.isfinite(found).all()
+    np.testing.assert_array_equal(found != 0, [True, False, False])  # only what fades in at this step depends on it
+
+
 def test_a_grown_gan_is_the_one_that_does_not_grow():
     state = init(jax.random.key(1), SMALL)._replace(step=jnp.asarray(4))
     whole = replace(SMALL, progressive=None)

@@ -33,7 +33,7 @@ MAX_INTEGER, MAX_LAYERS, MAX_UNITS, MAX_ROWS = 512, 6, 256, 65_536
 """Of any static number, of hidden layers, of the units of each, and of the rows of one step: they bound the memory."""
 RIVAL = ("method", "preset", "fields")
 """What a model that is compared has of its own."""
-HIDDEN = ("dim", "shape", "num_steps", "num_classes", "condition_dim")
+HIDDEN = ("dim", "shape", "num_steps", "num_classes", "condition_dim", "progressive")
 """Fields that the page does not set."""
 
 
