@@ -288,7 +288,7 @@ def test_own_optimizer_is_what_optax_computes():
             r"optimizer='adm': allowed are adam, optimistic_adam, or your own .*did you mean 'adam'\?",
         ),
         ("optimizer", 3, r"optimizer=3: allowed are adam"),
-        ("network_g", own_sgd, r"network_g=.*: allowed are mlp, conv, or your own Net"),
+        ("network_g", own_sgd, r"network_g=.*: allowed are mlp, conv, growing, or your own Net"),
         ("generator_loss", own_sgd, r"generator_loss=.*or your own GeneratorLoss"),
         ("network_g", nets.Net([1], line_apply), r"network_g=.*must be hashable"),
     ],
