@@ -556,7 +556,7 @@ def test_a_network_by_name_is_the_one_that_its_function_builds():
         ours, theirs = nets.build(name, 3, 6, (4,), **options), getattr(nets, name)(3, 2, (4,), **options)
         params = jax.tree.map(lambda leaf: leaf + 0.1, drawn(ours))
         np.testing.assert_array_equal(ours.apply(params, x), theirs.apply(params, x))
-    assert nets.NETWORKS.keys() == {"mlp", *CAUSAL, *nets.OF_SIGNALS}  # the latter: `test_conv.py` and `test_growing.py`
+    assert nets.NETWORKS.keys() == {"mlp", *CAUSAL, *nets.OF_SIGNALS}  # the latter: test_conv and test_growing
 
 
 def test_a_network_or_activation_of_the_users_own_is_returned_as_it_is():
