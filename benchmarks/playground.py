@@ -9,8 +9,8 @@ Training: one run on the page and one by `fit`, in turns, each --seconds long; s
 that the page takes, and the milliseconds from a click on Stop until the server's answer, and until training stands
 still.
 Phenomena: the seconds from a click until the verdict that the phenomenon is there to show is on the page for good, with
-programs compiled for the first time (cold) and kept from before (warm); and the verdict at the end. Likewise of the
-cures, which are there to converge. In how many seeds they do is in `benchmarks/lessons.py`.
+programs compiled for the first time (cold) and kept from before (warm); and the verdict at the end. Cures are
+measured in the same way: their verdict is that the run converged. `benchmarks/lessons.py` has the rates over seeds.
 """
 
 import tempfile

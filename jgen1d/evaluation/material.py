@@ -48,14 +48,8 @@ class Samples:
         return ks_p(self.ks, n if alone else n * m / (n + m), self.target.dim)
 
     @functools.cached_property
-    def frechet(self) -> jax.Array:
-        """f32[], in data units: see `signals.frechet_to`."""
-        return signals.frechet_to(self.target, self.samples)
-
-    @functools.cached_property
     def of_signals(self) -> dict[str, jax.Array]:
         """f32[] by name: see `signals.measures`."""
-        assert self.reference.signal is not None
         return signals.measures(self.samples, self.target, self.reference.signal)
 
     @functools.cached_property

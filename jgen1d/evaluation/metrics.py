@@ -116,7 +116,7 @@ def _out_of_range(s: Samples) -> jax.Array:
 
 
 def _of_signal(name: str, s: Samples) -> jax.Array:
-    return s.frechet if name == "frechet" else s.of_signals[name]
+    return s.of_signals[name]
 
 
 def _over_floor(name: str, s: Samples) -> jax.Array:

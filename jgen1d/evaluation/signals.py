@@ -58,26 +58,27 @@ def reference(target: Target, points: jax.Array, perfect: jax.Array) -> SignalRe
     return bare._replace(floors=jax.tree.map(lambda values: jnp.mean(values), floors))
 
 
-def measures(samples: jax.Array, target: Target, known: SignalReference) -> dict[str, jax.Array]:
-    """The distances of samples f32[n, dim] from a target, f32[] by name; `METRICS` has their titles."""
+def measures(samples: jax.Array, target: Target, known: SignalReference | None) -> dict[str, jax.Array]:
+    """The distances of samples f32[n, dim] from a target, f32[] by name; `METRICS` has their titles.
+
+    Without a reference they are those that need the target's exact moments alone.
+    """
+    mean, covariance = jnp.asarray(target.mean), _covariance(samples)
+    gap, root = jnp.mean(samples, axis=0) - mean, densities.cholesky(_lifted(covariance))
     found = {
-        "frechet": frechet_to(target, samples),
-        "pointwise_w1": _mean_w1(samples.T, known.places),
-        "covariance_error": _relative(_covariance(samples), target.covariance),
-        "spectrum_error": _relative(power(samples - jnp.asarray(target.mean)[None], target.shape), target.spectrum),
+        "frechet": frechet(gap, root, target.root),
+        "covariance_error": _relative(covariance, target.covariance),
+        "spectrum_error": _relative(power(samples - mean[None], target.shape), target.spectrum),
     }
+    if known is None:
+        return found
+    found["pointwise_w1"] = _mean_w1(samples.T, known.places)
     if known.factors is not None and known.residual is not None:
         factors, residual = target.factors(samples)
         each = jax.vmap(lambda x, points: _mean_w1(x[None], points[None]) / jnp.std(points))(factors.T, known.factors)
         found["factor_w1"] = jnp.max(each)
         found["off_manifold"] = jnp.sqrt(jnp.mean(residual**2)) / known.residual
     return found
-
-
-def frechet_to(target: Target, samples: jax.Array) -> jax.Array:
-    """The Fréchet distance of samples f32[n, dim] to a target's exact mean and covariance, f32[] in data units."""
-    gap = jnp.mean(samples, axis=0) - jnp.asarray(target.mean)
-    return frechet(gap, densities.cholesky(_lifted(_covariance(samples))), target.root)
 
 
 def frechet(gap: jax.Array, root: jax.Array, other_root: jax.Array) -> jax.Array:
@@ -169,7 +170,6 @@ def _w1_of(x: jax.Array, y: jax.Array) -> jax.Array:
 
 def _frechet_of(x: jax.Array, y: jax.Array) -> jax.Array:
     """The Fréchet distance of the normals with the moments of f32[n, k] and f32[m, k]."""
-
     roots = (densities.cholesky(_lifted(_covariance(rows))) for rows in (x, y))
     return frechet(jnp.mean(x, axis=0) - jnp.mean(y, axis=0), *roots)
 
