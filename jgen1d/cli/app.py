@@ -125,8 +125,9 @@ def _with_values(argv: Sequence[str], chosen: Sequence[str]) -> list[str]:
 
 
 def _said(error: Exception) -> str:
-    """What an error and its notes say, on one line."""
-    return "; ".join(" ".join(text.split()) for text in (str(error), *getattr(error, "__notes__", ())))
+    """What an error and its notes say, on one line, but for JAX's note on the traceback, which nobody sees here."""
+    notes = (note for note in getattr(error, "__notes__", ()) if "JAX_TRACEBACK_FILTERING" not in note)
+    return "; ".join(" ".join(text.split()) for text in (str(error), *notes))
 
 
 def fail(message: str, code: int = 2) -> NoReturn:

@@ -149,10 +149,13 @@ def cartpoles(*, episodes: Mapping[str, ArrayLike], limit: float, title: str, ev
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     figure.set_layout_engine("none")
-    longest = max(len(shown) for shown, *_ in drawn)
+    longest = max(1, *(len(shown) for shown, *_ in drawn))
     frames = []
     for now in [*range(0, longest, every), longest - 1]:
         for shown, most, pole, cart, words in drawn:
+            if not len(shown):
+                words.set(text="not finite", color=RED)
+                continue
             last = min(now, len(shown) - 1)
             position, _, angle, _ = shown[last]
             pole.set_data([position, position + np.sin(angle)], [0.1, 0.1 + np.cos(angle)])
