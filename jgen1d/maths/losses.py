@@ -162,7 +162,8 @@ def check_opponents(discriminator: str | DiscriminatorLoss, generator: str | Gen
 def value_and_input_gradients(apply: Callable[[jax.Array], jax.Array], x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Each row's output and its gradient with respect to that row.
 
-    Forward mode, one pass per input feature: with few features it is cheaper to differentiate again than reverse mode.
+    To be differentiated again, forward mode is cheaper for one input feature, and reverse mode for more: it takes one
+    pass for all of them.
 
     Args:
       apply: a map from f32[n, dim] to f32[n, 1] that treats its rows independently.
@@ -172,11 +173,14 @@ def value_and_input_gradients(apply: Callable[[jax.Array], jax.Array], x: jax.Ar
       The outputs, f32[n, 1], and the gradients, f32[n, dim].
     """
     chex.assert_rank(x, 2, custom_message="value_and_input_gradients: x [n, dim]")
-    values, derivative_along = jax.linearize(apply, x)
+    if x.shape[1] == 1:
+        values, derivative_along = jax.linearize(apply, x)
+        gradients = derivative_along(vary((x, jnp.ones_like(x)))[1])
+    else:
+        values, pull_back = jax.vjp(apply, x)
+        (gradients,) = pull_back(vary((values, jnp.ones_like(values)))[1])
     chex.assert_shape(values, (len(x), 1), custom_message="value_and_input_gradients: apply(x) [n, 1]")
-    _, rows = vary((x, jnp.eye(x.shape[1], dtype=x.dtype)))
-    axes = [jnp.broadcast_to(row[None], x.shape) for row in rows]
-    return values, jnp.concatenate([derivative_along(axis) for axis in axes], axis=1)
+    return values, gradients
 
 
 def input_gradients(apply: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
