@@ -1,29 +1,30 @@
 """Does progressive growing help a GAN of signals? The same networks, grown or whole from the start, over seeds.
 
     python experiments/progressive.py
-    python experiments/progressive.py --targets=sine,pulse --levels=2,5 --num_seeds=128
+    python experiments/progressive.py --targets=sine,pulse --levels=2,5 --growing=0.25 --num_seeds=128
 
 Karras et al. 2018 train a GAN on coarse images first and let each finer resolution fade in; they show one run. Here
-two convolutional networks learn signals of 64 places with --num_seeds seeds, once whole from the first step, once grown
-from the coarsest of --resolutions on in the first half of the run; both of a pair have the same seed, so the same
-start and the same data.
+two convolutional networks learn signals of 64 places with --num_seeds seeds: *whole* from the first step, or *grown*
+from the coarsest of --resolutions on in the first --growing share of the run. Both of a pair have the same seed, so the
+same start and the same data. Growing is said to save time, because coarse steps cost less; all resolutions of the
+compiled program exist from the start, so that this shows in FLOPs alone. Hence a third arm, *whole, shorter*: a whole
+run that ends after as many FLOPs as a grown one needs if it computes nothing but the resolutions that it has reached.
 
 For each target and each level L of --levels the table gives the share of seeds whose Fréchet distance is at most L
-times that of perfect samples at the end, whole and grown, with Wilson 95 % intervals, and McNemar's exact p for the
-pairs; the change of the median with its 95 % interval; and how many steps earlier the grown run of a pair gets there
-for good, as median [5 %, 95 %]. Both are lanes of one compiled program in which all resolutions exist, so that a step
-takes as long in either, and steps stand for seconds.
-
-The workdir receives `progressive.png`, the distances over steps, `config.json` and `summary.json`. The default
-has not been run: four pairs of 1,000 steps had not ended after 13 minutes on a busy machine.
+times that of perfect samples at the end, of each arm, with Wilson 95 % intervals, and McNemar's exact p for whole and
+grown pairs; the change of the median with its 95 % interval, at the same steps and at the same FLOPs; and the FLOPs of
+growing, in % of a whole run's. The workdir receives `progressive.png` (distances over steps), `config.json` and
+`summary.json`.
 """
 
 from functools import partial
 from typing import Any
 
+import jax
 import numpy as np
 from absl import flags
 
+import jgen1d
 import lab
 from jgen1d import cli
 from jgen1d.core import replace
@@ -32,18 +33,16 @@ from jgen1d.plots import sweeps as charts
 from jgen1d.report import differences, stats
 from jgen1d.report.table import Table, cell
 
-WIDTHS = (8, 16, 16, 32, 32)
+WIDTHS = (4, 8, 8, 16, 16)
 """Channels at each resolution, from the finest."""
-ARMS = {"whole": 0.0, "grown": 0.5}
-"""Share of the run over which the networks grow."""
-NUM_SAMPLES = 1_000
-"""At each point of the history, and at the end."""
+OPTIONS = {"batch_size": 64, "num_samples": 1_000}
 
 flags.DEFINE_list("targets", ["pulse", "smooth"], "signals whose length is a multiple of 16, separated by commas")
-flags.DEFINE_list("levels", ["3"], "Fréchet distances in floors, separated by commas; the first is drawn")
+flags.DEFINE_list("levels", ["5"], "Fréchet distances in floors, separated by commas; the first is drawn")
 _NUM_EVALS = flags.DEFINE_integer("num_evals", 20, "points of the history, of which --num_steps is a multiple", 1)
 _RESOLUTIONS = flags.DEFINE_integer("resolutions", 5, "each half of the one before", 2, len(WIDTHS))
-cli.define_training_flags(num_seeds=64, num_steps=1_000)
+_GROWING = flags.DEFINE_float("growing", 0.5, "share of the run over which networks grow", 0.0, 1.0)
+cli.define_training_flags(num_seeds=64, num_steps=2_000)
 cli.define_output_flags("progressive")
 
 
@@ -52,60 +51,79 @@ def main() -> None:
     targets, levels, num_steps = cli.read_targets(), cli.numbers("levels", 1), cli.num_steps()
     if num_steps % _NUM_EVALS.value:
         raise ValueError(f"--num_evals={_NUM_EVALS.value}: must divide --num_steps={num_steps}")
+    if flat := next((target for target in targets if target.dim <= 2), None):
+        raise ValueError(f"--targets={flat.name}: must be a signal, not {flat.dim}-D")
+    workdir, rows, panels, every = cli.choose_workdir("progressive"), [], {}, num_steps // _NUM_EVALS.value
     for target in targets:
-        if target.dim <= 2:
-            raise ValueError(f"--targets={target.name}: must be a signal, not {target.dim}-D")
-    workdir, rows, panels = cli.choose_workdir("progressive"), [], {}
-    options = {"eval_every": num_steps // _NUM_EVALS.value, "num_samples": NUM_SAMPLES, "batch_size": 64}
-    config = _config()
-    for target in targets:
-        sweep = lab.sweep([target], [replace(config, progressive=share) for share in ARMS.values()], **options)
-        floors = sweep.metrics["frechet"] / sweep.metrics["frechet_over_floor"]
-        ratios = dict(zip(ARMS, sweep.history["frechet"][0] / floors[0, :, :, None], strict=True))
-        panels[target.name] = ratios
-        rows += [_row(target.name, level, ratios, sweep.steps) for level in levels]
+        work = _work(target)
+        short = max(1, round(work * _NUM_EVALS.value)) * every
+        long = lab.sweep([target], [_config(0.0), _config(_GROWING.value)], eval_every=every, **OPTIONS)
+        shorter = lab.sweep([target], [_config(0.0)], eval_every=every, num_steps=short, **OPTIONS)
+        found = dict(zip(("whole", "grown", "shorter"), map(_ratios, (long, long, shorter), (0, 1, 0)), strict=True))
+        panels[target.name] = {name: found[name] for name in ("whole", "grown")}
+        ends = {name: ratios[:, -1] for name, ratios in found.items()}
+        rows += [_row(target.name, level, ends, work) for level in levels]
     picture = partial(
-        charts.distance_bands, steps=sweep.steps, curves=panels, floor=dict.fromkeys(panels, 1.0), threshold=levels[0],
+        charts.distance_bands, steps=long.steps, curves=panels, floor=dict.fromkeys(panels, 1.0), threshold=levels[0],
         unit="Fréchet/floor", title="The same networks, grown or whole from the start",
     )  # fmt: skip
     cli.answer(workdir, Table(rows), [_conclusion(row) for row in rows], {"progressive": picture})
 
 
-def _config() -> gan.Config:
-    """The regularized GAN with growing networks, sized for signals."""
+def _config(growing: float) -> gan.Config:
+    """A GAN with both penalties, sized for signals; chosen on seeds 10,000 to 10,003."""
     widths = WIDTHS[: _RESOLUTIONS.value]
     return gan.Config(
         network_g="growing", network_d="growing", widths_g=widths[::-1], widths_d=widths, latent_dim=16, r1=0.1, r2=0.1,
-        activation="leaky_relu", learning_rate_g=1e-3, learning_rate_d=1e-3,
+        activation="leaky_relu", learning_rate_g=5e-3, learning_rate_d=5e-3, progressive=growing,
     )  # fmt: skip
 
 
-def _row(target: str, level: float, ratios: dict[str, np.ndarray], steps: np.ndarray) -> dict[str, Any]:
-    """The arms' Fréchet/floor, f[seeds, points], in one row."""
-    whole, grown = ratios["whole"], ratios["grown"]
-    row: dict[str, Any] = {"target": target, "level": level, "num_seeds": len(whole)}
-    for name, found in ratios.items():
-        row |= {f"{name}_close": stats.rate(found[:, -1] <= level), f"{name}_frechet": stats.spread(found[:, -1])}
-    row["p_mcnemar"] = differences.mcnemar(whole[:, -1] <= level, grown[:, -1] <= level)
-    row["frechet_difference"] = differences.of_medians(whole[:, -1], grown[:, -1], is_paired=True)
-    earlier = _arrivals(whole, level, steps) - _arrivals(grown, level, steps)
-    return row | {"steps_earlier": stats.spread(earlier)}
+def _work(target: jgen1d.Target) -> float:
+    """FLOPs of a run that computes only the resolutions that it has reached, as a share of a whole run's."""
+    count = _RESOLUTIONS.value
+
+    def flops(levels: int) -> float:
+        config, shape = _config(1.0), tuple(size >> (count - levels) for size in target.shape)
+        widths = {"widths_g": config.widths_g[:levels], "widths_d": config.widths_d[count - levels :]}
+        config = replace(config, dim=int(np.prod(shape)), shape=shape, num_steps=1.0, **widths)
+        state = jax.eval_shape(gan.init, jax.random.key(0), config)
+        batch = jax.ShapeDtypeStruct((OPTIONS["batch_size"], config.dim), np.float32)
+        return jax.jit(gan.step).lower(jax.random.key(0), state, batch, config).cost_analysis()["flops"]
+
+    whole, *_ = cost = [flops(levels) for levels in range(count, 0, -1)]
+    # The parts of `nets.growing.growth`, backwards: each level fades in and stays, but for the first and the last.
+    parts = [*np.repeat(cost[:-1], 2)[1:], cost[-1]]
+    return float(1 - _GROWING.value + _GROWING.value * np.mean(parts) / whole)
 
 
-def _arrivals(ratios: np.ndarray, level: float, steps: np.ndarray) -> np.ndarray:
-    """From which of the steps on each seed stays within the level, f[seeds]; NaN if it does not at the end."""
-    outside = ~(ratios <= level)
-    last = np.where(outside.any(axis=1), ratios.shape[1] - np.argmax(outside[:, ::-1], axis=1), 0)
-    return np.append(steps.astype(float), np.nan)[last]
+def _ratios(sweep: jgen1d.Sweep, config: int) -> np.ndarray:
+    """Fréchet/floor over seeds and points of the history."""
+    floors = sweep.metrics["frechet"] / sweep.metrics["frechet_over_floor"]
+    return sweep.history["frechet"][0, config] / floors[0, config, :, None]
+
+
+def _row(target: str, level: float, found: dict[str, np.ndarray], work: float) -> dict[str, Any]:
+    """Each arm's Fréchet/floor at the end, f[seeds], in one row."""
+    row: dict[str, Any] = {"target": target, "level": level, "num_seeds": len(found["whole"])}
+    for name, ratios in found.items():
+        row |= {f"{name}_close": stats.rate(ratios <= level), f"{name}_frechet": stats.spread(ratios)}
+    row["p_mcnemar"] = differences.mcnemar(found["whole"] <= level, found["grown"] <= level)
+    row["frechet_difference"] = differences.of_medians(found["whole"], found["grown"], is_paired=True)
+    gap = differences.of_medians(found["shorter"], found["grown"], is_paired=True)
+    return row | {"growing_flops": 100 * work, "difference_at_flops": gap}
 
 
 def _conclusion(row: dict[str, Any]) -> str:
-    gap, earlier = row["frechet_difference"], row["steps_earlier"]
-    helps = "helps" if gap and gap["high"] < 0 else "harms" if gap and gap["low"] > 0 else "makes no sure difference"
+    def says(gap: dict[str, float] | None) -> str:
+        sure = "helps" if gap and gap["high"] < 0 else "harms" if gap and gap["low"] > 0 else "makes no sure difference"
+        return f"{sure} (median Fréchet/floor {cell(gap)})"
+
     return (
-        f"{row['target']}: growing {helps}: the median Fréchet/floor changes by {cell(gap)}; within {row['level']:g} "
+        f"{row['target']}: after as many steps growing {says(row['frechet_difference'])}; within {row['level']:g} "
         f"floors end {cell(row['whole_close'])} of the whole and {cell(row['grown_close'])} of the grown networks "
-        f"(p = {row['p_mcnemar']:.2g}){', the grown ones ' + cell(earlier) + ' steps earlier' if earlier else ''}."
+        f"(p = {row['p_mcnemar']:.2g}). After as many FLOPs, {row['growing_flops']:.0f} % of a whole run's, it "
+        f"{says(row['difference_at_flops'])}, and {cell(row['shorter_close'])} of the whole networks are as close."
     )
 
 
