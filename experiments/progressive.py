@@ -35,7 +35,7 @@ from jgen1d.report.table import Table, cell
 
 WIDTHS = (4, 8, 8, 16, 16)
 """Channels at each resolution, from the finest."""
-OPTIONS = {"batch_size": 64, "num_samples": 1_000}
+OPTIONS: dict[str, Any] = {"batch_size": 64, "num_samples": 1_000}
 
 flags.DEFINE_list("targets", ["pulse", "smooth"], "signals whose length is a multiple of 16, separated by commas")
 flags.DEFINE_list("levels", ["5"], "Fréchet distances in floors, separated by commas; the first is drawn")
@@ -89,7 +89,8 @@ def _work(target: jgen1d.Target) -> float:
         config = replace(config, dim=int(np.prod(shape)), shape=shape, num_steps=1.0, **widths)
         state = jax.eval_shape(gan.init, jax.random.key(0), config)
         batch = jax.ShapeDtypeStruct((OPTIONS["batch_size"], config.dim), np.float32)
-        return jax.jit(gan.step).lower(jax.random.key(0), state, batch, config).cost_analysis()["flops"]
+        found: Any = jax.jit(gan.step).lower(jax.random.key(0), state, batch, config).cost_analysis()
+        return found["flops"]
 
     whole, *_ = cost = [flops(levels) for levels in range(count, 0, -1)]
     # The parts of `nets.growing.growth`, backwards: each level fades in and stays, but for the first and the last.

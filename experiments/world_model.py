@@ -18,6 +18,8 @@ in standard deviations of a step's changes), its open-loop horizon (steps until 
 deviation in some coordinate, when told of nothing but the start and the actions), and the calibration error of `done`
 (percentage points between predicted and seen frequency of an end; also on random actions).
 
+A run that is stopped goes on where its last block was saved, with the same command.
+
 Expect, with the defaults (47 minutes of one core): of 64 seeds that dream in a Gaussian model 34, 66, 70 and 78 % solve
 reality when the real steps are random, and 17, 50, 94 and 97 % when they are collected in 5 rounds; in a VAE 11 to 22 %
 and 2 to 34 %. PPO without a model: 20 % [12–32] after 9,728 real steps, and 97 % [89–99] after 100,352. Models follow
@@ -37,6 +39,7 @@ from absl import flags
 import lab
 from jgen1d import cli
 from jgen1d.core import replace
+from jgen1d.engine.parts import Part
 from jgen1d.methods import vae
 from jgen1d.report import dreams
 from jgen1d.report.table import Table
@@ -51,6 +54,8 @@ GUIDE = ppo.Config(
 )  # fmt: skip
 """A tutorial's agent, which learns from each transition as it comes, behind a VAE that filters what it sees."""
 GUIDE_STEPS = 20_000
+Plan = tuple[Any, list[tuple[dict[str, Any], tuple]], dict[str, Any]]
+"""A function, its settings (labels and arguments), and its keywords."""
 
 flags.DEFINE_list("families", ["gaussian", "vae"], f"world models: {', '.join(world_model.FAMILIES)}")
 flags.DEFINE_list("real_steps", ["600", "2000", "5000", "10000"], "steps in reality, separated by commas")
@@ -61,31 +66,44 @@ _FIT_STEPS = flags.DEFINE_integer("fit_steps", 1_000, "of each fit of a model", 
 flags.DEFINE_list("agents", ["dream", "PPO"], f"what to run, separated by commas: {', '.join(AGENTS)}")
 cli.define_training_flags(num_steps=100_000)
 cli.define_output_flags("world_model")
+cli.define_checkpoint_flag()
 
 
 def main() -> None:
     """Trains, prints and draws."""
+    agent, plan = _plan()
+    rows: list[dict[str, Any]] = []
+    outcomes: list[training.Outcome] = []
+    arguments: list[tuple] = []
+    workdir = cli.choose_workdir("world_model")
+    with cli.checkpoints(workdir) as checkpoints:
+        for number, (function, settings, static) in enumerate(plan):
+            began = time.monotonic()
+            lanes = [[(seed, *own) for seed in cli.seeds()] for _, own in settings]
+            part = checkpoints and Part(checkpoints, f"{number}")
+            found = run_settings(function, lanes, environment=ENVIRONMENT, checkpoints=part, progress=True, **static)
+            seconds = (time.monotonic() - began) / len(lanes)
+            for (label, own), outcome in zip(settings, found, strict=True):
+                rows.append(dreams.row(label, outcome, SOLVED_AT, seconds))
+                outcomes.append(outcome)
+                arguments.append(own)
+        per_update = agent.num_environments * agent.rollout_length
+        figures = dreams.figures(rows, outcomes, SOLVED_AT, per_update, "CartPole", (2, "angle (rad)"))
+        film = functools.partial(dreams.film, rows, outcomes, arguments, ENVIRONMENT, "CartPole")
+        films = {"agent": film} if any(row["agent"] == "dream" for row in rows) else {}
+        cli.answer(workdir, Table(rows), dreams.conclusions(rows), figures, animations=films, checkpoints=checkpoints)
+
+
+def _plan() -> tuple[ppo.Config, list[Plan]]:
+    """PPO's config, and what is computed."""
     agents = cli.names("agents", AGENTS)
     families, temperatures = cli.names("families", world_model.FAMILIES), cli.numbers("temperatures")
     real_steps, ensembles, rounds = (cli.integers(name) for name in ("real_steps", "ensembles", "rounds"))
     if real_steps[0] < rounds[-1]:
         raise ValueError(f"--real_steps={real_steps[0]}: must be at least --rounds={rounds[-1]}")
-    workdir = cli.choose_workdir("world_model")
     agent = ppo.bind(ppo.Config(), ENVIRONMENT, cli.num_steps())
-    per_update = agent.num_environments * agent.rollout_length
-    rows: list[dict[str, Any]] = []
-    outcomes: list[training.Outcome] = []
-    arguments: list[tuple] = []
-
-    def run(function: Any, settings: list[tuple[dict[str, Any], tuple]], **static: Any) -> None:
-        began = time.monotonic()
-        arguments.extend(own for _, own in settings)
-        lanes = [[(seed, *own) for seed in cli.seeds()] for _, own in settings]
-        found = run_settings(function, lanes, environment=ENVIRONMENT, progress=True, **static)
-        seconds, labels = (time.monotonic() - began) / len(lanes), [label for label, _ in settings]
-        rows.extend(dreams.row(*pair, SOLVED_AT, seconds) for pair in zip(labels, found, strict=True))
-        outcomes.extend(found)
-
+    updates, per_update = int(agent.num_updates), agent.num_environments * agent.rollout_length
+    plan: list[Plan] = []
     for family, members, parts in itertools.product(families if "dream" in agents else (), ensembles, rounds):
         base = world_model.Config(family=family, ensemble=members, num_steps=_FIT_STEPS.value)
         label = {"agent": "dream", "family": family, "ensemble": members, "rounds": parts}
@@ -93,26 +111,23 @@ def main() -> None:
             (label | {"temperature": t, "real_steps": steps}, (steps, replace(base, temperature=t), agent))
             for t, steps in itertools.product(temperatures, real_steps)
         ]
-        updates = max(int(agent.num_updates) // parts, 1) * parts
-        run(training.in_dreams, settings, most_real=real_steps[-1], num_rounds=parts, num_updates=updates)
+        static = {"most_real": real_steps[-1], "num_rounds": parts, "num_updates": max(updates // parts, 1) * parts}
+        plan.append((training.in_dreams, settings, static))
     # PPO without a model, for as many real steps as the models have, and for as many as agents dream.
-    counts = sorted({*(max(1, steps // per_update) for steps in real_steps), int(agent.num_updates)})
+    counts = sorted({*(max(1, steps // per_update) for steps in real_steps), updates})
     plain: list[tuple[dict[str, Any], tuple]] = [
         ({"agent": "PPO", "real_steps": count * per_update}, (replace(agent, num_updates=float(count)),))
         for count in counts
     ]
-    for part in filter(None, (plain[:-1], plain[-1:]) if "PPO" in agents else ()):
-        run(training.in_reality, part, num_updates=int(part[-1][1][0].num_updates))
+    for some in filter(None, (plain[:-1], plain[-1:]) if "PPO" in agents else ()):
+        plan.append((training.in_reality, some, {"num_updates": int(some[-1][1][0].num_updates)}))
     if "filter" in agents:
         steps = min(GUIDE_STEPS, cli.num_steps())
         label = {"agent": "filter", "real_steps": real_steps[-1] + steps}
         filters = vae.Config(dim=4, prior_components=0, num_steps=float(_FIT_STEPS.value))
-        options = {"num_real": real_steps[-1], "num_fit": _FIT_STEPS.value, "num_updates": steps}
-        run(training.behind_a_filter, [(label, (ppo.bind(GUIDE, ENVIRONMENT, steps), filters))], **options)
-    figures = dreams.figures(rows, outcomes, SOLVED_AT, per_update, "CartPole", (2, "angle (rad)"))
-    film = functools.partial(dreams.film, rows, outcomes, arguments, ENVIRONMENT, "CartPole")
-    animations = {"agent": film} if "dream" in agents else {}
-    cli.answer(workdir, Table(rows), dreams.conclusions(rows), figures, animations=animations)
+        static = {"num_real": real_steps[-1], "num_fit": _FIT_STEPS.value, "num_updates": steps}
+        plan.append((training.behind_a_filter, [(label, (ppo.bind(GUIDE, ENVIRONMENT, steps), filters))], static))
+    return agent, plan
 
 
 if __name__ == "__main__":

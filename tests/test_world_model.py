@@ -1,7 +1,9 @@
 """Models of the world against the world that they were fitted to, and agents that learn in them."""
 
 import functools
+import signal
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,8 @@ import pytest
 from scipy import stats
 
 from jgen1d.core import replace
-from jgen1d.engine.checkpoint import Checkpoints
+from jgen1d.engine.checkpoint import Checkpoints, Interrupted
+from jgen1d.engine.parts import Part
 from jgen1d.methods import vae
 from jgen1d.worlds import ENVIRONMENTS, linear_quadratic, mixture_density, ppo, rollout, training, verdict, world_model
 from jgen1d.worlds.lanes import run_lanes, run_settings
@@ -199,6 +202,27 @@ def test_lanes_are_their_seeds_runs_and_blocks_are_resumed(tmp_path):
         run_lanes(draw_and_add, [], **static)
     first, second = run_settings(draw_and_add, [lanes[:2], lanes[2:]], **static)
     assert (first["sum"].tolist(), second["sum"].tolist()) == ([31, 1], [11, 21, 71])
+
+
+def test_parts_share_checkpoints_and_each_goes_on_where_it_was_saved(tmp_path):
+    lanes, static = [(seed, 10.0 * seed) for seed in (3, 0, 1)], {"width": 1, "devices": jax.local_devices()[:1]}
+
+    def run(checkpoints, number, offset):
+        return run_lanes(draw_and_add, lanes, checkpoints=Part(checkpoints, f"{number}"), offset=offset, **static)
+
+    with Checkpoints(tmp_path, {}, minutes=0.0) as checkpoints:
+        first = run(checkpoints, 0, 1.0)
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Interrupted):  # after the first block
+            run(checkpoints, 1, 2.0)
+    with Checkpoints(tmp_path, {}, minutes=0.0) as checkpoints:
+        # What was saved is not computed again, so another offset shows what is.
+        chex.assert_trees_all_equal(run(checkpoints, 0, 500.0), first)
+        assert run(checkpoints, 1, 500.0)["sum"].tolist() == [32, 500, 510]
+        assert run(checkpoints, 2, 3.0)["sum"].tolist() == [33, 3, 13]
+        saved = checkpoints.restore()
+        assert {name.split("/")[0] for name in saved} == {"0", "1", "2"}
+
 
 
 def test_an_agent_behind_a_filter_sees_what_the_vae_makes_of_it():

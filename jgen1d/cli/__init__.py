@@ -5,6 +5,7 @@ from jgen1d.cli.data_flags import define_data_flags
 from jgen1d.cli.executed import executor
 from jgen1d.cli.flags import (
     configs,
+    define_checkpoint_flag,
     define_output_flags,
     define_run_flags,
     define_seed_flags,
@@ -27,6 +28,7 @@ __all__ = [
     "checkpoints",
     "choose_workdir",
     "configs",
+    "define_checkpoint_flag",
     "define_data_flags",
     "define_output_flags",
     "define_run_flags",

@@ -60,15 +60,20 @@ def define_training_flags(num_seeds: int | None = 64, num_steps: int | None = 5_
     flags.DEFINE_integer("num_steps", num_steps, "training steps of each run", lower_bound=1, module_name=sys.argv[0])
 
 
+def define_checkpoint_flag() -> None:
+    """Defines how often progress is saved, for scripts that resume."""
+    flags.DEFINE_float(
+        "checkpoint_minutes", 10.0, "minutes between checkpoints in the workdir", 0.0, module_name=MODULE
+    )
+
+
 def define_run_flags() -> None:
     """Defines how a sweep is computed: its precision, its checkpoints, and by which processes."""
     flags.DEFINE_enum(
         "matmul_precision", "highest", MATMUL_PRECISIONS,
         "of float32 products on GPUs and TPUs; default is TF32 or bfloat16", module_name=MODULE,
     )  # fmt: skip
-    flags.DEFINE_float(
-        "checkpoint_minutes", 10.0, "minutes between checkpoints in the workdir", 0.0, module_name=MODULE
-    )
+    define_checkpoint_flag()
     flags.DEFINE_bool("explain", False, "print to stderr which runs share a program, and why", module_name=MODULE)
     flags.DEFINE_string(
         "executor", None, f"what computes, instead of this process: {FORMS}; --slurm_time=60 and the like are Slurm's",

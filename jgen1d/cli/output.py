@@ -62,7 +62,7 @@ def choose_workdir(script: str) -> Path | None:
 
 
 def checkpoints(
-    workdir: Path | None, targets: Sequence[Target], configs: Sequence[Config]
+    workdir: Path | None, targets: Sequence[Target] = (), configs: Sequence[Config] = ()
 ) -> contextlib.AbstractContextManager[Checkpoints | None]:
     """The progress of a run while it lasts, in a folder of the workdir.
 

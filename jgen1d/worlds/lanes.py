@@ -14,6 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jgen1d.core import PyTree
 from jgen1d.engine.checkpoint import Checkpoints
+from jgen1d.engine.parts import Part
 from jgen1d.engine.program import Programs
 from jgen1d.engine.progress import progress_bar
 
@@ -27,7 +28,7 @@ def run_lanes(
     *,
     width: int = WIDTH,
     devices: Sequence[jax.Device] | None = None,
-    checkpoints: Checkpoints | None = None,
+    checkpoints: Checkpoints | Part | None = None,
     progress: bool = False,
     **static: Any,
 ) -> PyTree:
