@@ -381,7 +381,7 @@ def test_the_floor_is_what_perfect_samplers_score(page):
     page.ask("configure", settings=SETTINGS | {"target": "normal"})
     training = page.trainer._training
     mean, low, high = np.asarray(training.scene.floor)
-    count = look.num_samples(training.asked.method)
+    count = look.num_samples(training.asked.method, training.asked.truth)
     assert mean == pytest.approx(np.sqrt(2 / np.pi) * 1.6147 / np.sqrt(count), rel=1e-3)
     generator, levels = np.random.default_rng(0), (np.arange(count) + 0.5) / count
     exact = scipy.stats.norm.ppf(levels)

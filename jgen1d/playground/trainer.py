@@ -12,7 +12,7 @@ import jax
 
 from jgen1d.core import unknown
 from jgen1d.evaluation.verdict import DEFAULT_THRESHOLDS
-from jgen1d.playground import first, look, pace, settings, takeaway
+from jgen1d.playground import first, look, pace, settings, signals, takeaway
 from jgen1d.playground.frames import Frame
 from jgen1d.playground.settings import STEPS_PER_EPOCH, Experiment, FieldError, Upload
 from jgen1d.playground.training import NUM_PROGRAMS, Training, both
@@ -158,7 +158,10 @@ class Trainer:
         self._look()
 
     def _do_paths(self, _: dict[str, Any]) -> None:
-        if self._active.asked.method.trajectory is None:
+        asked = self._active.asked
+        if signals.are(asked.truth):
+            raise FieldError("", "the paths of signals are not shown: choose a target of numbers")
+        if asked.method.trajectory is None:
             raise FieldError("", "this method's samples have no trajectory")
         self._tell("compiling", "following samples")
         self._send({"type": "paths", **self._active.paths()})

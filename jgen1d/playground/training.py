@@ -59,7 +59,7 @@ class Training:
 
     def __init__(self, asked: Experiment, compiling: Callable[[int], None] = lambda number: None, count: int = 0):
         self.asked = asked
-        self._count = count or look.num_samples(asked.method)
+        self._count = count or look.num_samples(asked.method, asked.truth)
         if first.is_kept(asked, self._count):
             self.scene, runs = (first.kept(asked, self._count, name) for name in ("scene", "runs"))
         else:
@@ -100,7 +100,7 @@ class Training:
         if optimum := self.optimum:
             return list(optimum)
         asked = self.asked
-        rows = jnp.zeros((asked.batch_size * asked.method.num_minibatches(asked.config), 1))
+        rows = jnp.zeros((asked.batch_size * asked.method.num_minibatches(asked.config), asked.truth.dim))
 
         def info(key: jax.Array) -> Info:
             key_init, key_step = jax.random.split(key)
@@ -192,14 +192,18 @@ class Training:
         asked, lane = self.asked, self.lane
         verdicts = self._verdicts(seen)
         num_modes = len(asked.truth.modes.scales)
-        names = ["w1_over_std", "w1_over_floor", "tv", *(["modes_covered"] if num_modes else [])]
-        many = asked.num_lanes > 1
+        known = ("w1_over_std", "w1_over_floor", "tv", "modes_covered", "frechet_over_floor", "factor_w1", "off_manifold")
+        names = [name for name in known if name in seen]
+        many, has_diverged = asked.num_lanes > 1, self.diverged[lane] >= 0
+        if "signals" in drawn:
+            curves = look.rounded(drawn["signals"]["curves"], asked.truth)
+            drawn = {"signals": None if has_diverged else drawn["signals"] | {"curves": curves}}
         return {
             "type": "frame", "step": self.step, "epoch": self.step // STEPS_PER_EPOCH, "lane": lane,
             "num_lanes": asked.num_lanes,
             "steps_per_second": 1 / self._seconds_per_step if self._seconds_per_step else None,
             "diverged_at": int(self.diverged[lane]),
-            "histogram": seen["histogram"][lane] if self.diverged[lane] < 0 else None,
+            "histogram": seen["histogram"][lane] if "histogram" in seen and not has_diverged else None,
             "discriminator": None, "generator": None, **drawn,
             "metrics": {name: seen[name][lane] for name in names} | {"num_modes": num_modes},
             "verdict": verdicts[lane] if self.losses else None,
@@ -225,5 +229,5 @@ def both(asked: Experiment, compiling: Callable[[Experiment, int], None] = lambd
       compiling: called before each program that may have to be compiled, with whose it is and its number.
     """
     every = [one for one in (asked, asked.rival) if one is not None]
-    count = min(look.num_samples(one.method) for one in every)
+    count = min(look.num_samples(one.method, one.truth) for one in every)
     return [Training(one, functools.partial(compiling, one), count) for one in every]
