@@ -183,11 +183,12 @@ class Trainer:
         return all(one.has_ended for one in self._all)
 
     def _reset(self, asked: Experiment) -> None:
-        self.frame = self._training = self._rival = None  # the page must not get an old frame after what comes now
+        before, self.frame = self._training, None
+        self._training = self._rival = None  # the page must not get an old frame after what comes now
         if self._warmup is not None and self._warmup.is_at(asked):
             for message in first.messages():
                 self._send(message)
-        self._training, *others = both(asked, self._compiling_for)
+        self._training, *others = both(asked, self._compiling_for, before)
         self._rival = others[0] if others else None
         self._generation += 1
         self._configured(reset=True)

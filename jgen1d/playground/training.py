@@ -44,8 +44,10 @@ class Training:
       asked: the experiment.
       compiling: called before each program that may have to be compiled, with its number of `NUM_PROGRAMS`.
       count: samples that each lane is looked at by while it trains; 0 for what suits the method.
+      scene: of this target for this count, if it is there already.
 
     Attributes:
+      count: samples that each lane is looked at by while it trains.
       asked: the experiment; one that differs in traced numbers only may take its place.
       scene: what does not change while its target is looked at.
       runs: `Run`s, with the lanes first.
@@ -57,15 +59,19 @@ class Training:
       changes: the steps at which the settings were changed, or one player moved alone.
     """
 
-    def __init__(self, asked: Experiment, compiling: Callable[[int], None] = lambda number: None, count: int = 0):
+    def __init__(
+        self, asked: Experiment, compiling: Callable[[int], None] = lambda number: None, count: int = 0,
+        scene: look.Scene | None = None,
+    ):  # fmt: skip
         self.asked = asked
-        self._count = count or look.num_samples(asked.method, asked.truth)
-        if first.is_kept(asked, self._count):
-            self.scene, runs = (first.kept(asked, self._count, name) for name in ("scene", "runs"))
+        self.count = count or look.num_samples(asked.method, asked.truth)
+        if first.is_kept(asked, self.count):
+            self.scene, runs = (first.kept(asked, self.count, name) for name in ("scene", "runs"))
         else:
-            parts = first.parts(asked, self._count)
-            compiling(1)
-            self.scene = parts["scene"]()
+            parts = first.parts(asked, self.count)
+            if scene is None:
+                compiling(1)
+            self.scene = parts["scene"]() if scene is None else scene
             compiling(2)
             runs = parts["runs"]()
         self.runs = epochs.placed(runs)
@@ -135,7 +141,7 @@ class Training:
 
     def compile(self) -> None:
         """Compiles what looks and what trains, without a step."""
-        self._seen(self._count)
+        self._seen(self.count)
         self._advance(0, STEPS_PER_EPOCH, "both")
         self._seen(look.NUM_FINAL_SAMPLES)  # of runs that lie on the devices as they do after a step
 
@@ -168,7 +174,7 @@ class Training:
     def look(self) -> dict[str, Any]:
         """Samples, and returns what a frame shows of the lane and of all lanes, but for the histories."""
         began = time.monotonic()
-        count = look.NUM_FINAL_SAMPLES if self.has_ended else self._count
+        count = look.NUM_FINAL_SAMPLES if self.has_ended else self.count
         seen, drawn = jax.device_get(self._seen(count))
         if not self.looks or self.looks[-1].step != self.step:
             kept = [name for name in ("mean", "std", "w1_over_std") if name in seen]
@@ -221,13 +227,22 @@ class Training:
         return fitting.judge(task, curves, seen, self.diverged, DEFAULT_THRESHOLDS).tolist()
 
 
-def both(asked: Experiment, compiling: Callable[[Experiment, int], None] = lambda *_: None) -> list[Training]:
-    """The experiment's runs, and those of its rival if it has one, with one floor for both.
+def both(
+    asked: Experiment, compiling: Callable[[Experiment, int], None] = lambda *_: None, before: Training | None = None
+) -> list[Training]:
+    """The experiment's runs, and those of its rival if it has one, with one scene for both.
 
     Args:
       asked: the experiment.
       compiling: called before each program that may have to be compiled, with whose it is and its number.
+      before: what was trained last, whose scene serves again where target and count are the same.
     """
     every = [one for one in (asked, asked.rival) if one is not None]
     count = min(look.num_samples(one.method, one.truth) for one in every)
-    return [Training(one, functools.partial(compiling, one), count) for one in every]
+    serves = before is not None and before.asked.truth is asked.truth and before.count == count
+    scene = before.scene if before is not None and serves else None
+    found: list[Training] = []
+    for one in every:
+        found.append(Training(one, functools.partial(compiling, one), count, scene))
+        scene = found[0].scene
+    return found
