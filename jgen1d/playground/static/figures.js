@@ -33,15 +33,16 @@ function curves({ configured, frame, rival }) {
   if (!target.curves) return null;
   const { data, learnt } = colours(rival);
   const x = target.mean.map((_, place) => place);
-  const marks = [];
-  for (const [name, one, color, width] of [["real", target, data, 1.2], ["generated", frame?.signals, learnt, 1]]) {
-    if (!one) continue;
-    const [low, high] = [-2, 2].map((times) => one.mean.map((at, place) => at + times * one.std[place]));
-    marks.push({ kind: "area", name: `${name}: mean ± 2 std`, x, low, high, color });
-    const few = name === "real" ? one.curves.slice(0, FEW) : one.curves;
-    marks.push(line(`${name} signals`, ...joined(x, few), color, { width, opacity: 0.7, many: true }));
-  }
-  return figure(axis("place", { range: [0, x.length - 1] }), axis("value", { range: valuesOf(target, frame?.signals) }), marks);
+  const signals = frame?.signals;
+  const area = (name, { mean, std }, color) => {
+    const [low, high] = [-2, 2].map((times) => mean.map((at, place) => at + times * std[place]));
+    return { kind: "area", name: `${name}: mean ± 2 std`, x, low, high, color };
+  };
+  const bundle = (name, some, color, width, opacity) => line(name, ...joined(x, some), color, { width, opacity, many: true });
+  const marks = [area("real", target, data)];
+  if (signals) marks.push(area("generated", signals, learnt), bundle("generated signals", signals.curves, learnt, 1, 0.7));
+  marks.push(bundle("real signals", target.curves.slice(0, FEW), data, 1.5, 1));
+  return figure(axis("place", { range: [0, x.length - 1] }), axis("value", { range: valuesOf(target, signals) }), marks);
 }
 
 function samples({ configured, frame, rival }) {
