@@ -179,5 +179,5 @@ def test_numbers_have_their_panels_after_signals(visit):
     for name in ("samples", "discriminator", "moments", "inverse"):
         assert visit.page.is_visible(f"#card-{name}")
     assert visit.page.is_hidden("#card-curves")
-    assert visit.page.is_hidden("#metric-frechet")
+    wait(visit.page, "document.getElementById('metric-frechet').parentElement.hidden")  # by the first frame
     assert visit.page.is_visible("#metric-modes")

@@ -22,7 +22,7 @@ _UNET = {"widths": "8-16", "fourier_features": "0", "learning_rate": "0.002"}
 _SMALL: dict[str, dict[str, str]] = {
     "autoencoder": {"widths": "16-32", "latent_dim": "4"},
     "diffusion": {"sampler": "ddim", "num_sampling_steps": "10", **_UNET},
-    "energy": {"widths": "8-16"},
+    "energy": {"widths": "8-16", "num_proposals": "4", "num_sampling_steps": "4"},
     "flow_matching": {"num_integration_steps": "10", **_UNET},
     "vae": {"widths": "16-32", "latent_dim": "4"},
 }
