@@ -75,9 +75,9 @@ def test_a_family_begins_with_networks_of_signals(name):
 @pytest.mark.parametrize(
     ("change", "field", "message"),
     [
-        ({"method": "kde", "preset": "default"}, "method", "choose autoencoder, diffusion, energy, flow_matching, gan, v"),
+        ({"method": "kde", "preset": "default"}, "method", "choose autoencoder, diffusion, energy, flow_m"),
         ({"target": "pulze"}, "target", "did you mean 'pulse'?"),
-        ({"lanes": 32}, "lanes", "must be one of 1, 8"),
+        ({"lanes": 32}, "lanes", "must be one of 1, 4, 8"),
         ({"batch_size": 1025}, "batch_size", "more than 1024 rows"),
         ({"fields": {"network_g": "unet"}}, "network_g", "conv"),
         ({"fields": {"widths_g": "4-4-4-4-4-4-4"}}, "widths_g", "at most 6 layers"),

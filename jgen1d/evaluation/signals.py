@@ -180,7 +180,7 @@ def _covariance(samples: jax.Array) -> jax.Array:
 
 
 def _lifted(covariance: jax.Array) -> jax.Array:
-    """The covariance with as much on its diagonal as rounding takes: that of collapsed samples has no root otherwise."""
+    """The covariance with as much on its diagonal as rounding takes, without which collapsed samples have no root."""
     rounding = 8 * jnp.finfo(covariance.dtype).eps * jnp.trace(covariance)
     return densities.with_floor(covariance, rounding + 1e-12)
 

@@ -30,7 +30,8 @@ def schema() -> dict[str, Any]:
     limits: dict[str, Any] = {name: list(ends) for name, ends in settings.LIMITS.items()}
     limits |= {"lanes": list(settings.LANES), "dataset_sizes": list(settings.DATASET_SIZES)}
     return {
-        "targets": settings.NAMED, "signals": _of_signals(), "drawing": settings.DRAWING, "methods": methods, "limits": limits,
+        "targets": settings.NAMED, "signals": _of_signals(),
+        "drawing": settings.DRAWING, "methods": methods, "limits": limits,
         "first_methods": FIRST_METHODS, "first": settings.first(), "speeds": list(pace.SPEEDS),
         "first_speed": pace.DEFAULT_SPEED,
     }  # fmt: skip

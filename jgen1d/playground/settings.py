@@ -117,7 +117,7 @@ def texts(config: Config, method: Method, of_signals: bool = False) -> dict[str,
 
 
 def presets(method: Method, of_signals: bool = False) -> dict[str, Config]:
-    """The method's named configs that are not too large for a page: of columns, or of signals, those made for them first."""
+    """The method's named configs that are not too large for a page; for signals those made for them come first."""
     known = method.presets() or {"default": method.Config()}
     small = {name: config for name, config in known.items() if not _too_large(config)}
     made = {name: config for name, config in small.items() if uses(config, nets.OF_SIGNALS)}

@@ -14,7 +14,7 @@ from jgen1d.methods import METHODS
 from jgen1d.targets import TARGETS, Target
 
 NAMED = [name for name, target in TARGETS.items() if target.dim > 2 and len(target.shape) == 1]
-LANES = (1, 8)
+LANES = (1, 4, 8)
 """Runs side by side: a step of a convolutional network takes some milliseconds in each."""
 FIRST: dict[str, Any] = {"batch_size": 64, "num_steps": 2_000, "lanes": 1, "rival": None}
 """Settings that a page takes on with a signal, beside the model's."""
@@ -49,7 +49,7 @@ FAMILIES = [name for name, method in METHODS.items() if networks(method)]
 
 
 def start(name: str, presets: dict[str, Any]) -> dict[str, Any]:
-    """The model of a family that a page begins with: a preset that is made for signals, or the first with their networks.
+    """The model that a family begins as: a preset that is made for signals, or the first one with their networks.
 
     Args:
       name: of the family.

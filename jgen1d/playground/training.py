@@ -20,6 +20,8 @@ from jgen1d.report.stats import rate
 
 NUM_PROGRAMS = 4
 """Compiled for a run: what prepares the scene, what starts, what looks, and what trains."""
+TOLD = ("w1_over_std", "w1_over_floor", "tv", "modes_covered", "frechet_over_floor", "factor_w1", "off_manifold")
+"""Metrics that a frame tells of its lane, of those that the target has."""
 SECONDS_PER_LOOK = 0.1
 """From one look to the next, at least."""
 LOOKS_SHARE = 0.2
@@ -198,8 +200,7 @@ class Training:
         asked, lane = self.asked, self.lane
         verdicts = self._verdicts(seen)
         num_modes = len(asked.truth.modes.scales)
-        known = ("w1_over_std", "w1_over_floor", "tv", "modes_covered", "frechet_over_floor", "factor_w1", "off_manifold")
-        names = [name for name in known if name in seen]
+        names = [name for name in TOLD if name in seen]
         many, has_diverged = asked.num_lanes > 1, self.diverged[lane] >= 0
         if "signals" in drawn:
             curves = look.rounded(drawn["signals"]["curves"], asked.truth)
