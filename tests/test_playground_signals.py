@@ -156,8 +156,11 @@ def test_a_reset_keeps_the_scene_and_lanes_are_seeds(page):
     content = page.trainer.frame.content
     assert not np.array_equal(content["signals"]["curves"], first)
     assert len(content["lanes_w1"]) == len(content["lanes_verdict"]) == 8
-    page.ask("configure", settings=GAN | {"target": "sine"})
+    page.ask("configure", settings=GAN | {"target": "ornstein_uhlenbeck"})
     assert page.trainer._training.scene is not scene
+    found = page.trainer.frame.content["metrics"]
+    assert np.isfinite(found["frechet_over_floor"])
+    assert not {"factor_w1", "off_manifold"} & found.keys()  # of a process without factors
 
 
 def test_paths_of_signals_are_refused_in_a_line():
