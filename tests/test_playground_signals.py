@@ -81,6 +81,7 @@ def test_a_family_begins_with_networks_of_signals(name):
         ({"batch_size": 1025}, "batch_size", "more than 1024 rows"),
         ({"fields": {"network_g": "unet"}}, "network_g", "conv"),
         ({"fields": {"widths_g": "4-4-4-4-4-4-4"}}, "widths_g", "at most 6 layers"),
+        ({"fields": {"widths_d": "65"}}, "widths_d", "at most 64 units"),
         ({"target": "bimodal"}, "preset", "no preset 'dcgan'"),
         ({"target": "bimodal", "preset": "robust", "fields": {"network_g": "conv"}}, "", "no field 'network_g'"),
         ({"target": "data"}, "target", "upload a column"),

@@ -119,7 +119,7 @@ def texts(config: Config, method: Method, of_signals: bool = False) -> dict[str,
 def presets(method: Method, of_signals: bool = False) -> dict[str, Config]:
     """The method's named configs that are not too large for a page; for signals those made for them come first."""
     known = method.presets() or {"default": method.Config()}
-    small = {name: config for name, config in known.items() if not _too_large(config)}
+    small = {name: config for name, config in known.items() if not _too_large(config, of_signals)}
     made = {name: config for name, config in small.items() if uses(config, nets.OF_SIGNALS)}
     others = {name: config for name, config in small.items() if name not in made}
     return made | others if of_signals else others
@@ -268,8 +268,8 @@ def _config(asked: Any, method: Method, base: Config, of_signals: bool) -> tuple
             core.validate(replace(method.Config(), **{name: value}))
         except ValueError as error:
             raise FieldError(name, str(error).partition(": ")[2] or str(error)) from None
-        if _too_large(replace(method.Config(), **{name: value})):
-            raise FieldError(name, f"at most {MAX_LAYERS} layers of at most {MAX_UNITS} units here")
+        if _too_large(replace(method.Config(), **{name: value}), of_signals):
+            raise FieldError(name, f"at most {MAX_LAYERS} layers of at most {_max_units(of_signals)} units here")
         if type(value) is int and value > (most := max(MAX_INTEGER, getattr(method.Config(), name))):
             raise FieldError(name, f"at most {most} here")
         base = replace(base, **{name: value})
@@ -278,10 +278,14 @@ def _config(asked: Any, method: Method, base: Config, of_signals: bool) -> tuple
     return base, changed
 
 
-def _too_large(config: Config) -> bool:
+def _max_units(of_signals: bool) -> int:
+    return signals.MAX_CHANNELS if of_signals else MAX_UNITS
+
+
+def _too_large(config: Config, of_signals: bool) -> bool:
     """Whether a network has more layers or units than a page's server takes."""
     hidden = [size for size in core.sizes(config).values() if isinstance(size, tuple)]
-    return any(len(size) > MAX_LAYERS or max(size, default=0) > MAX_UNITS for size in hidden)
+    return any(len(size) > MAX_LAYERS or max(size, default=0) > _max_units(of_signals) for size in hidden)
 
 
 def _at_field(error: ValueError, method: Method) -> FieldError:

@@ -16,6 +16,8 @@ from jgen1d.targets import TARGETS, Target
 NAMED = [name for name, target in TARGETS.items() if target.dim > 2 and len(target.shape) == 1]
 LANES = (1, 4, 8)
 """Runs side by side: a step of a convolutional network takes some milliseconds in each."""
+MAX_CHANNELS = 64
+"""Of each layer: the samples of a look have as many at every place."""
 FIRST: dict[str, Any] = {"batch_size": 64, "num_steps": 2_000, "lanes": 1, "rival": None}
 """Settings that a page takes on with a signal, beside the model's."""
 _UNET = {"widths": "8-16", "fourier_features": "0", "learning_rate": "0.002"}
