@@ -18,7 +18,7 @@ from jgen1d.playground.trainer import Trainer
 def main() -> None:
     """Writes the files."""
     asked = settings.resolve(settings.first(), {})
-    first.keep(asked, look.num_samples(asked.method))
+    first.keep(asked, look.num_samples(asked.method, asked.truth))
     text = json.dumps(made(), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     first.PICTURE.write_text(text.replace('},{"type"', '},\n{"type"') + "\n")
     for path in (first.PICTURE, first.ARRAYS):

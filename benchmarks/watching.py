@@ -1,6 +1,7 @@
 """How soon does the playground show something that moves, how smoothly, and how large are its page and its replay?
 
-    python benchmarks/watching.py                # 3 minutes on 2 cores, half of them a first visit's compilation
+    python benchmarks/watching.py                # 5 minutes on 2 cores, half of them a first visit's compilation
+    python benchmarks/watching.py --signals      # 2 minutes: signals only
 
 Needs pip install -e ".[dev]" and a Chromium (apt-get install chromium, or CHROMIUM=/path/to/it).
 
@@ -8,6 +9,7 @@ Visits: to a server that has just started without compiled programs, with Start 
 server after --read seconds; the same of one that was restarted and finds its programs; and second visits to a running
 server. Each gives the seconds from the page's opening to the first picture, and from Start to the first moving plot.
 Run: how long one at the default speed lasts, the frames that were drawn in it, and frames/s of two pages at once.
+Signals: steps/s and frames/s of pulses with the model that the page begins with there, in one lane, four and eight.
 Sizes: of what the page loads, as transferred, and of the replay of that run, which is opened without a network.
 """
 
@@ -23,6 +25,7 @@ from absl import flags
 from benchmarks.pages import browsing, open_page, serving, wait
 from jgen1d import cli
 
+_SIGNALS = flags.DEFINE_boolean("signals", False, "measure runs on signals only")
 _READ = flags.DEFINE_float("read", 10.0, "seconds that a visitor looks at the page before Start", lower_bound=0)
 
 PICTURED = "window.playground?.history.looks.step?.length > 0 && document.body.dataset.drawn === '0'"
@@ -32,6 +35,10 @@ ENDED = "document.body.dataset.state === 'finished'"
 
 def main() -> None:
     """Measures and prints."""
+    if _SIGNALS.value:
+        with browsing() as browser, serving() as (address, _):
+            _signals(browser, address)
+        return
     later = f"Start after {_READ.value:g} s"
     with browsing() as browser:
         print(f"{'load ' + str(os.getloadavg()[0]):44} first picture  Start to moving (s)")
@@ -46,6 +53,7 @@ def main() -> None:
                 _visit(browser, address, "second visit", 0)
                 _watch(browser, address, cache)
                 _both(browser, address)
+                _signals(browser, address)
 
 
 def _visit(browser: Any, address: str, name: str, read: float) -> None:
@@ -106,6 +114,22 @@ def _both(browser: Any, address: str) -> None:
     )
     print(f"two pages at once: {both} frames/s, at load {os.getloadavg()[0]}")
     for page in pages:
+        page.close()
+
+
+def _signals(browser: Any, address: str) -> None:
+    for lanes in (1, 4, 8):
+        page = open_page(browser, address, f"target=pulse&lanes={lanes}", speed="normal")
+        page.click("#start")
+        wait(page, MOVES)
+        counts, times = [], []
+        for _ in range(11):
+            counts.append([_frames(page), int(page.evaluate("document.body.dataset.step"))])
+            times.append(time.monotonic())
+            time.sleep(1)
+        frames, steps = (np.array(counts[-1]) - counts[0]) / (times[-1] - times[0])
+        rates = f"{steps:.0f} steps/s in each lane, {frames:.1f} frames/s"
+        print(f"pulses in {lanes} lanes: {rates}, at load {os.getloadavg()[0]:.1f}", flush=True)
         page.close()
 
 

@@ -159,7 +159,7 @@ def test_the_kept_picture_is_what_the_trainer_shows_first():
 @pytest.mark.parametrize("name", ["scene", "runs"])
 def test_the_kept_beginning_is_what_the_programs_make(name):
     asked = settings.resolve(settings.first(), {})
-    count = look.num_samples(asked.method)
+    count = look.num_samples(asked.method, asked.truth)
     assert first.is_kept(asked, count)
     kept, made = first.kept(asked, count, name), first.parts(asked, count)[name]()
     assert jax.tree.structure(kept) == jax.tree.structure(made)

@@ -19,7 +19,7 @@ import scipy.stats
 import jgen1d
 from jgen1d.methods import gan
 from jgen1d.targets import TARGETS
-from tests.served import served
+from tests.served import SETTINGS, Page, served
 
 pytest.importorskip("starlette", reason='needs the extra "playground"')
 
@@ -33,10 +33,6 @@ from jgen1d.playground import frames, lessons, look, pace, phenomena, schema, se
 from jgen1d.playground.trainer import Trainer
 from jgen1d.playground.training import Training
 
-SETTINGS = {
-    "method": "gan", "preset": "textbook", "fields": {}, "target": "bimodal", "drawn": None, "data": None,
-    "batch_size": 32, "dataset_size": 0, "seed": 3, "num_steps": 30, "lanes": 1, "rival": None,
-}  # fmt: skip
 HOST = "127.0.0.1:8000"
 OWN = {"host": HOST, "origin": f"http://{HOST}"}
 
@@ -224,34 +220,6 @@ def test_a_run_at_normal_speed_lasts_about_fifteen_seconds(num_steps, epochs):
 # --- the trainer --------------------------------------------------------------------------------------------------
 
 
-class Page:
-    """A trainer and what it has said."""
-
-    def __init__(self):
-        self.messages, self._news = [], threading.Condition()
-        self.trainer = Trainer(self._heard, lambda: None)
-        assert self.trainer.ask({"type": "speed", "speed": "fastest"})
-
-    def _heard(self, message):
-        with self._news:
-            self.messages.append(message)
-            self._news.notify_all()
-
-    def ask(self, kind, **command):
-        """Asks, and waits until the trainer rests; returns what it said meanwhile."""
-        seen = len(self.messages)
-        assert self.trainer.ask({"type": kind, **command})
-        resting = ("idle", "finished", "diverged")
-
-        def answered():
-            new = self.messages[seen:]
-            return any(m["type"] == "error" or (m["type"] == "status" and m["state"] in resting) for m in new)
-
-        with self._news:
-            assert self._news.wait_for(answered, timeout=120)
-        return self.messages[seen:]
-
-
 @pytest.fixture(scope="module")
 def page(address):  # which is closed after this, and waits for all trainers
     one = Page()
@@ -381,7 +349,7 @@ def test_the_floor_is_what_perfect_samplers_score(page):
     page.ask("configure", settings=SETTINGS | {"target": "normal"})
     training = page.trainer._training
     mean, low, high = np.asarray(training.scene.floor)
-    count = look.num_samples(training.asked.method)
+    count = look.num_samples(training.asked.method, training.asked.truth)
     assert mean == pytest.approx(np.sqrt(2 / np.pi) * 1.6147 / np.sqrt(count), rel=1e-3)
     generator, levels = np.random.default_rng(0), (np.arange(count) + 0.5) / count
     exact = scipy.stats.norm.ppf(levels)

@@ -269,6 +269,20 @@ def test_the_frechet_distance_is_that_of_scipys_root():
     assert float(signals.frechet(jnp.zeros(12), *(jnp.asarray(root.real, float),) * 2)) < 2e-3
 
 
+@pytest.mark.parametrize("n", [500, 10_000])
+def test_the_frechet_distance_of_collapsed_samples_is_finite(n):
+    """Of signals with one factor, whose covariance has rank one: tr √ of it and another's is √(vᵀΣv)."""
+    target = TARGETS["pulse"]
+    rng = np.random.default_rng(4)
+    x = 1 + 0.3 * rng.normal(size=(n, 1)) @ rng.normal(size=(1, 64))
+    found = signals.measures(jnp.asarray(x, float), target, None)["frechet"]
+    (*_, variance), vectors = np.linalg.eigh(np.cov(x.T, bias=True))
+    covariance, gap = np.asarray(target.covariance, np.float64), x.mean(axis=0) - target.mean
+    cross = np.sqrt(variance * vectors[:, -1] @ covariance @ vectors[:, -1])
+    expected = np.sqrt(gap @ gap + variance + np.trace(covariance) - 2 * cross)
+    assert float(found) == pytest.approx(expected, rel=0.01)
+
+
 @pytest.mark.parametrize("name", ["ornstein_uhlenbeck", "smooth"])
 def test_the_frechet_floor_is_that_of_perfect_samples(name):
     """The closed form, the floor of the reference and SciPy's distances of other draws agree within 5 %."""

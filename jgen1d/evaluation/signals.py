@@ -180,8 +180,9 @@ def _covariance(samples: jax.Array) -> jax.Array:
 
 
 def _lifted(covariance: jax.Array) -> jax.Array:
-    """The covariance with a little on its diagonal: that of samples that are all alike has no root."""
-    return densities.with_floor(covariance, 1e-6 * jnp.trace(covariance) / len(covariance) + 1e-12)
+    """The covariance with as much on its diagonal as rounding takes, without which collapsed samples have no root."""
+    rounding = 8 * jnp.finfo(covariance.dtype).eps * jnp.trace(covariance)
+    return densities.with_floor(covariance, rounding + 1e-12)
 
 
 def _mean_w1(values: jax.Array, points: jax.Array) -> jax.Array:

@@ -1,1 +1,1 @@
-"""A live page on which all families of models train on 1-D data: `python -m jgen1d.playground`."""
+"""A live page on which all families of models train on numbers or on signals: `python -m jgen1d.playground`."""

@@ -1,4 +1,4 @@
-"""A live page on which all families of models train on 1-D data, in the browser of this machine.
+"""A live page on which all families of models train on numbers or on signals, in this machine's browser.
 
     jgen1d playground
     jgen1d playground --port=8080 --max_sessions=2

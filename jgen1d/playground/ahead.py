@@ -21,7 +21,8 @@ import jax
 
 from jgen1d import cli
 from jgen1d.engine import compiled
-from jgen1d.playground import lessons, phenomena, settings
+from jgen1d.playground import lessons, phenomena, settings, signals
+from jgen1d.playground.schema import schema
 from jgen1d.playground.training import both
 
 
@@ -42,11 +43,13 @@ def compiling(folder: str | None) -> Iterator[None]:
 
 
 def wanted() -> list[dict[str, Any]]:
-    """What the page's buttons ask for: phenomena with their cures, experiments, and the models to compare with."""
+    """What the page's buttons ask for: phenomena with their cures, experiments, models to compare with, and signals."""
     tours = [asked for one in phenomena.PHENOMENA for asked in (one["settings"], one["cure"]["settings"])]
     rivals = [{name: pair[name] for name in settings.RIVAL} for pair in lessons.PAIRS]
     compared = [settings.first() | {"rival": rival} for rival in rivals]
-    return tours + [one["settings"] for one in lessons.EXPERIMENTS] + compared
+    own = schema()["signals"]["methods"]["gan"]["start"]
+    of_signals = [settings.first() | signals.FIRST | own | {"target": name} for name in signals.NAMED]
+    return tours + [one["settings"] for one in lessons.EXPERIMENTS] + compared + of_signals
 
 
 def _mark(folder: str) -> Path:

@@ -37,7 +37,7 @@ def parts(asked: Experiment, count: int) -> dict[str, functools.partial]:
 
 def is_kept(asked: Experiment, count: int) -> bool:
     """Whether the parts of this experiment are kept: those of the first settings, looked at as they are alone."""
-    return asked.settings == settings.first() and count == look.num_samples(asked.method)
+    return asked.settings == settings.first() and count == look.num_samples(asked.method, asked.truth)
 
 
 def kept(asked: Experiment, count: int, name: str) -> PyTree:

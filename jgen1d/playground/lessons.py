@@ -9,6 +9,8 @@ from jgen1d.playground.phenomena import preset_with
 HINTS = {
     "samples": "Look for bars that fill the line: every hump of the data with as many samples as it should have. "
     "A hump without bars is a lost mode, and no loss tells of it.",
+    "curves": "Look for generated signals that have the form of real ones, not only their band. "
+    "Areas that agree say that mean and spread of each place are right, and any blur between signals has them, too.",
     "losses": "Look for curves that settle on their dashed lines, and then distrust them. "
     "A discriminator that answers ½ everywhere gives these values for any generator.",
     "discriminator": "Look for a curve that follows the dashed optimum and ends flat at ½. "

@@ -15,13 +15,15 @@ def preset_with(fields: dict[str, str], **settings: Any) -> dict[str, Any]:
 VERDICTS = {
     "indistinguishable": "Converged, and a Kolmogorov–Smirnov test at 1 % cannot tell the samples from the data.",
     "converged": "The samples are as near to the data as asked (W1/σ at most 0.05), at most a tenth of them is in the "
-    "wrong place (TV at most 0.1), every mode is covered, and the losses are at their optimum.",
+    "wrong place (TV at most 0.1), every mode is covered, and the losses are at their optimum. Signals "
+    "that have factors have these right, too.",
     "false_equilibrium": "The losses are at their optimum, yet the samples are far from the data. A loss of log 2 is "
     "necessary, not sufficient: a discriminator that answers ½ everywhere has it for any generator.",
     "mode_collapse": "Some modes of the data get less than a fifth of the samples that they should have; or, of data "
     "without modes, the samples spread less than half as wide.",
     "oscillating": "The losses swing instead of settling: the players chase each other.",
-    "not_converged": "The samples are not yet as near to the data as asked (W1/σ at most 0.05, TV at most 0.1).",
+    "not_converged": "The samples are not yet as near to the data as asked (W1/σ at most 0.05, TV at most 0.1; of "
+    "signals with factors the worst of these as near as all, and a residual of at most 1.5 floors).",
     "diverged": "A number became infinite or undefined; the run was stopped at that step.",
 }
 """What the verdicts mean, in a sentence or two."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jgen1d.methods import METHODS
-from jgen1d.playground import pace, settings
+from jgen1d.playground import pace, settings, signals
 
 FIRST_METHODS = ["gan", "vae", "diffusion", "flow_matching"]
 """Shown apart from the others, in this order."""
@@ -30,10 +30,30 @@ def schema() -> dict[str, Any]:
     limits: dict[str, Any] = {name: list(ends) for name, ends in settings.LIMITS.items()}
     limits |= {"lanes": list(settings.LANES), "dataset_sizes": list(settings.DATASET_SIZES)}
     return {
-        "targets": settings.NAMED, "drawing": settings.DRAWING, "methods": methods, "limits": limits,
+        "targets": settings.NAMED, "signals": _of_signals(),
+        "drawing": settings.DRAWING, "methods": methods, "limits": limits,
         "first_methods": FIRST_METHODS, "first": settings.first(), "speeds": list(pace.SPEEDS),
         "first_speed": pace.DEFAULT_SPEED,
     }  # fmt: skip
+
+
+def _of_signals() -> dict[str, Any]:
+    """What is offered where the data are signals: the targets, and of each family what columns do not have."""
+    methods = {}
+    for name in signals.FAMILIES:
+        method = METHODS[name]
+        known, usual = settings.presets(method, True), settings.presets(method)
+        own = [field for field in settings.fields(method, True) if field not in settings.fields(method)]
+        first = settings.texts(next(iter(usual.values())), method, True)
+        values = {preset: settings.texts(config, method, True) for preset, config in known.items()}
+        added = {preset: {field.name: values[preset][field.name] for field in own} for preset in usual}
+        methods[name] = {
+            "presets": list(known),
+            "fields": [_described(field, first[field.name]) for field in own],
+            "preset_values": values | added,
+            "start": signals.start(name, known),
+        }
+    return {"targets": signals.NAMED, "lanes": list(signals.LANES), "methods": methods, "first": signals.FIRST}
 
 
 def _described(field: dataclasses.Field, default: str) -> dict[str, Any]:

@@ -18,10 +18,12 @@ from jgen1d.core import Config, Method, format_value, parse, replace, unknown
 from jgen1d.core.config import uses
 from jgen1d.engine.task import Task, prepare
 from jgen1d.methods import METHODS
+from jgen1d.playground import signals
 from jgen1d.targets import TARGETS, Target
 
 STEPS_PER_EPOCH = 10
 NAMED = [name for name, target in TARGETS.items() if target.dim == 1]
+"""The targets of numbers; `signals.NAMED` are those of signals."""
 DRAWING = {"low": -8.0, "high": 12.0, "count": 81}
 """The knots of a drawn density: so many, at equal steps from low to high."""
 LANES = (1, 32, 64)
@@ -29,8 +31,9 @@ DATASET_SIZES = (0, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 LIMITS = {"batch_size": (1, 4_096), "num_steps": (STEPS_PER_EPOCH, 100_000), "seed": (0, 2**31 - 1)}
 LINK_VALUES = 1_000
 """Values of a file that an address holds, at most."""
-MAX_INTEGER, MAX_LAYERS, MAX_UNITS, MAX_ROWS = 512, 6, 256, 65_536
-"""Of any static number, of hidden layers, of the units of each, and of the rows of one step: they bound the memory."""
+MAX_INTEGER, MAX_LAYERS, MAX_UNITS, MAX_VALUES = 512, 6, 256, 65_536
+"""Of any static number, of hidden layers, of the units of each, and of the numbers in the rows of one step: they bound
+the memory."""
 RIVAL = ("method", "preset", "fields")
 """What a model that is compared has of its own."""
 HIDDEN = ("dim", "shape", "num_steps", "num_classes", "condition_dim", "progressive")
@@ -98,25 +101,28 @@ class Experiment(NamedTuple):
         return Task(self.method, self.data, self.config)
 
 
-def fields(method: Method) -> list[dataclasses.Field]:
+def fields(method: Method, of_signals: bool = False) -> list[dataclasses.Field]:
     """The fields of the method's config that a page sets: those with one choice for columns leave nothing to set."""
     found = [field for field in dataclasses.fields(method.Config) if field.name not in HIDDEN]
+    if of_signals:
+        return found
     return [field for field in found if len({*field.metadata.get("choices", ())} - {*nets.OF_SIGNALS}) != 1]
 
 
-def texts(config: Config, method: Method) -> dict[str, str]:
+def texts(config: Config, method: Method, of_signals: bool = False) -> dict[str, str]:
     """The values of a config's fields as pages and flags write them."""
-    found = {field.name: format_value(getattr(config, field.name)) for field in fields(method)}
+    found = {field.name: format_value(getattr(config, field.name)) for field in fields(method, of_signals)}
     lower = {None: "none", True: "true", False: "false"}
     return {name: lower[v] if v is None or isinstance(v, bool) else f"{v}" for name, v in found.items()}
 
 
-def presets(method: Method) -> dict[str, Config]:
-    """The method's named configs that are not too large for a page, and that train on columns."""
+def presets(method: Method, of_signals: bool = False) -> dict[str, Config]:
+    """The method's named configs that are not too large for a page; for signals those made for them come first."""
     known = method.presets() or {"default": method.Config()}
-    return {
-        name: config for name, config in known.items() if not _too_large(config) and not uses(config, nets.OF_SIGNALS)
-    }
+    small = {name: config for name, config in known.items() if not _too_large(config, of_signals)}
+    made = {name: config for name, config in small.items() if uses(config, nets.OF_SIGNALS)}
+    others = {name: config for name, config in small.items() if name not in made}
+    return made | others if of_signals else others
 
 
 def first() -> dict[str, Any]:
@@ -139,26 +145,30 @@ def resolve(settings: Any, uploads: Mapping[str, Upload]) -> Experiment:
     name = settings.get("method")
     if not isinstance(name, str) or name not in METHODS:
         raise FieldError("method", f"no method {unknown(str(name), METHODS)}")
-    method, known = METHODS[name], presets(METHODS[name])
+    truth = _target(settings, uploads)
+    of_signals = signals.are(truth)
+    if of_signals and name not in signals.FAMILIES:
+        raise FieldError("method", f"{name} has no network for signals: choose {', '.join(signals.FAMILIES)}")
+    method, known = METHODS[name], presets(METHODS[name], of_signals)
     preset = settings.get("preset") or next(iter(known))
     if not isinstance(preset, str) or preset not in known:
         raise FieldError("preset", f"no preset {unknown(str(preset), known)}")
     numbers = {name: _integer(settings, name, *ends) for name, ends in LIMITS.items()}
     if numbers["num_steps"] % STEPS_PER_EPOCH:
         raise FieldError("num_steps", f"must be a multiple of {STEPS_PER_EPOCH}, an epoch's steps")
-    num_lanes = _one_of(settings, "lanes", LANES)
+    num_lanes = _one_of(settings, "lanes", signals.LANES if of_signals else LANES)
     size = _one_of(settings, "dataset_size", DATASET_SIZES)
-    truth = _target(settings, uploads)
-    config, changed = _config(settings.get("fields", {}), method, known[preset])
-    if numbers["batch_size"] * method.num_minibatches(config) > MAX_ROWS:
-        raise FieldError("batch_size", f"a step would take more than {MAX_ROWS} rows")
+    config, changed = _config(settings.get("fields", {}), method, known[preset], of_signals)
+    if numbers["batch_size"] * method.num_minibatches(config) > (most := MAX_VALUES // truth.dim):
+        raise FieldError("batch_size", f"a step would take more than {most} rows")
     try:
         config = prepare(Task(method, truth, config), numbers["num_steps"], numbers["batch_size"], 1).config
     except ValueError as error:
         raise _at_field(error, method) from None
     trained_on = truth
     if size:
-        trained_on = targets.empirical(np.asarray(truth.sample(jax.random.key(0), size)), name=truth.name)
+        finite_sample = targets.signals if of_signals else targets.empirical
+        trained_on = finite_sample(np.asarray(truth.sample(jax.random.key(0), size)), name=truth.name)
     kept = {name: settings.get(name) for name in ("target", "drawn", "data")}
     asked = {"method": name, "preset": preset, "fields": changed, **kept, **numbers}
     asked |= {"dataset_size": size, "lanes": num_lanes, "rival": None}
@@ -235,14 +245,16 @@ def _target(settings: Mapping[str, Any], uploads: Mapping[str, Upload]) -> Targe
         if not all(isinstance(height, int | float) and 0 <= height <= 1e6 for height in heights) or not any(heights):
             raise FieldError("target", "draw a density first: its heights must be at least 0, and not all 0")
         return targets.piecewise_linear(np.linspace(DRAWING["low"], DRAWING["high"], len(heights)), heights)
-    if name not in NAMED:
-        raise FieldError("target", f"no target {unknown(str(name), [*NAMED, 'data', 'drawn'])}")
+    known = [*NAMED, *signals.NAMED]
+    if name not in known:
+        raise FieldError("target", f"no target {unknown(str(name), [*known, 'data', 'drawn'])}")
     return TARGETS[name]
 
 
-def _config(asked: Any, method: Method, base: Config) -> tuple[Config, dict[str, str]]:
+def _config(asked: Any, method: Method, base: Config, of_signals: bool) -> tuple[Config, dict[str, str]]:
     """The preset with the page's changes, and these, without those that change nothing."""
-    declared, usual = {field.name: field for field in fields(method)}, texts(base, method)
+    declared = {field.name: field for field in fields(method, of_signals)}
+    usual = texts(base, method, of_signals)
     if not isinstance(asked, dict):
         raise FieldError("", "fields must be an object")
     changed = {}
@@ -256,23 +268,27 @@ def _config(asked: Any, method: Method, base: Config) -> tuple[Config, dict[str,
             core.validate(replace(method.Config(), **{name: value}))
         except ValueError as error:
             raise FieldError(name, str(error).partition(": ")[2] or str(error)) from None
-        if _too_large(replace(method.Config(), **{name: value})):
-            raise FieldError(name, f"at most {MAX_LAYERS} layers of at most {MAX_UNITS} units here")
+        if _too_large(replace(method.Config(), **{name: value}), of_signals):
+            raise FieldError(name, f"at most {MAX_LAYERS} layers of at most {_max_units(of_signals)} units here")
         if type(value) is int and value > (most := max(MAX_INTEGER, getattr(method.Config(), name))):
             raise FieldError(name, f"at most {most} here")
         base = replace(base, **{name: value})
-        if (shown := texts(base, method)[name]) != usual[name]:
+        if (shown := texts(base, method, of_signals)[name]) != usual[name]:
             changed[name] = shown
     return base, changed
 
 
-def _too_large(config: Config) -> bool:
+def _max_units(of_signals: bool) -> int:
+    return signals.MAX_CHANNELS if of_signals else MAX_UNITS
+
+
+def _too_large(config: Config, of_signals: bool) -> bool:
     """Whether a network has more layers or units than a page's server takes."""
     hidden = [size for size in core.sizes(config).values() if isinstance(size, tuple)]
-    return any(len(size) > MAX_LAYERS or max(size, default=0) > MAX_UNITS for size in hidden)
+    return any(len(size) > MAX_LAYERS or max(size, default=0) > _max_units(of_signals) for size in hidden)
 
 
 def _at_field(error: ValueError, method: Method) -> FieldError:
     """The error where its message names a field."""
     name = str(error).partition("=")[0]
-    return FieldError(name if name in {field.name for field in fields(method)} else "", str(error))
+    return FieldError(name if name in {field.name for field in fields(method, True)} else "", str(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
+from jgen1d.playground import signals
 from jgen1d.playground.look import NUM_FINAL_SAMPLES
 from jgen1d.playground.settings import DRAWING, STEPS_PER_EPOCH, Experiment, Upload
 
@@ -64,7 +65,8 @@ def _as_python(experiment: Experiment, uploads: Mapping[str, Upload]) -> str:
     else:
         lines.append(f"{name} = jgen1d.TARGETS[{asked['target']!r}]")
     if asked["dataset_size"]:
-        lines.append(f"target = jgen1d.targets.empirical(truth.sample(jax.random.key(0), {asked['dataset_size']}))")
+        make = "signals" if signals.are(experiment.truth) else "empirical"
+        lines.append(f"target = jgen1d.targets.{make}(truth.sample(jax.random.key(0), {asked['dataset_size']}))")
     run = f"num_steps={asked['num_steps']}, batch_size={asked['batch_size']}, eval_every={STEPS_PER_EPOCH}"
     if asked["lanes"] == 1:
         lines.append(f"result = jgen1d.fit(jax.random.key({asked['seed']}), {method}.METHOD, target, config, {run})")
@@ -81,6 +83,6 @@ def _as_python(experiment: Experiment, uploads: Mapping[str, Upload]) -> str:
             f"points = jgen1d.metrics.reference(truth, {NUM_FINAL_SAMPLES}).points",
             f"for result in {results}:",
             f"    samples = result.sample(jax.random.key(1), {NUM_FINAL_SAMPLES})",
-            "    print(jgen1d.metrics.w1(samples, points) / truth.std[0])",
+            "    print(jgen1d.metrics.w1(samples, points) / truth.std.mean())",
         ]  # fmt: skip
     return "\n".join(lines) + "\n"

@@ -12,7 +12,7 @@ import jax
 
 from jgen1d.core import unknown
 from jgen1d.evaluation.verdict import DEFAULT_THRESHOLDS
-from jgen1d.playground import first, look, pace, settings, takeaway
+from jgen1d.playground import first, look, pace, settings, signals, takeaway
 from jgen1d.playground.frames import Frame
 from jgen1d.playground.settings import STEPS_PER_EPOCH, Experiment, FieldError, Upload
 from jgen1d.playground.training import NUM_PROGRAMS, Training, both
@@ -158,7 +158,10 @@ class Trainer:
         self._look()
 
     def _do_paths(self, _: dict[str, Any]) -> None:
-        if self._active.asked.method.trajectory is None:
+        asked = self._active.asked
+        if signals.are(asked.truth):
+            raise FieldError("", "the paths of signals are not shown: choose a target of numbers")
+        if asked.method.trajectory is None:
             raise FieldError("", "this method's samples have no trajectory")
         self._tell("compiling", "following samples")
         self._send({"type": "paths", **self._active.paths()})
@@ -180,11 +183,12 @@ class Trainer:
         return all(one.has_ended for one in self._all)
 
     def _reset(self, asked: Experiment) -> None:
-        self.frame = self._training = self._rival = None  # the page must not get an old frame after what comes now
+        before, self.frame = self._training, None
+        self._training = self._rival = None  # the page must not get an old frame after what comes now
         if self._warmup is not None and self._warmup.is_at(asked):
             for message in first.messages():
                 self._send(message)
-        self._training, *others = both(asked, self._compiling_for)
+        self._training, *others = both(asked, self._compiling_for, before)
         self._rival = others[0] if others else None
         self._generation += 1
         self._configured(reset=True)

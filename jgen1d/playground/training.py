@@ -20,6 +20,8 @@ from jgen1d.report.stats import rate
 
 NUM_PROGRAMS = 4
 """Compiled for a run: what prepares the scene, what starts, what looks, and what trains."""
+TOLD = ("w1_over_std", "w1_over_floor", "tv", "modes_covered", "frechet_over_floor", "factor_w1", "off_manifold")
+"""Metrics that a frame tells of its lane, of those that the target has."""
 SECONDS_PER_LOOK = 0.1
 """From one look to the next, at least."""
 LOOKS_SHARE = 0.2
@@ -44,8 +46,10 @@ class Training:
       asked: the experiment.
       compiling: called before each program that may have to be compiled, with its number of `NUM_PROGRAMS`.
       count: samples that each lane is looked at by while it trains; 0 for what suits the method.
+      scene: of this target for this count, if it is there already.
 
     Attributes:
+      count: samples that each lane is looked at by while it trains.
       asked: the experiment; one that differs in traced numbers only may take its place.
       scene: what does not change while its target is looked at.
       runs: `Run`s, with the lanes first.
@@ -57,15 +61,19 @@ class Training:
       changes: the steps at which the settings were changed, or one player moved alone.
     """
 
-    def __init__(self, asked: Experiment, compiling: Callable[[int], None] = lambda number: None, count: int = 0):
+    def __init__(
+        self, asked: Experiment, compiling: Callable[[int], None] = lambda number: None, count: int = 0,
+        scene: look.Scene | None = None,
+    ):  # fmt: skip
         self.asked = asked
-        self._count = count or look.num_samples(asked.method)
-        if first.is_kept(asked, self._count):
-            self.scene, runs = (first.kept(asked, self._count, name) for name in ("scene", "runs"))
+        self.count = count or look.num_samples(asked.method, asked.truth)
+        if first.is_kept(asked, self.count):
+            self.scene, runs = (first.kept(asked, self.count, name) for name in ("scene", "runs"))
         else:
-            parts = first.parts(asked, self._count)
-            compiling(1)
-            self.scene = parts["scene"]()
+            parts = first.parts(asked, self.count)
+            if scene is None:
+                compiling(1)
+            self.scene = parts["scene"]() if scene is None else scene
             compiling(2)
             runs = parts["runs"]()
         self.runs = epochs.placed(runs)
@@ -100,7 +108,7 @@ class Training:
         if optimum := self.optimum:
             return list(optimum)
         asked = self.asked
-        rows = jnp.zeros((asked.batch_size * asked.method.num_minibatches(asked.config), 1))
+        rows = jnp.zeros((asked.batch_size * asked.method.num_minibatches(asked.config), asked.truth.dim))
 
         def info(key: jax.Array) -> Info:
             key_init, key_step = jax.random.split(key)
@@ -135,7 +143,7 @@ class Training:
 
     def compile(self) -> None:
         """Compiles what looks and what trains, without a step."""
-        self._seen(self._count)
+        self._seen(self.count)
         self._advance(0, STEPS_PER_EPOCH, "both")
         self._seen(look.NUM_FINAL_SAMPLES)  # of runs that lie on the devices as they do after a step
 
@@ -168,7 +176,7 @@ class Training:
     def look(self) -> dict[str, Any]:
         """Samples, and returns what a frame shows of the lane and of all lanes, but for the histories."""
         began = time.monotonic()
-        count = look.NUM_FINAL_SAMPLES if self.has_ended else self._count
+        count = look.NUM_FINAL_SAMPLES if self.has_ended else self.count
         seen, drawn = jax.device_get(self._seen(count))
         if not self.looks or self.looks[-1].step != self.step:
             kept = [name for name in ("mean", "std", "w1_over_std") if name in seen]
@@ -192,14 +200,17 @@ class Training:
         asked, lane = self.asked, self.lane
         verdicts = self._verdicts(seen)
         num_modes = len(asked.truth.modes.scales)
-        names = ["w1_over_std", "w1_over_floor", "tv", *(["modes_covered"] if num_modes else [])]
-        many = asked.num_lanes > 1
+        names = [name for name in TOLD if name in seen]
+        many, has_diverged = asked.num_lanes > 1, self.diverged[lane] >= 0
+        if "signals" in drawn:
+            curves = look.rounded(drawn["signals"]["curves"], asked.truth)
+            drawn = {"signals": None if has_diverged else drawn["signals"] | {"curves": curves}}
         return {
             "type": "frame", "step": self.step, "epoch": self.step // STEPS_PER_EPOCH, "lane": lane,
             "num_lanes": asked.num_lanes,
             "steps_per_second": 1 / self._seconds_per_step if self._seconds_per_step else None,
             "diverged_at": int(self.diverged[lane]),
-            "histogram": seen["histogram"][lane] if self.diverged[lane] < 0 else None,
+            "histogram": seen["histogram"][lane] if "histogram" in seen and not has_diverged else None,
             "discriminator": None, "generator": None, **drawn,
             "metrics": {name: seen[name][lane] for name in names} | {"num_modes": num_modes},
             "verdict": verdicts[lane] if self.losses else None,
@@ -217,13 +228,22 @@ class Training:
         return fitting.judge(task, curves, seen, self.diverged, DEFAULT_THRESHOLDS).tolist()
 
 
-def both(asked: Experiment, compiling: Callable[[Experiment, int], None] = lambda *_: None) -> list[Training]:
-    """The experiment's runs, and those of its rival if it has one, with one floor for both.
+def both(
+    asked: Experiment, compiling: Callable[[Experiment, int], None] = lambda *_: None, before: Training | None = None
+) -> list[Training]:
+    """The experiment's runs, and those of its rival if it has one, with one scene for both.
 
     Args:
       asked: the experiment.
       compiling: called before each program that may have to be compiled, with whose it is and its number.
+      before: what was trained last, whose scene serves again where target and count are the same.
     """
     every = [one for one in (asked, asked.rival) if one is not None]
-    count = min(look.num_samples(one.method) for one in every)
-    return [Training(one, functools.partial(compiling, one), count) for one in every]
+    count = min(look.num_samples(one.method, one.truth) for one in every)
+    serves = before is not None and before.asked.truth is asked.truth and before.count == count
+    scene = before.scene if before is not None and serves else None
+    found: list[Training] = []
+    for one in every:
+        found.append(Training(one, functools.partial(compiling, one), count, scene))
+        scene = found[0].scene
+    return found

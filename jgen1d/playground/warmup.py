@@ -27,7 +27,7 @@ class Warmup:
 
     def _work(self) -> None:
         """Two cores compile at once, and first what the page waits for: what looks and trains the kept first run."""
-        asked, count = self._asked, look.num_samples(self._asked.method)
+        asked, count = self._asked, look.num_samples(self._asked.method, self._asked.truth)
         try:
             other = threading.Thread(target=self._train, args=(count,), name="trainer", daemon=True)
             other.start()

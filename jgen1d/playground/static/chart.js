@@ -2,10 +2,10 @@
 //
 // A figure is {panels: [{x, y, box}], marks, legend}. An axis is {title, range, log, labels}; without a range it holds all
 // marks. A box is [left, bottom, right, top] in shares of the plot. A mark is one of
-//   {kind: "line", name, x, y, color, width, dash, opacity, stepped}    {kind: "area", x, low, high, color}
+//   {kind: "line", name, x, y, color, width, dash, opacity, stepped, many}    {kind: "area", x, low, high, color}
 //   {kind: "bars", name, x, y, width, color}                           {kind: "dots", name, x, y, color or values, size}
 //   {kind: "level", y, color, dash, note, below}                       {kind: "upright", x, color}
-// with `panel`, 0 by default. Null in y lifts the pen.
+// with `panel`, 0 by default. Null in y lifts the pen; `many` curves in one line have no value at the pointer.
 
 import { colours, DASHES, FONT, viridis } from "./look.js";
 
@@ -144,14 +144,15 @@ class Plot {
     const box = this.node.getBoundingClientRect();
     const [x, y] = [event.clientX - box.left, event.clientY - box.top];
     const area = this.areas?.find(({ x0, x1, y0, y1 }) => x >= x0 && x <= x1 && y >= y1 && y <= y0);
-    const lines = (area?.marks ?? []).filter(({ kind, name, x: values }) => name && values?.length && kind !== "dots");
+    const lines = (area?.marks ?? []).filter(({ kind, name, many, x: values }) => name && values?.length && kind !== "dots" && !many);
     this.hint.hidden = !lines.length;
     if (!lines.length) return;
     const at = area.x.back(x);
     const found = lines.map((mark) => {
       let best = 0;
       mark.x.forEach((value, index) => { if (Math.abs(value - at) < Math.abs(mark.x[best] - at)) best = index; });
-      return `${mark.name}: ${Number.isFinite(mark.y[best]) ? Number(mark.y[best].toPrecision(4)) : "–"}`;
+      const values = mark.kind === "area" ? [mark.low[best], mark.high[best]] : [mark.y[best]];
+      return `${mark.name}: ${values.map((value) => (Number.isFinite(value) ? Number(value.toPrecision(4)) : "–")).join(" to ")}`;
     });
     this.hint.textContent = [`${Number(at.toPrecision(4))}`, ...found].join("\n");
     this.hint.style.left = `${Math.min(x + 12, box.width - this.hint.offsetWidth - 2)}px`;

@@ -2,7 +2,9 @@
 
 import { Drawing } from "./draw.js";
 import { makeField, whenTyped } from "./fields.js";
-import { baseValues, methodNames, modelName, presetNames } from "./settings.js";
+import {
+  baseValues, isOffered, isOfSignals, methodNames, methodOf, modelName, pairsOf, presetNames, startOf, withTarget,
+} from "./settings.js";
 import { Upload } from "./upload.js";
 import { words } from "./words.js";
 
@@ -10,9 +12,20 @@ const NUMBERS = ["batch_size", "num_steps", "seed"];
 
 const byId = (id) => document.getElementById(id);
 
+/** Only these options of a list can be chosen, and are seen. */
+function allow(select, isAllowed) {
+  for (const option of select.options) option.hidden = option.disabled = !isAllowed(option.value);
+}
+
+function group(label, options) {
+  const found = Object.assign(document.createElement("optgroup"), { label });
+  found.append(...options);
+  return found;
+}
+
 /** What a teacher reaches for first; the other hyper-parameters are in the collapsed list. */
 function isMain({ name, kind }) {
-  return kind === "widths" || name === "latent_dim" || name.startsWith("learning_rate") || /(^|_)loss$/.test(name);
+  return kind === "widths" || /^network|coder$/.test(name) || name === "latent_dim" || name.startsWith("learning_rate") || /(^|_)loss$/.test(name);
 }
 
 export class Controls {
@@ -35,29 +48,28 @@ export class Controls {
   }
 
   fillSelects() {
-    const { targets, methods, limits } = this.schema;
+    const { targets, signals, methods, limits } = this.schema;
     for (const name of targets) byId("target").add(new Option(words(name), name));
+    byId("target").append(group("Signals", signals.targets.map((name) => new Option(words(name), name))));
     byId("target").add(new Option("My data…", "data"));
     byId("target").add(new Option("Draw my own", "drawn"));
     const { first, others } = methodNames(this.schema);
     for (const name of first) byId("method").add(new Option(words(methods[name].label), name));
     if (others.length) {
-      const group = Object.assign(document.createElement("optgroup"), { label: "More models" });
-      group.append(...others.map((name) => new Option(words(methods[name].label), name)));
-      byId("method").append(group);
+      byId("method").append(group("More models", others.map((name) => new Option(words(methods[name].label), name))));
     }
     const sizes = [...limits.dataset_sizes].sort((one, other) => (one || Infinity) - (other || Infinity));
     for (const size of sizes) byId("dataset_size").add(new Option(size || "unlimited", size));
     for (const name of ["batch_size", "num_steps"]) [byId(name).min, byId(name).max] = limits[name];
-    for (const lanes of limits.lanes) byId("lanes").add(new Option(lanes === 1 ? "1 run" : `${lanes} runs, one a seed`, lanes));
+    const all = [...new Set([...limits.lanes, ...signals.lanes])].sort((one, other) => one - other);
+    for (const lanes of all) byId("lanes").add(new Option(lanes === 1 ? "1 run" : `${lanes} runs, one a seed`, lanes));
   }
 
   connect() {
     byId("settings").addEventListener("submit", (event) => event.preventDefault());
     byId("target").addEventListener("change", (event) => this.chooseTarget(event.target.value));
     byId("method").addEventListener("change", (event) => {
-      const method = event.target.value;
-      this.update({ method, preset: presetNames(this.schema, method)[0], fields: {} });
+      this.update(startOf(this.schema, { method: event.target.value, target: this.settings.target }));
     });
     byId("preset").addEventListener("change", (event) => this.update({ preset: event.target.value, fields: {} }));
     byId("dataset_size").addEventListener("change", (event) => {
@@ -84,17 +96,19 @@ export class Controls {
 
   /** With what the present model is compared: a ready-made one, or itself as it is now, to be changed then. */
   chooseRival(choice) {
-    const { method, preset, fields } = choice === "kept" ? this.settings : this.schema.pairs[choice] ?? {};
+    const { method, preset, fields } = choice === "kept" ? this.settings : pairsOf(this.schema, this.settings)[choice] ?? {};
     this.update({ rival: method ? { method, preset, fields: { ...fields } } : null });
   }
 
-  showRival({ rival }) {
+  showRival(settings) {
+    const { rival, target } = settings;
     const select = byId("rival");
+    const pairs = pairsOf(this.schema, settings);
     const same = (pair) => ["method", "preset", "fields"].every((name) => JSON.stringify(pair[name]) === JSON.stringify(rival[name]));
-    const known = rival ? this.schema.pairs.findIndex(same) : -1;
-    const own = rival && known < 0 ? [new Option(modelName(this.schema, rival), "own")] : [];
+    const known = rival ? pairs.findIndex(same) : -1;
+    const own = rival && known < 0 ? [new Option(modelName(this.schema, { ...rival, target }), "own")] : [];
     select.replaceChildren(
-      new Option("nothing", ""), ...own, ...this.schema.pairs.map(({ label }, index) => new Option(label, index)),
+      new Option("nothing", ""), ...own, ...pairs.map(({ label }, index) => new Option(label, index)),
       new Option("this model as it is now", "kept"),
     );
     select.value = rival ? (known < 0 ? "own" : known) : "";
@@ -106,14 +120,14 @@ export class Controls {
   }
 
   changeField(name, value) {
-    const { method, preset, fields } = this.settings;
-    const changed = { ...fields, [name]: value };
-    if (value === baseValues(this.schema, method, preset)[name]) delete changed[name];
+    const changed = { ...this.settings.fields, [name]: value };
+    if (value === baseValues(this.schema, this.settings)[name]) delete changed[name];
     this.update({ fields: changed });
   }
 
   update(change) {
-    const settings = { ...this.settings, ...change };
+    const more = change.target ? withTarget(this.schema, this.settings, change.target) : {};
+    const settings = { ...this.settings, ...more, ...change };
     this.show(settings);
     this.onChange(settings);
   }
@@ -121,8 +135,14 @@ export class Controls {
   /** Shows settings without reporting them. What is being typed stays as it is. */
   show(settings) {
     this.settings = settings;
+    const { target } = settings;
+    const ofSignals = isOfSignals(this.schema, settings);
+    allow(byId("method"), (method) => isOffered(this.schema, { method, target }));
+    allow(byId("lanes"), (lanes) => (ofSignals ? this.schema.signals : this.schema.limits).lanes.includes(Number(lanes)));
     byId("method").value = settings.method;
-    if (this.shownMethod !== settings.method) this.buildMethod(settings.method);
+    const shown = `${settings.method} ${ofSignals}`;
+    if (this.shownMethod !== shown) this.buildMethod(settings);
+    this.shownMethod = shown;
     byId("preset").value = settings.preset;
     this.showTarget(settings.target);
     const size = byId("dataset_size");
@@ -133,7 +153,7 @@ export class Controls {
     byId("lanes").value = settings.lanes;
     this.showRival(settings);
     if (settings.drawn) this.drawing.show(settings.drawn);
-    const values = { ...baseValues(this.schema, settings.method, settings.preset), ...settings.fields };
+    const values = { ...baseValues(this.schema, settings), ...settings.fields };
     for (const name of NUMBERS) values[name] = settings[name];
     for (const [name, value] of Object.entries(values)) {
       const input = byId(`field-${name}`) ?? byId(name);
@@ -148,14 +168,13 @@ export class Controls {
     if (target === "drawn") this.drawing.paint();
   }
 
-  buildMethod(method) {
-    this.shownMethod = method;
-    const presets = presetNames(this.schema, method);
+  buildMethod(settings) {
+    const presets = presetNames(this.schema, settings);
     byId("preset").replaceChildren(...presets.map((name) => new Option(name.replaceAll("_", " "), name)));
     this.setters = Object.fromEntries(NUMBERS.map((name) => [name, this.setters[name]]));
     const places = { true: byId("main-fields"), false: byId("more-fields") };
     Object.values(places).forEach((place) => place.replaceChildren());
-    for (const field of this.schema.methods[method].fields) {
+    for (const field of methodOf(this.schema, settings).fields) {
       const main = isMain(field);
       const { node, set } = makeField(field, !main, (value) => this.changeField(field.name, value));
       places[main].append(node);

@@ -1,7 +1,10 @@
 // What each plot shows: from the model (configured, frame, history, …) to a figure (see chart.js). Null hides a plot.
 
-import { axis, band, colours, figure, level, line, thin } from "./look.js";
+import { axis, band, colours, figure, joined, level, line, thin } from "./look.js";
 import { lossName, short, words } from "./words.js";
+
+/** Real signals that are drawn among the generated ones. */
+const FEW = 4;
 
 /** The axis is as long as the run is going to be, so that nothing moves but the curves. */
 const steps = ({ configured }) => axis("training step", { range: [0, configured.settings.num_steps] });
@@ -17,7 +20,33 @@ function around(values) {
 
 const middles = (edges) => edges.slice(1).map((edge, index) => (edge + edges[index]) / 2);
 
+/** The axis of signals' values: the real ones' range, and of what is generated no more than thrice that. */
+function valuesOf({ mean, std, curves }, signals) {
+  const ends = (one) => [...one.mean.flatMap((at, place) => [at - 2 * one.std[place], at + 2 * one.std[place]]), ...one.curves.flat()];
+  const [low, high] = around(ends({ mean, std, curves }));
+  const [least, most] = signals ? around([...ends(signals), low, high]) : [low, high];
+  return [Math.max(least, low - (high - low)), Math.min(most, high + (high - low))];
+}
+
+function curves({ configured, frame, rival }) {
+  const { target } = configured;
+  if (!target.curves) return null;
+  const { data, learnt } = colours(rival);
+  const x = target.mean.map((_, place) => place);
+  const signals = frame?.signals;
+  const area = (name, { mean, std }, color) => {
+    const [low, high] = [-2, 2].map((times) => mean.map((at, place) => at + times * std[place]));
+    return { kind: "area", name: `${name}: mean ± 2 std`, x, low, high, color };
+  };
+  const bundle = (name, some, color, width, opacity) => line(name, ...joined(x, some), color, { width, opacity, many: true });
+  const marks = [area("real", target, data)];
+  if (signals) marks.push(area("generated", signals, learnt), bundle("generated signals", signals.curves, learnt, 1, 0.7));
+  marks.push(bundle("real signals", target.curves.slice(0, FEW), data, 1.5, 1));
+  return figure(axis("place", { range: [0, x.length - 1] }), axis("value", { range: valuesOf(target, signals) }), marks);
+}
+
 function samples({ configured, frame, rival }) {
+  if (configured.target.curves) return null;
   const { data, learnt } = colours(rival);
   const { name, x, density, edges, histogram } = configured.target;
   const centres = middles(edges);
@@ -56,7 +85,7 @@ function losses(model) {
 }
 
 function discriminator(model) {
-  if (!model.adversarial) return null;
+  if (!model.adversarial || model.configured.target.curves) return null;
   const { data, learnt, second } = colours(model.rival);
   const { edges } = model.configured.target;
   const { x = [], learnt: curve = [], optimal } = model.frame?.discriminator ?? {};
@@ -80,6 +109,7 @@ function players(model) {
 
 function moments(model) {
   const { configured: { target }, history } = model;
+  if (target.curves) return null;
   const { learnt, second } = colours(model.rival);
   const { step = [], mean = [], std = [] } = history.looks;
   const marks = [
@@ -128,10 +158,10 @@ function distance(model) {
   return figure(steps(model), axis("W₁/σ", { log: true, range: [least / 1.5, most * 1.4] }), marks);
 }
 
-export const FIGURES = { samples, losses, discriminator, players, moments, generator, distance };
+export const FIGURES = { samples, curves, losses, discriminator, players, moments, generator, distance };
 
 /** Those that are shown twice where two models are compared; the others show both in one. */
-export const OF_EACH = ["samples", "losses", "discriminator", "players", "moments", "generator"];
+export const OF_EACH = ["samples", "curves", "losses", "discriminator", "players", "moments", "generator"];
 
 /** The lines below the titles that depend on what is shown. */
 export function captions(model) {

@@ -49,6 +49,9 @@ export class InverseDemo {
 
   setTarget(target) {
     this.fallen = [];
+    byId("card-inverse").hidden = true;
+    this.target = null;
+    if (target.curves) return; // Signals have no distribution function.
     const middles = target.edges.slice(1).map((edge, index) => (edge + target.edges[index]) / 2);
     const [x, density] = target.density ? [target.x, target.density] : [middles, target.histogram];
     this.target = density ? { x, density, cdf: cumulate(x, density), edges: target.edges } : null;

@@ -52,6 +52,11 @@ export function band(x, [low, , high], color) {
   return { kind: "area", x, low, high, color };
 }
 
+/** Many curves as one: a null lifts the pen. */
+export function joined(x, curves) {
+  return [curves.flatMap(() => [...x, null]), curves.flatMap((curve) => [...curve, null])];
+}
+
 /** At most so many points that drawing them stays quick; the last one is always among them. */
 export function thin(values) {
   const stride = Math.ceil(values.length / MOST_POINTS);

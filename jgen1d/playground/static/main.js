@@ -69,7 +69,7 @@ const lessons = new Lessons(schema, (wanted) => {
 
 /** What the models are called. */
 function names() {
-  return [settings, ...(settings.rival ? [settings.rival] : [])].map((one) => modelName(schema, one));
+  return [settings, ...(settings.rival ? [{ ...settings.rival, target: settings.target }] : [])].map((one) => modelName(schema, one));
 }
 
 /** A file goes first where the server does not have it; its answer sends the settings. */
@@ -178,7 +178,7 @@ function takeConfigured(message) {
     Object.assign(page, { run: Number(page.run) + 1, step: 0, epoch: 0, verdict: "", drawn: "" });
     outcome.clear();
     showStatus();
-    paths.reset(schema.methods[message.settings.method].paths);
+    paths.reset(schema.methods[message.settings.method].paths && !message.target.curves);
   }
   page.pair = Boolean(message.rival);
   byId("sides").hidden = !message.rival;

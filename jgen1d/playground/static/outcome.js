@@ -62,7 +62,7 @@ export class Outcome {
   clear() {
     this.verdict("verdict", "", "Not started");
     write(byId("verdict-text"), "Press Start, or Space, to train.");
-    for (const name of ["w1", "floor", "tv", "modes"]) write(byId(`metric-${name}`), "–");
+    for (const name of ["w1", "floor", "tv", "modes", "frechet", "factor", "residual"]) write(byId(`metric-${name}`), "–");
     this.rival(null);
     byId("lane-panel").hidden = true;
   }
@@ -85,6 +85,12 @@ export class Outcome {
       write(byId("metric-tv"), Number.isFinite(metrics.tv) ? `${short(100 * metrics.tv)} %` : "–");
       const { modes_covered: covered, num_modes: modes } = metrics;
       write(byId("metric-modes"), modes ? `${covered} of ${modes}` : "–");
+      byId("metric-modes").parentElement.hidden = metrics.frechet_over_floor !== undefined;
+      const ofSignals = { frechet: [metrics.frechet_over_floor, " ×"], factor: [metrics.factor_w1, ""], residual: [metrics.off_manifold, " ×"] };
+      for (const [name, [value, unit]] of Object.entries(ofSignals)) {
+        byId(`metric-${name}`).parentElement.hidden = value === undefined;
+        write(byId(`metric-${name}`), Number.isFinite(value) ? `${short(value)}${unit}` : "–");
+      }
     }
     this.rival(frame.rival);
     byId("lane-panel").hidden = !frame.lanes_verdict;

@@ -1,16 +1,11 @@
 // How samples travel from noise to data, and the field that moves them, learnt against exact, at one time.
 
 import { draw } from "./chart.js";
-import { axis, colours, line } from "./look.js";
+import { axis, colours, joined, line } from "./look.js";
 
 const NARROW = 620;
 
 const byId = (id) => document.getElementById(id);
-
-/** Many curves as one trace: a null lifts the pen. */
-function joined(t, curves) {
-  return [curves.flatMap(() => [...t, null]), curves.flatMap((curve) => [...curve, null])];
-}
 
 export class Paths {
   constructor(connection) {

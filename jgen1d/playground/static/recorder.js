@@ -4,7 +4,8 @@ import { thin } from "./look.js";
 
 const MOST = 400;
 const MOST_REPLAYED = 200;
-const KEPT = ["step", "histogram", "discriminator", "generator", "metrics", "verdict", "lanes_verdict", "lanes_learned"];
+const MOST_OF_SIGNALS = 80; // Each holds many curves.
+const KEPT = ["step", "histogram", "signals", "discriminator", "generator", "metrics", "verdict", "lanes_verdict", "lanes_learned"];
 const CURVES = ["step", "d_real", "d_fake", "mean", "std", "w1_over_std"];
 
 const pick = (frame) => Object.fromEntries(KEPT.map((name) => [name, frame[name]]));
@@ -28,7 +29,7 @@ export class Recorder {
   /** All that a replay needs: numbers to three digits, and of each frame only what the one before does not have. */
   recording(configured, { history, other, names }) {
     let { frames } = this;
-    while (frames.length > MOST_REPLAYED) frames = halved(frames);
+    while (frames.length > (configured.target.curves ? MOST_OF_SIGNALS : MOST_REPLAYED)) frames = halved(frames);
     const before = {};
     const { target, threshold, rival, python, ...rest } = configured;
     return rounded({

@@ -11,7 +11,7 @@ const part = (id) => document.getElementById(id);
 const recording = JSON.parse(part("recording").textContent);
 const frames = restored(recording.frames);
 const TITLES = {
-  samples: "Real and generated", losses: "Losses", discriminator: "The discriminator D(x)", players: "D's mean answers",
+  samples: "Real and generated", curves: "Real and generated signals", losses: "Losses", discriminator: "The discriminator D(x)", players: "D's mean answers",
   moments: "Mean and spread", generator: "The generator G(z)", distance: "Distance W₁/σ",
 };
 

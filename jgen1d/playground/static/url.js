@@ -20,7 +20,7 @@ export function wholeHeights(heights) {
 
 /** @param {object} uploaded the server's message about the file that the settings name, if there is one */
 export function toHash(schema, settings, uploaded) {
-  const plain = defaultSettings(schema);
+  const plain = defaultSettings(schema, settings.target);
   const query = new URLSearchParams({ method: settings.method, preset: settings.preset, target: settings.target });
   if (settings.target === "data" && uploaded?.id === settings.data && uploaded?.values) {
     for (const name of FILE) if (uploaded[name] !== null) query.set(name, uploaded[name]);
