@@ -224,7 +224,6 @@ def test_parts_share_checkpoints_and_each_goes_on_where_it_was_saved(tmp_path):
         assert {name.split("/")[0] for name in saved} == {"0", "1", "2"}
 
 
-
 def test_an_agent_behind_a_filter_sees_what_the_vae_makes_of_it():
     environment = ENVIRONMENTS["cartpole"]._replace(max_steps=20)
     single = replace(AGENT, num_environments=1, rollout_length=1, normalize_advantages=False)
