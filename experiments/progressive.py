@@ -59,9 +59,10 @@ def main() -> None:
         short = max(1, round(work * _NUM_EVALS.value)) * every
         long = lab.sweep([target], [_config(0.0), _config(_GROWING.value)], eval_every=every, **OPTIONS)
         shorter = lab.sweep([target], [_config(0.0)], eval_every=every, num_steps=short, **OPTIONS)
-        found = dict(zip(("whole", "grown", "shorter"), map(_ratios, (long, long, shorter), (0, 1, 0)), strict=True))
-        panels[target.name] = {name: found[name] for name in ("whole", "grown")}
-        ends = {name: ratios[:, -1] for name, ratios in found.items()}
+        panels[target.name] = dict(zip(("whole", "grown"), _ratios(long), strict=True))
+        ends = {
+            name: ratios[:, -1] for name, ratios in (panels[target.name] | {"shorter": _ratios(shorter)[0]}).items()
+        }
         rows += [_row(target.name, level, ends, work) for level in levels]
     picture = partial(
         charts.distance_bands, steps=long.steps, curves=panels, floor=dict.fromkeys(panels, 1.0), threshold=levels[0],
@@ -81,27 +82,25 @@ def _config(growing: float) -> gan.Config:
 
 def _work(target: jgen1d.Target) -> float:
     """FLOPs of a run that computes only the resolutions that it has reached, as a share of a whole run's."""
-    count = _RESOLUTIONS.value
+    key, whole = jax.random.key(0), _config(1.0)
 
-    def flops(levels: int) -> float:
-        config, shape = _config(1.0), tuple(size >> (count - levels) for size in target.shape)
-        widths = {"widths_g": config.widths_g[:levels], "widths_d": config.widths_d[count - levels :]}
-        config = replace(config, dim=int(np.prod(shape)), shape=shape, num_steps=1.0, **widths)
-        state = jax.eval_shape(gan.init, jax.random.key(0), config)
+    def flops(missing: int) -> float:
+        shape = tuple(size >> missing for size in target.shape)
+        widths = {"widths_g": whole.widths_g[: len(whole.widths_g) - missing], "widths_d": whole.widths_d[missing:]}
+        config = replace(whole, dim=int(np.prod(shape)), shape=shape, num_steps=1.0, **widths)
         batch = jax.ShapeDtypeStruct((OPTIONS["batch_size"], config.dim), np.float32)
-        found: Any = jax.jit(gan.step).lower(jax.random.key(0), state, batch, config).cost_analysis()
+        found: Any = jax.jit(gan.step).lower(key, jax.eval_shape(gan.init, key, config), batch, config).cost_analysis()
         return found["flops"]
 
-    whole, *_ = cost = [flops(levels) for levels in range(count, 0, -1)]
+    cost = [flops(missing) for missing in range(_RESOLUTIONS.value)]
     # The parts of `nets.growing.growth`, backwards: each level fades in and stays, but for the first and the last.
     parts = [*np.repeat(cost[:-1], 2)[1:], cost[-1]]
-    return float(1 - _GROWING.value + _GROWING.value * np.mean(parts) / whole)
+    return float(1 - _GROWING.value + _GROWING.value * np.mean(parts) / cost[0])
 
 
-def _ratios(sweep: jgen1d.Sweep, config: int) -> np.ndarray:
-    """Fréchet/floor over seeds and points of the history."""
-    floors = sweep.metrics["frechet"] / sweep.metrics["frechet_over_floor"]
-    return sweep.history["frechet"][0, config] / floors[0, config, :, None]
+def _ratios(sweep: jgen1d.Sweep) -> np.ndarray:
+    """Fréchet/floor of each config over seeds and points of the history."""
+    return (sweep.history["frechet"] / (sweep.metrics["frechet"] / sweep.metrics["frechet_over_floor"])[..., None])[0]
 
 
 def _row(target: str, level: float, found: dict[str, np.ndarray], work: float) -> dict[str, Any]:
