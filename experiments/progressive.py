@@ -15,6 +15,10 @@ times that of perfect samples at the end, of each arm, with Wilson 95 % interval
 grown pairs; the change of the median with its 95 % interval, at the same steps and at the same FLOPs; and the FLOPs of
 growing, in % of a whole run's. The workdir receives `progressive.png` (distances over steps), `config.json` and
 `summary.json`.
+
+Expect, with the defaults (35 minutes of one core): growing harms. Within 5 floors end 95 % [87–98] of the whole and 0 %
+[0–6] of the grown networks on pulses, 98 and 8 % on smooth signals; at equal FLOPs the grown ones are 2.9 [2.6, 3.2]
+and 1.5 [1.3, 1.8] floors behind.
 """
 
 from functools import partial
