@@ -25,7 +25,7 @@ from absl import flags
 
 import lab
 from jgen1d import cli
-from jgen1d.core import Config, Method, replace
+from jgen1d.core import Config, Method
 from jgen1d.evaluation import time_series
 from jgen1d.methods import flow_matching, gan, gaussian, vae
 from jgen1d.plots import settings as charts
@@ -38,7 +38,7 @@ _VAE = vae.Config(latent_dim=10, widths=(64, 64), prior_components=0, objective=
 _FLOW = flow_matching.Config(widths=(128, 128), fourier_features=0, num_integration_steps=25)
 MODELS: dict[str, tuple[Method, Config]] = {
     "gaussian": (gaussian.METHOD, gaussian.Config(variance_floor=1e-4)),
-    "gan": (gan.METHOD, replace(gan.Config(), r1=None, latent_dim=10, widths_g=(64, 64), widths_d=(64, 64))),
+    "gan": (gan.METHOD, gan.Config(latent_dim=10, widths_g=(64, 64), widths_d=(64, 64))),
     "vae": (vae.METHOD, _VAE),
     "flow_matching": (flow_matching.METHOD, _FLOW),
 }
