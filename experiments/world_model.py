@@ -23,8 +23,8 @@ A run that is stopped goes on where its last block was saved, with the same comm
 Expect, with the defaults (47 minutes of one core): of 64 seeds that dream in a Gaussian model 34, 66, 70 and 78 % solve
 reality when the real steps are random, and 17, 50, 94 and 97 % when they are collected in 5 rounds; in a VAE 11 to 22 %
 and 2 to 34 %. PPO without a model: 20 % [12–32] after 9,728 real steps, and 97 % [89–99] after 100,352. Models follow
-reality for 40 to 70 steps. `--families=gaussian` takes a third of the time; `--families=flow_matching` solves it in 80 %
-[68–88] after 600 random steps; `--agents=filter` in 0 % [0–6].
+reality for 40 to 70 steps. `--families=gaussian` takes a third of the time; `--families=flow_matching` solves it in
+80 % [68–88] after 600 random steps; `--agents=filter` in 0 % [0–6].
 
 The workdir receives `shares.png`, `returns.png`, `curves.png`, `rollouts.png`, `temperatures.png` if there are several,
 `agent.gif` of one agent in both worlds, `config.json` and `summary.json`.
