@@ -8,8 +8,9 @@ with R1 and R2, each once: the relativistic one with both finds all 1,000 modes 
 fewer, and R1 alone fails. Here each cell is trained with --num_seeds seeds on targets whose modes are known.
 
 For each (target, cell) the table gives the share of seeds that cover all modes and the share that converged, each with
-its Wilson 95 % interval, and the modes covered and W1/floor as median [5 %, 95 %]. The workdir receives `coverage.png`,
-`config.json` and `summary.json`.
+its Wilson 95 % interval, and the modes covered and W1/floor as median [5 %, 95 %]. Of 64 seeds expect 0 % in every cell
+with all modes of the grid (24 minutes of one core), and 98 to 100 % on the mixture (14). The workdir receives
+`coverage.png`, `config.json` and `summary.json`.
 """
 
 from functools import partial
