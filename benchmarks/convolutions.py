@@ -45,7 +45,7 @@ def milliseconds(function: Callable, *args: jax.Array) -> float:
     while time.perf_counter() - start < SECONDS:
         jax.block_until_ready(compiled(*args))
         count += 1
-    return 1e3 * (time.perf_counter() - start) / count / LANES
+    return 1e3 * (time.perf_counter() - start) / count / len(args[-1])
 
 
 def main() -> None:

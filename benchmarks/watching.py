@@ -1,6 +1,6 @@
 """How soon does the playground show something that moves, how smoothly, and how large are its page and its replay?
 
-    python benchmarks/watching.py                # 5 minutes on 2 cores, half of them a first visit's compilation
+    python benchmarks/watching.py                # some 5 minutes on 2 cores, half of them a first visit's compilation
     python benchmarks/watching.py --signals      # 2 minutes: signals only
 
 Needs pip install -e ".[dev]" and a Chromium (apt-get install chromium, or CHROMIUM=/path/to/it).

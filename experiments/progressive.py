@@ -63,10 +63,9 @@ def main() -> None:
         short = max(1, round(work * _NUM_EVALS.value)) * every
         long = lab.sweep([target], [_config(0.0), _config(_GROWING.value)], eval_every=every, **OPTIONS)
         shorter = lab.sweep([target], [_config(0.0)], eval_every=every, num_steps=short, **OPTIONS)
-        panels[target.name] = dict(zip(("whole", "grown"), _ratios(long), strict=True))
-        ends = {
-            name: ratios[:, -1] for name, ratios in (panels[target.name] | {"shorter": _ratios(shorter)[0]}).items()
-        }
+        (whole, grown), (brief,) = _ratios(long), _ratios(shorter)
+        panels[target.name] = {"whole": whole, "grown": grown}
+        ends = {"whole": whole[:, -1], "grown": grown[:, -1], "shorter": brief[:, -1]}
         rows += [_row(target.name, level, ends, work) for level in levels]
     picture = partial(
         charts.distance_bands, steps=long.steps, curves=panels, floor=dict.fromkeys(panels, 1.0), threshold=levels[0],

@@ -5,6 +5,8 @@ import socket
 import threading
 import time
 
+import pytest
+
 SETTINGS = {
     "method": "gan", "preset": "textbook", "fields": {}, "target": "bimodal", "drawn": None, "data": None,
     "batch_size": 32, "dataset_size": 0, "seed": 3, "num_steps": 30, "lanes": 1, "rival": None,
@@ -28,6 +30,16 @@ def served(max_sessions=4):
         thread.join(timeout=10)
         assert not thread.is_alive()
         server.join_trainers()
+
+
+def check_refusal(asked, field, message):
+    """The settings are refused at their field, in one line that has the message."""
+    from jgen1d.playground import settings
+
+    with pytest.raises(settings.FieldError, match=message.replace("?", r"\?")) as error:
+        settings.resolve(asked, {})
+    assert error.value.field == field
+    assert "\n" not in str(error.value)
 
 
 class Page:

@@ -405,13 +405,19 @@ CONTRAST = """() => {
 """The visible texts with less contrast than WCAG 2.2 asks for at level AA (1.4.3); disabled controls are exempt."""
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), [(360, 800), (1600, 1000)])
+SIZES = pytest.mark.parametrize(("width", "height"), [(360, 800), (1600, 1000)])
+THEMES = pytest.mark.parametrize("theme", ["light", "dark"])
+
+
+@THEMES
+@SIZES
 def test_both_widths_and_themes_fit_and_are_photographed(browser, address, theme, width, height):
-    visit = Visit(
-        browser, address, "method=gan&preset=textbook&target=mixture" + FAST,
-        viewport={"width": width, "height": height}, color_scheme=theme,
-    )  # fmt: skip
+    check_looks(browser, address, "method=gan&preset=textbook&target=mixture" + FAST, "", theme, width, height)
+
+
+def check_looks(browser, address, query, prefix, theme, width, height):
+    """Trains a little, and looks at what is then shown: does it fit, can it be read? A screenshot is kept."""
+    visit = Visit(browser, address, query, viewport={"width": width, "height": height}, color_scheme=theme)
     visit.page.click("#start")
     visit.until(step=beyond(200))
     visit.page.click("#start")
@@ -421,7 +427,7 @@ def test_both_widths_and_themes_fit_and_are_photographed(browser, address, theme
     assert visit.page.evaluate(CONTRAST) == []
     assert accessible.findings(visit.page) == []
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    visit.page.screenshot(path=SCREENSHOTS / f"{width}-{theme}.png")
+    visit.page.screenshot(path=SCREENSHOTS / f"{prefix}{width}-{theme}.png")
     assert visit.logged == []
     visit.page.close()
 

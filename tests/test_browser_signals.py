@@ -5,9 +5,9 @@ Screenshots of both widths in both themes are written to `runs/screenshots` for 
 
 import pytest
 
-from tests import accessible, chromium
+from tests import chromium
 from tests.chromium import Mute, Visit, wait
-from tests.test_browser import CONTRAST, SCREENSHOTS, beyond
+from tests.test_browser import SIZES, THEMES, beyond, check_looks
 
 pytestmark = chromium.needed
 
@@ -154,22 +154,10 @@ def test_the_replay_of_signals_plays_without_a_network(visit, browser, tmp_path)
     context.close()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), [(360, 800), (1600, 1000)])
+@THEMES
+@SIZES
 def test_signals_fit_both_widths_and_themes_and_are_photographed(browser, address, theme, width, height):
-    one = Visit(browser, address, SMALL, viewport={"width": width, "height": height}, color_scheme=theme)
-    one.page.click("#start")
-    one.until(step=beyond(200))
-    one.page.click("#start")
-    one.until(drawn=one.until(state="idle")["step"])
-    wait(one.page, "document.getElementById('status').textContent.startsWith('Stopped')")  # said once a second
-    assert one.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    assert one.page.evaluate(CONTRAST) == []
-    assert accessible.findings(one.page) == []
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    one.page.screenshot(path=SCREENSHOTS / f"signals-{width}-{theme}.png")
-    one.page.close()
-    assert one.logged == []
+    check_looks(browser, address, SMALL, "signals-", theme, width, height)
 
 
 def test_numbers_have_their_panels_after_signals(visit):
