@@ -10,8 +10,8 @@ Fréchet distance is at most 3 times its floor; with factors, if their W1 is, an
 of perfect samples. On the Gaussian processes the fitted normal is itself the floor of what samples can tell.
 
 The workdir receives `signals_TARGET_MODEL.png` for each pair, `signals.png` with the last target's models side by side,
-`config.json` and `summary.json`. Expect the UNet and the normal close in all 32 seeds on the two Gaussian processes, and
-nothing close in 10 % of them on `sine` and `pulse` (half an hour of processor time for each target).
+`config.json` and `summary.json`. Expect the UNet and the normal close in all 32 seeds on the two Gaussian processes,
+and nothing close in 10 % of them on `sine` and `pulse` (half an hour of processor time for each target).
 """
 
 from functools import partial
