@@ -32,6 +32,8 @@ from jgen1d.report.table import Table
 
 CLOSE = 3.0
 _UNET: dict[str, Any] = {"network": "unet", "widths": (16, 32), "fourier_features": 0, "learning_rate": 2e-3}
+# Through two resolutions a place sees 14 others on each side; through four, all of a signal of 64.
+_DEEP: dict[str, Any] = {"widths": (8, 16, 32, 64), "learning_rate": 4e-3}
 MODELS: dict[str, tuple[Method, Config]] = {
     "dcgan": (gan.METHOD, gan.preset("dcgan")),
     "regularized_dcgan": (
@@ -45,6 +47,7 @@ MODELS: dict[str, tuple[Method, Config]] = {
     "conv_vae": (vae.METHOD, vae.Config(encoder="conv", decoder="conv", widths=(16, 32, 64), latent_dim=8)),
     "unet_diffusion": (diffusion.METHOD, diffusion.Config(**_UNET)),
     "unet_flow": (flow_matching.METHOD, flow_matching.Config(num_integration_steps=25, **_UNET)),
+    "deep_unet_flow": (flow_matching.METHOD, flow_matching.Config(num_integration_steps=25, **_UNET | _DEEP)),
     "normalizing_flow": (METHODS["normalizing_flow"], METHODS["normalizing_flow"].Config()),
     "gaussian": (gaussian.METHOD, gaussian.Config()),
 }  # fmt: skip
