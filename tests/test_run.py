@@ -14,7 +14,7 @@ import pytest
 import jgen1d
 from jgen1d import nets
 from jgen1d.core import format_value, pytree_dataclass, traced, validate
-from jgen1d.engine import program, snapshot
+from jgen1d.engine import block, compiled, program, snapshot
 from jgen1d.maths.losses import LOG_2, GeneratorLoss, non_saturating_loss_g
 from jgen1d.methods import diffusion, gan
 from tests import toys
@@ -177,6 +177,36 @@ print(maps())
 
 def add(x, *, number):
     return x + number
+
+
+def test_what_was_prepared_is_compiled_once():
+    mesh = jax.sharding.Mesh(np.array(jax.local_devices()[:1]), ("lane",))
+    programs = program.Programs(mesh, "highest")
+
+    def both(call):
+        return call(add, call(add, np.ones((1, 2)), number=7), number=8)
+
+    before = compiled.counts()["programs"]
+    with programs.ahead() as prepare:
+        shape = both(prepare)
+    assert compiled.counts()["programs"] == before + 2
+    result = both(programs.call)
+    assert compiled.counts()["programs"] == before + 2
+    assert result[0, 0] == 1 + 7 + 8
+    assert (shape.shape, shape.dtype, shape.sharding) == (result.shape, result.dtype, result.sharding)
+
+
+def test_a_run_knows_its_programs_before_the_first_step(monkeypatch):
+    misses = []
+
+    def mean(*args):
+        misses.append(program._compiled.cache_info().misses)
+        return block_mean(*args)
+
+    block_mean = block._mean
+    monkeypatch.setattr(block, "_mean", mean)
+    jgen1d.fit(0, *TASK[:3], 2, **SHORT)
+    assert set(misses) == {program._compiled.cache_info().misses}
 
 
 def test_programs_of_hundreds_of_static_configs_take_bounded_memory_maps():

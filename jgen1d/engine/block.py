@@ -72,11 +72,31 @@ def run_block(
     keys, targets, configs = jax.device_put((keys, targets, configs), NamedSharding(mesh, PartitionSpec("lane")))
     # Not None: which programs there are must not depend on where it was decided.
     task = Task(spec.method, targets, configs, example.is_standardized)
-    call = Programs(mesh, spec.matmul_precision).call
+    programs = Programs(mesh, spec.matmul_precision)
+    drawing = {
+        "num_rows": example.num_rows(spec.batch_size), "standardize": example.is_standardized,
+        "labelled": example.num_classes > 0,
+    }  # fmt: skip
+    lengths = run.chunks(spec.eval_every)
 
-    runs = call(run.start, task, keys)
+    def start(call: Callable) -> tuple[Any, Any]:
+        reference = call(metrics.reference, targets, num_samples=evaluate.NUM_CURVE_SAMPLES, for_curves=True)
+        return call(run.start, task, keys), reference
+
+    def advance(runs: Any, length: int, call: Callable) -> tuple[Any, Any]:
+        steps = (jnp.asarray(length),)
+        batches = call(run.draw, targets, runs.key_data, runs.step, shared=steps, **drawing)
+        return call(run.advance, task, runs, batches, shared=steps)
+
+    with programs.ahead() as prepare:
+        runs, reference = start(prepare)
+        runs, _ = advance(runs, lengths[0], prepare)
+        evaluate.curves(task, runs, reference, prepare)
+        evaluate.evaluate(task, runs, spec.num_samples, prepare, example)
+
+    call = programs.call
+    runs, reference = start(call)
     history: list[dict[str, Any]] = []
-    reference = None
     if resume_from is not None:
         runs = from_leaves(resume_from.runs, runs)
         history = to_points(resume_from.history)
@@ -84,23 +104,14 @@ def run_block(
     def midway() -> Midway:
         return Midway(to_leaves(runs), to_curves(history))
 
-    drawing = {
-        "num_rows": example.num_rows(spec.batch_size), "standardize": example.is_standardized,
-        "labelled": example.num_classes > 0,
-    }  # fmt: skip
-    lengths = run.chunks(spec.eval_every)
     for _ in range(len(history), spec.num_steps // spec.eval_every):
         infos = []
         for length in lengths:
-            steps = (jnp.asarray(length),)
-            batches = call(run.draw, targets, runs.key_data, runs.step, shared=steps, **drawing)
-            runs, info = call(run.advance, task, runs, batches, shared=steps)
+            runs, info = advance(runs, length, call)
             infos.append(info)
             if history:  # keep one point in flight, so that the devices never wait for the host
                 jax.block_until_ready(history[-1])
             report(length)
-        if reference is None:  # the devices train while it is compiled
-            reference = call(metrics.reference, targets, num_samples=evaluate.NUM_CURVE_SAMPLES, for_curves=True)
         history.append(
             _mean(tuple(infos), jnp.array(lengths) / spec.eval_every) | evaluate.curves(task, runs, reference, call)
         )

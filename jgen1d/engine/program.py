@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import functools
 import gc
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jgen1d.core import qualified_name
-from jgen1d.engine import compiled
+from jgen1d.engine import compiled, processes
 from jgen1d.engine.padding import resolve
 from jgen1d.engine.task import Task
 
@@ -46,12 +49,34 @@ class Programs(NamedTuple):
           shared: arrays that all lanes share.
           **static: hashable keywords.
         """
+        program, arrays = self._find(function, args, shared, static)
+        return program(arrays, shared)
+
+    @contextlib.contextmanager
+    def ahead(self) -> Iterator[Callable]:
+        """A function like `call` that compiles and calls nothing: it returns shapes, of which it takes any, too.
+
+        The programs compile side by side, one per core; on leaving, all are compiled.
+        """
+        pool = ThreadPoolExecutor(len(processes.available_cores()))
+
+        def prepare(function: Callable, *args: Any, shared: tuple = (), **static: Any) -> Any:
+            program, arrays = self._find(function, args, shared, static)
+            return program.prepare(pool, arrays, shared)
+
+        try:
+            yield prepare
+            pool.shutdown()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _find(self, function: Callable, args: tuple, shared: tuple, static: dict[str, Any]) -> tuple[_Program, tuple]:
+        """The program of `call`, and its first argument."""
         arrays = tuple((arg.target, arg.config) if isinstance(arg, Task) else arg for arg in args)
         tasks = tuple((arg.method, arg.standardize) if isinstance(arg, Task) else None for arg in args)
         leaves, structure = jax.tree.flatten((arrays, shared))
         kinds = tuple((jax.numpy.shape(leaf), jax.numpy.result_type(leaf)) for leaf in leaves)
-        program = _compiled(function, tasks, tuple(static.items()), structure, kinds, len(shared), *self)
-        return program(arrays, shared)
+        return _compiled(function, tasks, tuple(static.items()), structure, kinds, len(shared), *self), arrays
 
 
 @functools.lru_cache(MAX_PROGRAMS)
@@ -64,7 +89,7 @@ def _compiled(
     num_shared: int,
     mesh: Mesh | None,
     matmul_precision: str,
-) -> Callable:
+) -> _Program:
     """The program for arguments of one structure and one kind: dropping it from the cache drops what was compiled."""
     del structure, num_shared
     _make_room()
@@ -78,31 +103,56 @@ def _compiled(
             return function(*args, *shared, **dict(static))
 
     if mesh is None:
-        return jax.jit(one_lane)
+        return _Program(jax.jit(one_lane), function.__name__, None)
     lane = PartitionSpec("lane")
     mapped = jax.shard_map(
         jax.vmap(one_lane, (0, None)), mesh=mesh, in_specs=(lane, PartitionSpec()), out_specs=lane, check_vma=False
     )
-    program = jax.jit(mapped, compiler_options=COMPILER_OPTIONS.get(mesh.devices.flat[0].platform))
+    sharding = NamedSharding(mesh, lane)
+    options = COMPILER_OPTIONS.get(mesh.devices.flat[0].platform)
     alike = repr((function.__qualname__, [task and qualified_name(task[0].step) for task in tasks], static, kinds))
     # What else tells programs apart has names only in this process.
-    return _first_in_turn(program, f"{function.__name__}-{zlib.crc32(alike.encode()):08x}")
+    name = f"{function.__name__}-{zlib.crc32(alike.encode()):08x}"
+    return _Program(jax.jit(mapped, out_shardings=sharding, compiler_options=options), name, sharding)
 
 
-def _first_in_turn(program: Callable, name: str) -> Callable:
-    """The program, which of several workers one compiles at a time."""
-    is_compiled = False
+class _Program:
+    """A jitted function, which of several workers one compiles at a time."""
 
-    def call(*args: Any) -> Any:
-        nonlocal is_compiled
-        if is_compiled:
-            return program(*args)
-        with compiled.turn(name):
-            result = program(*args)
-        is_compiled = True
+    def __init__(self, function: Any, name: str, sharding: NamedSharding | None):
+        """
+        Args:
+          function: jitted, for arguments of one kind.
+          name: for `compiled.turn`.
+          sharding: of all results.
+        """
+        self._function, self._name, self._sharding = function, name, sharding
+        self._is_compiled = False
+        self._shapes: Any = None
+
+    def __call__(self, *args: Any) -> Any:
+        if self._is_compiled:
+            return self._function(*args)
+        with compiled.turn(self._name):
+            result = self._function(*args)
+        self._is_compiled = True
         return result
 
-    return call
+    def prepare(self, pool: Executor, *args: Any) -> Any:
+        """Starts to compile, unless that was done; returns the results' shapes."""
+        if self._shapes is None:
+            traced = self._function.trace(*args)
+            self._shapes = jax.tree.map(self._shape, traced.out_info)
+            pool.submit(contextvars.copy_context().run, self._compile, traced.lower())
+        return self._shapes
+
+    def _shape(self, leaf: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self._sharding, weak_type=leaf.weak_type)
+
+    def _compile(self, lowered: Any) -> None:
+        """Leaves the program in JAX's cache, where a call finds it, also one that comes meanwhile."""
+        with compiled.turn(self._name):
+            lowered.compile()
 
 
 def _make_room() -> None:
