@@ -35,6 +35,7 @@ CLOSE = 3.0
 _UNET: dict[str, Any] = {"network": "unet", "widths": (16, 32), "fourier_features": 0, "learning_rate": 2e-3}
 # Through two resolutions a place sees 13 others on each side; through four, nearly all of a signal of 64.
 _DEEP: dict[str, Any] = {"widths": (8, 16, 32, 64), "learning_rate": 4e-3}
+_VAE: dict[str, Any] = {"widths": (128, 128), "activation": "relu", "decoder_variance": "global"}
 MODELS: dict[str, tuple[Method, Config]] = {
     "dcgan": (gan.METHOD, gan.preset("dcgan")),
     "regularized_dcgan": (
@@ -46,6 +47,8 @@ MODELS: dict[str, tuple[Method, Config]] = {
         ),
     ),
     "conv_vae": (vae.METHOD, vae.Config(encoder="conv", decoder="conv", widths=(16, 32, 64), latent_dim=8)),
+    "vae_8": (vae.METHOD, vae.Config(latent_dim=8, **_VAE)),
+    "vae_16": (vae.METHOD, vae.Config(latent_dim=16, **_VAE)),
     "unet_diffusion": (diffusion.METHOD, diffusion.Config(**_UNET)),
     "unet_flow": (flow_matching.METHOD, flow_matching.Config(num_integration_steps=25, **_UNET)),
     "deep_unet_flow": (flow_matching.METHOD, flow_matching.Config(num_integration_steps=25, **_UNET | _DEEP)),
