@@ -245,8 +245,12 @@ def run_block(precision, caplog):
         del midway
         seen.append((len(precisions), sum("XLA compilation" in r.getMessage() for r in caplog.records)))
 
-    with jax.log_compiles(), caplog.at_level(logging.WARNING):
-        outcome = block.run_block(spec, group, lanes, keys, jax.local_devices()[:1], at_point=at_point)
+    jax.config.update("jax_log_compiles", True)  # in all threads
+    try:
+        with caplog.at_level(logging.WARNING):
+            outcome = block.run_block(spec, group, lanes, keys, jax.local_devices()[:1], at_point=at_point)
+    finally:
+        jax.config.update("jax_log_compiles", False)
     return Recorded(outcome, seen, precisions)
 
 
