@@ -150,7 +150,10 @@ class _Program:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self._sharding, weak_type=leaf.weak_type)
 
     def _compile(self, lowered: Any) -> None:
-        """Leaves the program in JAX's cache, where a call finds it, also one that comes meanwhile."""
+        """Leaves the program in JAX's cache, where a call finds it, also one that comes meanwhile.
+
+        What fails here fails again in the call, which says so.
+        """
         with compiled.turn(self._name):
             lowered.compile()
 
