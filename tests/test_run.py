@@ -205,6 +205,7 @@ def test_a_run_knows_its_programs_before_the_first_step(monkeypatch):
 
     block_mean = block._mean
     monkeypatch.setattr(block, "_mean", mean)
+    program.clear()
     jgen1d.fit(0, *TASK[:3], 2, **SHORT)
     assert set(misses) == {program._compiled.cache_info().misses}
 
