@@ -89,12 +89,13 @@ PICTURES: dict[str, tuple[str, str] | None] = {
     ),
     "relativistic": (
         "coverage",
-        "Each dot is the share of seeds that cover all modes. Compare the losses with and without the penalties.",
+        "Each dot is the share of seeds that cover all modes. Compare the rows of a panel: do pairs of samples or the "
+        "second penalty change anything?",
     ),
     "signals": (
         "signals",
-        "Real signals beside generated ones, and the exact covariance and spectrum beside those of the samples. "
-        "Look at the right: lines that lie on the dashed ones.",
+        "Real signals of the last target beside those of each model. Look for what no real one has: round corners, "
+        "tops that slope or wave, steps outside of the pulse.",
     ),
     "digits": (
         "digits",

@@ -15,9 +15,10 @@ from jax.typing import ArrayLike
 from jgen1d.core import Config, Key, Method, State, door, replace
 from jgen1d.engine import arguments, evaluate
 from jgen1d.engine.block import Spec, check_matmul_precision, run_block
+from jgen1d.engine.budget import choose_eval_every
 from jgen1d.engine.plan import Group, Lane
 from jgen1d.engine.program import Programs
-from jgen1d.engine.task import Task, check_eval_every, prepare
+from jgen1d.engine.task import Task, prepare
 from jgen1d.evaluation import verdict as verdict_lib
 from jgen1d.methods import name_of
 from jgen1d.targets import Target, Units
@@ -202,7 +203,8 @@ def fit(
       config: the hyper-parameters; `dim` and `num_steps` are set from the other arguments.
       num_steps: how many steps to take, at least 1.
       batch_size: rows of each minibatch, at least 1.
-      eval_every: steps between points of the history, a divisor of `num_steps`; None for up to 50 points.
+      eval_every: steps between points of the history, a divisor of `num_steps`; None for up to 50 points, or as
+        few as 10 where drawing their samples would take more than a tenth of the training.
       num_samples: samples for the final metrics, at least 1.
       standardize: whether to train on (x − mean)/std; results are in data units all the same. None for what the config
         says.
@@ -224,7 +226,7 @@ def fit(
         raise ValueError("fit: the key is traced: inside of jit, vmap and the like use jgen1d.run")
     key, thresholds = arguments.as_key(key), arguments.as_thresholds(thresholds)
     task = prepare((method, target, config, standardize), num_steps, batch_size, num_samples)
-    eval_every = check_eval_every(num_steps, eval_every)
+    eval_every = choose_eval_every(eval_every, num_steps, batch_size, [task])
     check_matmul_precision(matmul_precision)
     spec = Spec(task.method, num_steps, batch_size, eval_every, num_samples, standardize, matmul_precision)
     lane = Lane((0, 0, 0), task.target, task.config, 0)

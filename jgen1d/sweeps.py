@@ -21,7 +21,7 @@ from jax.typing import ArrayLike
 
 from jgen1d import fitting
 from jgen1d.core import Config, Method, PyTree, replace, validate, with_shape
-from jgen1d.engine import arguments, executors
+from jgen1d.engine import arguments, budget, executors
 from jgen1d.engine.block import Spec, check_matmul_precision
 from jgen1d.engine.blocks import run_blocks
 from jgen1d.engine.checkpoint import Checkpoints
@@ -29,7 +29,7 @@ from jgen1d.engine.origin import Origin, Work, add_up
 from jgen1d.engine.plan import Lane, Place, Plan, plan
 from jgen1d.engine.snapshot import gather
 from jgen1d.engine.states import States
-from jgen1d.engine.task import Task, bind, check_eval_every, prepare
+from jgen1d.engine.task import Task, bind, prepare
 from jgen1d.evaluation import verdict as verdict_lib
 from jgen1d.targets import Target
 
@@ -200,7 +200,8 @@ def sweep(
       seeds: different integers from 0 to 2**32 − 1; seed s trains with `jax.random.key(s)`.
       num_steps: how many steps each run takes, at least 1.
       batch_size: rows of each minibatch, at least 1.
-      eval_every: steps between points of the history, a divisor of `num_steps`; None for up to 50 points.
+      eval_every: steps between points of the history, a divisor of `num_steps`; None for up to 50 points, or as
+        few as 10 where drawing their samples would take more than a tenth of the training.
       num_samples: samples for the final metrics, at least 1.
       standardize: whether to train on (x − mean)/std; results are in data units all the same. None for what each
         config says.
@@ -238,16 +239,21 @@ def sweep(
         raise ValueError(f"lanes_per_device={lanes_per_device!r}: must be an integer of at least 1, or None")
     if padding not in (None, True, False):
         raise ValueError(f"padding={padding!r}: must be True, False or None")
-    eval_every = check_eval_every(num_steps, eval_every)
     check_matmul_precision(matmul_precision)
-    spec = Spec(method, num_steps, batch_size, eval_every, num_samples, standardize, matmul_precision)
-    lanes = [
-        Lane((t, c, s), target, task.config, seed)
+    tasks = {
+        (t, c): prepare(Task(method, target, config, standardize), num_steps, batch_size, num_samples)
         for t, target in enumerate(targets)
         for c, config in enumerate(configs)
-        for task in [prepare(Task(method, target, config, standardize), num_steps, batch_size, num_samples)]
+    }
+    lanes = [
+        Lane((*place, s), task.target, task.config, seed)
+        for place, task in tasks.items()
         for s, seed in enumerate(seeds)
     ]
+    length = num_steps, batch_size, tasks.values()
+    reasons = budget.reasons(*length) if eval_every is None else []
+    eval_every = budget.choose_eval_every(eval_every, *length)
+    spec = Spec(method, num_steps, batch_size, eval_every, num_samples, standardize, matmul_precision)
     if devices and executor:
         raise ValueError("devices: are of this process, and executor= leaves all blocks to others: give one of them")
     with executors.opened(executor) as opened:
@@ -259,6 +265,7 @@ def sweep(
             workers.device if workers else devices[0], workers.num_devices if workers else len(devices),
             lanes_per_device, padding, workers.number if workers else 1,
         )  # fmt: skip
+        planned = planned._replace(reasons=[*planned.reasons, *reasons])
         blocks, outcomes = run_blocks(spec, planned.groups, workers or devices, checkpoints, progress)
 
     shape = (len(targets), len(configs), len(seeds))

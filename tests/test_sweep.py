@@ -16,7 +16,7 @@ import jgen1d
 from jgen1d import core, fitting, sweeps
 from jgen1d.engine import block, plan, program, run
 from jgen1d.engine.snapshot import Outcome
-from jgen1d.engine.task import Task, check_eval_every, prepare
+from jgen1d.engine.task import Task, prepare
 from jgen1d.evaluation import verdict
 from jgen1d.methods import gan
 from tests import toys
@@ -335,10 +335,6 @@ def test_an_interval_is_trained_in_chunks():
     parts = jgen1d.fit(jax.random.key(0), gan.METHOD, BIMODAL, SMALL, eval_every=129, **length)
     np.testing.assert_allclose(whole.history["loss_d"], np.mean(parts.history["loss_d"]), rtol=1e-5)
     chex.assert_trees_all_equal(parts.state, whole.state)
-
-
-def test_eval_every_defaults_to_at_most_fifty_points():
-    assert [check_eval_every(n, None) for n in (1, 50, 100, 5_000, 250, 101)] == [1, 1, 2, 100, 5, 101]
 
 
 def test_importing_touches_no_device_and_no_configuration():

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jgen1d.core import Info, Key, PyTree, State, condition_keyword, door
 from jgen1d.engine import evaluate
 from jgen1d.engine.arguments import as_key
-from jgen1d.engine.task import Task, check_eval_every, prepare, units
+from jgen1d.engine.budget import choose_eval_every
+from jgen1d.engine.task import Task, prepare, units
 from jgen1d.evaluation import metrics
 from jgen1d.targets import Target
 
@@ -163,7 +164,8 @@ def run(
       task: a `Task`, or a tuple (method, target, config).
       num_steps: how many steps to take, at least 1.
       batch_size: rows of each minibatch, at least 1.
-      eval_every: steps between points of the history, a divisor of `num_steps`; None for up to 50 points.
+      eval_every: steps between points of the history, a divisor of `num_steps`; None for up to 50 points, or as
+        few as 10 where drawing their samples would take more than a tenth of the training.
       num_samples: samples for the final metrics, at least 1.
 
     Returns:
@@ -187,7 +189,7 @@ def run(
     key, task = as_key(key), prepare(task, num_steps, batch_size, num_samples)
     lengths_of = task.data_units.lengths()
     task = task.in_training_units
-    eval_every = check_eval_every(num_steps, eval_every)
+    eval_every = choose_eval_every(eval_every, num_steps, batch_size, [task])
     lengths = jnp.array(chunks(eval_every))
     reference = metrics.reference(task.target, evaluate.NUM_CURVE_SAMPLES, for_curves=True)
 

@@ -130,16 +130,3 @@ def bind(method: Method, config: Config, target: Target, num_steps: int) -> Conf
     """The config for this target and a run of this length; its field `shape`, if it has one, is the target's."""
     bound = method.bind(config, target.dim, num_steps)
     return replace(bound, shape=target.shape) if hasattr(bound, "shape") else bound
-
-
-def check_eval_every(num_steps: int, eval_every: int | None) -> int:
-    """Returns the steps between points of the history: for None, the fewest that give at most 50 points.
-
-    Raises:
-      ValueError: if `eval_every` does not divide `num_steps`.
-    """
-    if eval_every is None:
-        return next(every for every in range(-(-num_steps // 50), num_steps + 1) if num_steps % every == 0)
-    if eval_every < 1 or num_steps % eval_every:
-        raise ValueError(f"eval_every={eval_every}: must divide num_steps={num_steps}")
-    return eval_every

@@ -98,7 +98,7 @@ def heat_maps(
         image = ax.imshow(table, origin="lower", aspect="auto", vmin=low, vmax=high, cmap="viridis")
         for (row, column), value in np.ndenumerate(table) if small else ():
             ink = "black" if value > (low + high) / 2 else "white"
-            text = f"{100 * value:.0f} %" if unit == "share" else f"{value:.2g}"
+            text = f"{100 * value:.0f} %" if unit == "share" else f"{value:#.2g}" if value < 9.95 else f"{value:.0f}"
             ax.text(column, row, text, ha="center", va="center", fontsize=9, color=ink)
         for axis, labels in ((ax.xaxis, columns), (ax.yaxis, rows)):
             shown = range(0, len(labels), -(-len(labels) // 8))

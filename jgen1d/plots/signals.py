@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from jgen1d.plots.style import BLUE, REAL, axes_for, finish, finite_or_nan, lost_note
@@ -72,17 +73,23 @@ def sheets(*, panels: Mapping[str, ArrayLike], shape: tuple[int, ...], title: st
     for number, (ax, (name, rows)) in enumerate(zip(axes, panels.items(), strict=True)):
         draw = sheet if len(shape) == 2 else lines
         draw(ax, finite_or_nan(rows), shape, BLUE if number else REAL, real)
-        finish(ax, name, "", "")
+        finish(ax, name, "", "" if number or len(shape) == 2 else "value, of the lowest signal")
     return figure
 
 
 def lines(ax: Axes, rows: np.ndarray, shape: tuple[int, ...], color: str, real: np.ndarray) -> None:
-    """The first signals, one above the other, at distances that depend on the real ones alone."""
+    """The first signals, one above the other, at distances that depend on the real ones alone.
+
+    The ticks are the lowest signal's, and a grey line is where each of the others has its 0.
+    """
     del shape
+    low, high = float(np.nanmin(real)), float(np.nanmax(real))
     gap = 0.7 * float(np.nanmax(np.ptp(real, axis=1)))
     for number, row in enumerate(rows[:NUM_LINES]):
+        ax.axhline(gap * number, color="#CACACA", linewidth=0.6, zorder=0)
         ax.plot(row + gap * number, color=color, linewidth=1.0)
-    ax.set_ylim(np.nanmin(real) - 0.5 * gap, np.nanmax(real) + gap * (NUM_LINES - 0.5))
+    ax.set_ylim(low - 0.5 * gap, high + gap * (NUM_LINES - 0.5))
+    ax.set_yticks([tick for tick in MaxNLocator(2).tick_values(low, high) if low <= tick <= high])
 
 
 def sheet(ax: Axes, rows: np.ndarray, shape: tuple[int, ...], color: str, real: np.ndarray) -> None:
