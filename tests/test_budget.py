@@ -47,7 +47,7 @@ def test_a_sweep_of_a_slow_sampler_says_why_it_has_fewer_points():
     run = {"num_steps": 100, "batch_size": 8, "num_samples": 100}
     slow = jgen1d.sweep(diffusion.METHOD, NORMAL, diffusion.Config(**small), [0], **run)
     assert len(slow.steps) == slow.history["w1"].shape[-1] == 10
-    assert "at most 10 points of the history instead of 50" in slow.explain()
+    assert "the history has at most 10 points, not 50" in slow.explain()
     fast = jgen1d.sweep(gaussian.METHOD, NORMAL, gaussian.Config(), [0], **run)
     assert len(fast.steps) == 50
     assert "points" not in fast.explain()

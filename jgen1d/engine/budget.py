@@ -51,8 +51,8 @@ def reasons(num_steps: int, batch_size: int, tasks: Collection[Task]) -> list[st
     if most == MOST_POINTS:
         return []
     return [
-        f"at most {most} points of the history instead of {MOST_POINTS}, because drawing the samples of so many would "
-        f"take more than {100 * BUDGET:.0f} % of the training (eval_every= sets others)"
+        f"the history has at most {most} points, not {MOST_POINTS}: drawing the samples of {MOST_POINTS} would take "
+        f"more than {100 * BUDGET:.0f} % of the training (in Python, eval_every= sets others)"
     ]
 
 
