@@ -69,7 +69,7 @@ def _affordable(task: Task, num_steps: int, batch_size: int) -> int:
     return int(min(max(points, FEWEST_POINTS), MOST_POINTS))
 
 
-@functools.cache
+@functools.lru_cache(256)
 def _operations(
     method: Method, structure: Any, kinds: tuple, rows: tuple[int, int], labelled: bool
 ) -> tuple[float, float]:
