@@ -12,8 +12,8 @@ For each (stage, target, recipe) the table gives the share of each verdict with 
 TV, KS, the samples to tell and the modes covered as median [5 %, 95 %]. The workdir receives `config.json` and
 `summary.json`.
 
-The defaults take some two hours of one core (the first stage 70 minutes), and have not been run to their end: `robust`
-was chosen by hand, on 2 to 6 seeds from 20,000 on. Each stage's ranking is printed to stderr as soon as it is known.
+The first stage of the defaults takes 70 minutes of one core; the second has not been run to its end. `robust` was
+chosen by hand, on 2 to 6 seeds from 20,000 on. Each stage's ranking is printed to stderr as soon as it is known.
 """
 
 import sys

@@ -116,7 +116,7 @@ def _parse_budget(text: str) -> tuple[float, str]:
 
 
 def _num_steps(method: Method, target: Target, amount: float, unit: str) -> int:
-    """The steps that the budget allows, a multiple of 50 if possible, for a history of 50 points."""
+    """The steps that the budget allows, a multiple of 50 if possible, for a history of up to 50 points."""
     if unit == "evaluations":
         amount /= flags.FLAGS.batch_size * method.num_evaluations(_config(method, target))
     if unit == "s":

@@ -38,35 +38,45 @@ def choose_eval_every(eval_every: int | None, num_steps: int, batch_size: int, t
       ValueError: if `eval_every` does not divide `num_steps`.
     """
     if eval_every is None:
-        most = _most_points(num_steps, batch_size, tasks)
-        return next(every for every in range(-(-num_steps // most), num_steps + 1) if num_steps % every == 0)
+        return num_steps // _num_points(num_steps, _affordable(num_steps, batch_size, tasks))
     if eval_every < 1 or num_steps % eval_every:
         raise ValueError(f"eval_every={eval_every}: must divide num_steps={num_steps}")
     return eval_every
 
 
 def reasons(num_steps: int, batch_size: int, tasks: Collection[Task]) -> list[str]:
-    """Why `choose_eval_every` chose fewer points than `MOST_POINTS`, in one sentence if it did."""
-    most = _most_points(num_steps, batch_size, tasks)
-    if most == MOST_POINTS:
+    """Why `choose_eval_every` chose fewer points than it does for a fast sampler, in one sentence if it did."""
+    most = _num_points(num_steps, MOST_POINTS)
+    chosen = _num_points(num_steps, _affordable(num_steps, batch_size, tasks))
+    if chosen == most:
         return []
     return [
-        f"the history has at most {most} points, not {MOST_POINTS}: drawing the samples of {MOST_POINTS} would take "
-        f"more than {100 * BUDGET:.0f} % of the training (in Python, eval_every= sets others)"
+        f"the history has {chosen} points, not {most}: drawing the samples of {most} would take more than "
+        f"{100 * BUDGET:.0f} % of the training (in Python, eval_every= sets others)"
     ]
 
 
-def _most_points(num_steps: int, batch_size: int, tasks: Collection[Task]) -> int:
-    return min(_affordable(task, num_steps, batch_size) for task in tasks)
+def _num_points(num_steps: int, affordable: float) -> int:
+    """The most points that are affordable and divide the steps; if these are too few for a curve, the next that do."""
+    counts = [count for count in range(1, min(num_steps, MOST_POINTS) + 1) if num_steps % count == 0]
+    curves = [count for count in counts if count >= FEWEST_POINTS]
+    if not curves:
+        return counts[-1]
+    return max((count for count in curves if count <= affordable), default=curves[0])
 
 
-def _affordable(task: Task, num_steps: int, batch_size: int) -> int:
+def _affordable(num_steps: int, batch_size: int, tasks: Collection[Task]) -> float:
+    """How many points the budget of all tasks allows; ∞ for samplers without loops."""
+    return min(BUDGET * num_steps * _points_per_step(task, batch_size) for task in tasks)
+
+
+def _points_per_step(task: Task, batch_size: int) -> float:
+    """How many points' samples can be drawn in the time of a training step; ∞ if the sampler has no loop."""
     leaves, structure = jax.tree.flatten(task.config)
     kinds = tuple(map(jax.typeof, leaves))
     rows = (task.num_rows(batch_size), task.target.dim)
     training, drawing = _operations(task.method, structure, kinds, rows, task.num_classes > 0)
-    points = BUDGET * num_steps * training / drawing if drawing else MOST_POINTS
-    return int(min(max(points, FEWEST_POINTS), MOST_POINTS))
+    return training / drawing if drawing else math.inf
 
 
 @functools.lru_cache(256)
