@@ -82,6 +82,7 @@ def main() -> None:
     with cli.checkpoints(workdir, targets, configs) as checkpoints:
         with cli.executor(workdir) as executor:
             sweep = lab.sweep(targets, configs, checkpoints=checkpoints, executor=executor, **options)
+        cli.explain(sweep)
         _show(sweep, names, workdir, checkpoints)
 
 

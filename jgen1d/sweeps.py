@@ -26,6 +26,7 @@ from jgen1d.engine.block import Spec, check_matmul_precision
 from jgen1d.engine.blocks import run_blocks
 from jgen1d.engine.checkpoint import Checkpoints
 from jgen1d.engine.origin import Origin, Work, add_up
+from jgen1d.engine.parts import Part
 from jgen1d.engine.plan import Lane, Place, Plan, plan
 from jgen1d.engine.snapshot import gather
 from jgen1d.engine.states import States
@@ -188,7 +189,7 @@ def sweep(
     matmul_precision: str = "highest",
     devices: Sequence[jax.Device] | None = None,
     executor: Executor | str | None = None,
-    checkpoints: Checkpoints | None = None,
+    checkpoints: Checkpoints | Part | None = None,
     progress: bool = False,
 ) -> Sweep:
     """Trains every (target, config, seed), as many at once as the devices take.

@@ -13,6 +13,7 @@ import pytest
 
 import jgen1d
 from jgen1d.engine.checkpoint import Checkpoints, Interrupted, saved_identity
+from jgen1d.engine.parts import Part
 from jgen1d.methods import gan
 from tests import scripts
 
@@ -251,6 +252,19 @@ def test_a_sweep_stopped_at_the_kth_point_goes_on_to_the_same_bits(tmp_path, who
         resumed = sweep(checkpoints=checkpoints)
     assert checkpoints.num_calls == NUM_CALLS - sum(stops)
     assert_identical(resumed, whole)
+
+
+def test_two_sweeps_in_a_row_go_on_where_the_second_was_stopped(tmp_path, whole):
+    def both(checkpoints):
+        return [sweep(seeds, Part(checkpoints, name)) for name, seeds in (("first", range(3, 6)), ("second", SEEDS))]
+
+    with pytest.raises(Interrupted), StoppedAt(tmp_path, NUM_CALLS + 5) as checkpoints:
+        both(checkpoints)
+    with StoppedAt(tmp_path, np.inf) as checkpoints:
+        first, second = both(checkpoints)
+    assert checkpoints.num_calls == NUM_CALLS - 5
+    assert first.seeds == (3, 4, 5)
+    assert_identical(second, whole)
 
 
 def test_checkpoints_of_another_sweep_are_refused_in_one_line(tmp_path, whole):

@@ -21,7 +21,7 @@ from jgen1d.cli.flags import (
     run_options,
     seeds,
 )
-from jgen1d.cli.output import answer, checkpoints, choose_workdir, save
+from jgen1d.cli.output import answer, checkpoints, choose_workdir, explain, save
 
 __all__ = [
     "answer",
@@ -35,6 +35,7 @@ __all__ = [
     "define_seed_flags",
     "define_training_flags",
     "executor",
+    "explain",
     "flag_values",
     "integers",
     "method",

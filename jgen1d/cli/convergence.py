@@ -58,6 +58,7 @@ def _main() -> None:
                 method, targets, configs, cli.seeds(), cli.num_steps(), batch_size=values.batch_size,
                 executor=executor, checkpoints=checkpoints, progress=True, **cli.run_options(),
             )  # fmt: skip
+        cli.explain(done)
         table, pictures = done.table(config_names), {}
         if workdir:
             from jgen1d.report import figures  # imported here because it takes a second

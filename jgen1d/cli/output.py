@@ -178,6 +178,12 @@ def answer(
         raise unprinted
 
 
+def explain(sweep: Sweep) -> None:
+    """Prints to stderr which runs shared a program, and why, if --explain asks for it."""
+    if flags.FLAGS["explain"].value:
+        print(sweep.explain(), file=sys.stderr)
+
+
 def save(workdir: Path, sweep: Sweep) -> None:
     """Writes a sweep's results to a folder.
 
@@ -210,8 +216,6 @@ def _keep_elsewhere(contents: Mapping[str, bytes]) -> Path | None:
 
 
 def _print(table: Table, conclusions: Sequence[str], sweep: Sweep | None, more: Mapping[str, Any]) -> None:
-    if sweep and "explain" in flags.FLAGS and flags.FLAGS["explain"].value:
-        print(sweep.explain(), file=sys.stderr)
     form = flags.FLAGS["format"].value
     if form == "json":
         text = table.to_json(conclusions=conclusions, **more)

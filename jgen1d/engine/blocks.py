@@ -16,6 +16,7 @@ from jgen1d.engine.block import Spec, run_block
 from jgen1d.engine.checkpoint import Checkpoints
 from jgen1d.engine.executors import Workers
 from jgen1d.engine.origin import Origin
+from jgen1d.engine.parts import Part
 from jgen1d.engine.plan import Group, Lane
 from jgen1d.engine.progress import progress_bar
 from jgen1d.engine.snapshot import Midway, Outcome, from_arrays, to_arrays
@@ -27,7 +28,7 @@ def run_blocks(
     spec: Spec,
     groups: Sequence[Group],
     where: Sequence[jax.Device] | Workers,
-    checkpoints: Checkpoints | None,
+    checkpoints: Checkpoints | Part | None,
     progress: bool,
 ) -> tuple[list[Block], list[Outcome]]:
     """Returns all blocks and their outcomes: trained now, or found in the checkpoints.

@@ -19,6 +19,7 @@ class Part:
 
     def __init__(self, whole: Checkpoints, name: str):
         self._whole, self._prefix = whole, f"{name}/"
+        whole.keep()  # what the part before holds
         self._saved = whole.restore() or {}
 
     def restore(self) -> dict[str, np.ndarray] | None:
@@ -35,11 +36,8 @@ class Part:
         self._whole.save(self._with(arrays))
 
     def hold(self, make: Callable[[], Mapping[str, np.ndarray]]) -> None:
-        """Says that the part is done, and saves it, so that it is there for the next part."""
-        done = self._with(make())
-        if done.keys() != self._saved.keys():
-            self._whole.save(done)
-        self._whole.hold(lambda: done)
+        """As of `Checkpoints`; the next part saves it before it starts."""
+        self._whole.hold(lambda: self._with(make()))
 
     def _with(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return self._saved | {self._prefix + name: leaf for name, leaf in arrays.items()}
