@@ -101,7 +101,7 @@ def _train(
     """Trains one block here."""
     if start is not None:
         report(len(lanes) * spec.eval_every * start.num_points, restored=True)
-    keys = jnp.stack([jax.random.key(lane.seed) for lane in lanes])
+    keys, devices = jnp.stack([jax.random.key(lane.seed) for lane in lanes]), devices[: group.most_devices]
     with Origin.recorded(devices) as origin:
         outcome = run_block(
             spec, group, lanes, keys, devices, start,

@@ -42,6 +42,7 @@ class Group(NamedTuple):
       lanes: all of them, in lists whose targets differ in numbers only.
       cover: the sizes and losses of the programs, and of the lanes.
       width: lanes per device in a block.
+      most_devices: that a block is laid over. More would train copies, and take cores that XLA's threads can use.
       compile_seconds: for all programs, by the model of costs.
       train_seconds: for all lanes, by the model of costs.
     """
@@ -49,13 +50,14 @@ class Group(NamedTuple):
     lanes: list[list[Lane]]
     cover: Cover
     width: int
+    most_devices: int
     compile_seconds: float = 0.0
     train_seconds: float = 0.0
 
     @classmethod
     def single(cls, lane: Lane) -> Group:
         """The group of a lane on its own."""
-        return cls([[lane]], Cover.of([variant(lane.config)]), 1)
+        return cls([[lane]], Cover.of([variant(lane.config)]), 1, 1)
 
     def blocks(self, num_devices: int) -> Iterator[list[Lane]]:
         """The lanes in blocks of at most `width` per device."""
@@ -141,12 +143,13 @@ def plan(
             for lane in sorted(itertools.chain(*members[part]), key=lambda lane: lane.place):
                 by_form.setdefault(forms[lane.place[0]], []).append(lane)
             cover = Cover.of(variants[part])
-            most = -(-max(map(len, by_form.values())) // num_devices)
+            longest = max(map(len, by_form.values()))
+            most = -(-longest // num_devices)
             if num_workers > 1 and width is None:
                 most = min(most, max(1, len(lanes) // (BLOCKS_PER_WORKER * num_workers * num_devices)))
             limit = min(most, width or model.lanes_per_device(device, cover.sizes))
             seconds = model.seconds(cover.sizes, sum(counts[part]), part.stop - part.start)
-            groups.append(Group(list(by_form.values()), cover, limit, *seconds))
+            groups.append(Group(list(by_form.values()), cover, limit, longest, *seconds))
         if len(variants) > 1:
             totals = [
                 sum(_part_seconds(variants, counts, p, model) for p in some) for some in (parts, separate, together)

@@ -97,8 +97,9 @@ def compute(expected: dict[str, Any], shared: bytes, own: bytes) -> tuple[str, A
     """
 
     def answer() -> Outcome:
-        devices = _devices(expected)[: expected["num_devices"]]
+        available = _devices(expected)[: expected["num_devices"]]
         spec, (group, lanes, start) = parcel.unpack(shared, own)
+        devices = available[: group.most_devices]
         lanes = [Lane(*lane) for lane in lanes]
         keys = jnp.stack([jax.random.key(lane.seed) for lane in lanes])
         with Origin.recorded(devices) as origin:
