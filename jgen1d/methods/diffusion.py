@@ -26,6 +26,7 @@ from jgen1d.core import (
     static,
     traced,
 )
+from jgen1d.core.once import computed_once
 from jgen1d.maths import integrate, paths
 from jgen1d.methods import _adam, _denoiser, _guidance, _samplers
 from jgen1d.methods._adam import State
@@ -119,8 +120,9 @@ def losses(
       Vincent 2011, A connection between score matching and denoising autoencoders, section 4.
     """
     alpha, sigma, d_alpha, d_sigma = paths.SCHEDULES[config.noise_schedule].rates(t)
-    estimate = _estimate(params, alpha * data + sigma * noise, t, config, condition)
-    error = jnp.sum((estimate.v - (alpha * noise - sigma * data)) ** 2, axis=1)
+    noisy, v = computed_once(alpha * data + sigma * noise), computed_once(alpha * noise - sigma * data)
+    estimate = _estimate(params, noisy, t, config, condition)
+    error = jnp.sum((estimate.v - v) ** 2, axis=1)
     match config.weighting:  # of the error of v, which is finite at all times
         case "simple":
             weight = alpha**2

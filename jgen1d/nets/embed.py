@@ -7,6 +7,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from jgen1d.core.once import computed_once
+
 
 def with_time(x: jax.Array, t: jax.Array, num_frequencies: int) -> jax.Array:
     """A network's input: x beside features of the time, cos(πkt) and sin(πkt) for k = 1 … `num_frequencies`.
@@ -47,9 +49,21 @@ def with_fourier(x: jax.Array, frequencies: jax.Array, weights: jax.Array) -> ja
     References:
       Tancik et al. 2020, Fourier features let networks learn high frequency functions in low dimensional domains.
     """
-    angles = frequencies[:, None, None] * x.T[None]
-    waves = weights.reshape(len(frequencies), 1, 1, -1) * jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=1)
+    angles = frequencies[:, None, None] * computed_once(x).T[None]
+    waves = computed_once(weights).reshape(len(frequencies), 1, 1, -1) * jnp.stack(_sine_and_cosine(angles), axis=1)
     return jnp.concatenate([x.T, waves.reshape(-1, len(x))]).T
+
+
+@jax.custom_jvp
+def _sine_and_cosine(angles: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Each is computed once, for the derivatives as well."""
+    return computed_once(jnp.sin(angles)), computed_once(jnp.cos(angles))
+
+
+@_sine_and_cosine.defjvp
+def _derivatives(primals: tuple, tangents: tuple) -> tuple[tuple, tuple]:
+    sine, cosine = _sine_and_cosine(*primals)
+    return (sine, cosine), (cosine * tangents[0], -sine * tangents[0])
 
 
 def coarse_to_fine(progress: jax.Array | float, count: int) -> jax.Array:
