@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 
 def computed_once(x: jax.Array) -> jax.Array:
-    """x, bit for bit, computed before what reads it.
+    """x as it is, computed before what reads it; numbers below float32's normal range are 0, as elsewhere in XLA.
 
     On CPUs XLA computes cheap operations within their readers, and anew for each element that these broadcast to: the
     polynomial of a normal draw once for each Fourier feature of it, or each unit of a layer. It drops
