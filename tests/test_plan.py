@@ -107,8 +107,9 @@ def test_blocks_hold_each_lane_once(padding, width, num_devices):
     plan = planned(configs, targets, num_seeds=5, num_devices=num_devices, width=width, padding=padding)
     places = []
     for group in plan.groups:
+        longest = group.most_devices
+        assert longest == max(map(len, group.lanes))
         if width is not None:
-            longest = max(map(len, group.lanes))
             assert group.width == min(width, -(-longest // num_devices))
         blocks = list(group.blocks(num_devices))
         for lanes in blocks:

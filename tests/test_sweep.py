@@ -295,7 +295,7 @@ import jgen1d
 from tests import conftest, toys  # the settings of all tests
 
 method, done = toys.METHOD._replace(log_prob=None), {}
-for num_devices, num_seeds in [(1, 9), (2, 9), (2, 7), (8, 9)]:
+for num_devices, num_seeds in [(1, 9), (2, 9), (2, 7), (8, 9), (1, 1), (8, 1)]:
     sweep = jgen1d.sweep(
         method, [jgen1d.TARGETS["normal"]], [toys.Config(widths=(4,))], range(num_seeds), num_steps=4, eval_every=2,
         batch_size=32, num_samples=1_000, lanes_per_device=2, devices=jax.devices()[:num_devices],
@@ -317,13 +317,15 @@ def test_lanes_do_not_depend_on_the_number_of_devices(tmp_path):
         for name, values in arrays.items():
             num_devices, num_seeds, field = name.split(" ", 2)
             on.setdefault((int(num_devices), int(num_seeds)), {})[field] = values
-    assert len(on) == 4
+    assert len(on) == 6
     assert {"loss", "w1", "state 0"} <= on[1, 9].keys()
     for field, values in on[8, 9].items():
         assert len(values) == 9
         np.testing.assert_array_equal(on[2, 9][field], values, err_msg=field)
         np.testing.assert_array_equal(on[2, 7][field], values[:7], err_msg=field)
         np.testing.assert_allclose(on[1, 9][field], values, err_msg=field, **tolerance(field, 1e-5, 1e-5))
+    for field, values in on[8, 1].items():  # it is on one device, where a copy on the others would take their cores
+        np.testing.assert_array_equal(on[1, 1][field], values, err_msg=field)
     for field in ("loss", "w1"):
         assert len(np.unique(on[8, 9][field].reshape(9, -1)[:, -1])) == 9  # lanes differ
 
