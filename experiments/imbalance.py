@@ -10,7 +10,7 @@ its Wilson 95 % interval, and the modes covered and W1/floor as median [5 %, 95 
 `layers.png` and `speeds.png`, maps of the verdicts' shares on which D grows stronger to the right and upwards,
 `config.json` and `summary.json`.
 
-Expect (7 minutes on 2 cores): W1/floor is 13 to 14 if the players are balanced, and 76 to 107 if D is weakest or
+Expect (18 minutes of one core): W1/floor is 13 to 14 if the players are balanced, and 70 to 109 if D is weakest or
 strongest; then modes are lost in 50 to 98 % of seeds. In 2,000 steps no run converges.
 """
 
