@@ -11,7 +11,7 @@ and `summary.json`.
 
 Verdicts are from 2,000 samples, by which a test tells less than by the 10,000 of other scripts.
 
-Expect (9 minutes on 2 cores beside other work): most seeds are indistinguishable if G's rate is 1.2e-4 to 7.4e-4 and
+Expect (10 minutes of one core): most seeds are indistinguishable if G's rate is 1.2e-4 to 4.0e-4 and
 D's is at least 4e-4 and above G's; higher rates of both end in false equilibria, and lower ones are too slow; if G's
 rate is twice D's or more, and both are above 1e-4, nearly all runs oscillate.
 """
