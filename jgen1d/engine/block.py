@@ -78,15 +78,18 @@ def run_block(
         "labelled": example.num_classes > 0,
     }  # fmt: skip
     lengths = run.chunks(spec.eval_every)
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    steps = {length: jax.device_put(jnp.asarray(length), everywhere) for length in lengths}
+    weights = jax.device_put(jnp.array(lengths) / spec.eval_every, everywhere)
 
     def start(call: Callable) -> tuple[Any, Any]:
         reference = call(metrics.reference, targets, num_samples=evaluate.NUM_CURVE_SAMPLES, for_curves=True)
         return call(run.start, task, keys), reference
 
     def advance(runs: Any, length: int, call: Callable) -> tuple[Any, Any]:
-        steps = (jnp.asarray(length),)
-        batches = call(run.draw, targets, runs.key_data, runs.step, shared=steps, **drawing)
-        return call(run.advance, task, runs, batches, shared=steps)
+        shared = (steps[length],)
+        batches = call(run.draw, targets, runs.key_data, runs.step, shared=shared, **drawing)
+        return call(run.advance, task, runs, batches, shared=shared)
 
     with programs.ahead() as prepare:
         runs, reference = start(prepare)
@@ -112,9 +115,7 @@ def run_block(
             if history:  # keep one point in flight, so that the devices never wait for the host
                 jax.block_until_ready(history[-1])
             report(length)
-        history.append(
-            _mean(tuple(infos), jnp.array(lengths) / spec.eval_every) | evaluate.curves(task, runs, reference, call)
-        )
+        history.append(_mean(tuple(infos), weights) | evaluate.curves(task, runs, reference, call))
         at_point(midway)
     final = evaluate.evaluate(task, runs, spec.num_samples, call, example)
     state, final, diverged_at = jax.device_get((runs.state, final, runs.diverged_at))
