@@ -12,7 +12,7 @@ For each (stage, target, recipe) the table gives the share of each verdict with 
 TV, KS, the samples to tell and the modes covered as median [5 %, 95 %]. The workdir receives `config.json` and
 `summary.json`. Until the run is done it keeps the progress: after Ctrl-C or a crash the same command continues.
 
-The first stage of the defaults takes 70 minutes of one core; the second has not been run to its end. `robust` was
+The first stage of the defaults took 70 minutes of one core; the second has not been run to its end. `robust` was
 chosen by hand, on 2 to 6 seeds from 20,000 on. Each stage's ranking is printed to stderr as soon as it is known.
 """
 
