@@ -3,7 +3,7 @@
     python benchmarks/profile.py                                   # robust and textbook GAN, diffusion, vae
     python benchmarks/profile.py --methods=gan --presets=planar --lanes=8 --top=20
 
-JAX's profiler watches the program that `sweep` runs for a block of --lanes on one CPU device, for 200 steps. Of each
+JAX's profiler watches 200 steps of --lanes runs on one CPU device, compiled as `sweep` compiles them. Of each
 operation the table has the microseconds per lane-step, its share of all, its shape, and the costly functions that it
 computes: a fusion is one loop over all that it holds. Matrix products are summed up first.
 """

@@ -69,8 +69,9 @@ def main() -> None:
     targets, names = cli.read_targets(more=WIDER), cli.names("recipes", CANDIDATES)
     workdir = cli.choose_workdir("recipe")
     configs = [CANDIDATES[name] for name in names]
-    with cli.checkpoints(workdir, targets, configs) as checkpoints, cli.executor(workdir) as executor:
-        names, rows = _search(targets, names, checkpoints, executor)
+    with cli.checkpoints(workdir, targets, configs) as checkpoints:
+        with cli.executor(workdir) as executor:
+            names, rows = _search(targets, names, checkpoints, executor)
         best = f"{names[0]} is the best of {len(_RECIPES.value)} recipes by its worst target, on seeds of their own."
         shown = (*OUTCOME, "w1_over_floor", "tv", "ks", "samples_to_tell", "modes_covered")
         cli.answer(workdir, Table(rows, shown), [best], {}, checkpoints=checkpoints)

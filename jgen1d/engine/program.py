@@ -119,9 +119,10 @@ def _compiled(
         return jax.tree.map(itemgetter(None), result)
 
     lane = PartitionSpec("lane")
-    is_only = all(shape[0] == mesh.size for shape, _ in kinds[: len(kinds) - num_shared])
-    device = only_lane if is_only else jax.vmap(one_lane, (0, None))
-    mapped = jax.shard_map(device, mesh=mesh, in_specs=(lane, PartitionSpec()), out_specs=lane, check_vma=False)
+    lanes_first = kinds[: len(kinds) - num_shared]  # each shared array is one leaf
+    one_per_device = all(shape[0] == mesh.size for shape, _ in lanes_first)
+    on_a_device = only_lane if one_per_device else jax.vmap(one_lane, (0, None))
+    mapped = jax.shard_map(on_a_device, mesh=mesh, in_specs=(lane, PartitionSpec()), out_specs=lane, check_vma=False)
     sharding = NamedSharding(mesh, lane)
     options = COMPILER_OPTIONS.get(mesh.devices.flat[0].platform)
     alike = repr((function.__qualname__, [task and qualified_name(task[0].step) for task in tasks], static, kinds))
