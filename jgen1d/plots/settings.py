@@ -104,7 +104,8 @@ def heat_maps(
             shown = range(0, len(labels), -(-len(labels) // 8))
             axis.set_ticks(list(shown), [in_picture(labels[i], 20) for i in shown])
         finish(ax, heading, xlabel, "" if number else ylabel)
-    figure.colorbar(image, ax=axes, label=in_picture(unit), shrink=0.8)
+    percent = PercentFormatter(1.0, symbol=" %") if unit == "share" else None
+    figure.colorbar(image, ax=axes, label=in_picture(unit), shrink=0.8, format=percent)
     return figure
 
 
