@@ -186,7 +186,11 @@ def comparisons(*, panels: Mapping[str, Mapping[str, Comparison]], title: str) -
       title: of the figure.
     """
     columns = list(next(iter(panels.values())))
-    keys = {"exact": ("s", "#CACACA"), "learnt": (" -", BLUE), "number: W1/floor": (" ", REAL)}
+    clouds = all(shown.x is None for row in panels.values() for shown in row.values())
+    keys = (
+        {"exact": ("o", REAL), "learnt": ("o", BLUE)} if clouds else {"exact": ("s", "#CACACA"), "learnt": (" -", BLUE)}
+    )
+    keys["number: W1/floor"] = (" ", REAL)
     figure, axes = axes_for(title, len(panels) * len(columns), len(columns), (1.75, 1.6), keys)
     cells = [(row, column) for row in panels for column in columns]
     for number, (ax, (row, column)) in enumerate(zip(axes, cells, strict=True)):
@@ -198,6 +202,7 @@ def comparisons(*, panels: Mapping[str, Mapping[str, Comparison]], title: str) -
             for cloud, color in ((exact, REAL), (learnt, BLUE)):
                 ax.plot(*cloud.T[:2], "o", color=color, markersize=1.5, markeredgewidth=0, alpha=0.5)
             ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+            ax.spines["bottom"].set_visible(False)
         else:
             ax.fill_between(shown.x, exact, color=REAL, alpha=0.25, linewidth=0)
             ax.plot(shown.x, learnt, color=BLUE, linewidth=1.1)
