@@ -16,7 +16,9 @@ the samples outside of all modes are one more bin, are also means ± standard de
 `samples.png`, `config.json` and `summary.json`. Until the run is done it keeps the progress: after Ctrl-C or a crash
 the same command continues.
 
-Expect of `small` (9 minutes on 2 cores): the GAN hits 7.0 ± 0.2 of 8 modes and covers 5.5, PacGAN2 8 ± 0 and 8.
+Expect of `small` (18 minutes of one core): the GAN hits 7.0 ± 0.2 of 8 modes and covers all in 9 % of 32 seeds, PacGAN2
+8 ± 0 and 100 %. With --num_steps=50000 (76 minutes of one core) the GAN hits 7.9 ± 0.1 and still covers all in 9 %:
+one sample hits a mode, and total variation over modes stays at 0.43, where PacGAN2's falls from 0.12 to 0.05.
 `pacgan` takes more than a day on 2 cores by its FLOPs, and has not been run.
 """
 
@@ -115,7 +117,7 @@ def _row(sweep: jgen1d.Sweep, t: int, c: int, target: str) -> dict[str, Any]:
 
 
 def _clause(row: dict[str, Any], first: dict[str, Any]) -> str:
-    """A row's modes, compared with the first row's and the published ones; two standard errors are significant."""
+    """A row's modes, those hit compared with the first row's and the published; two standard errors are significant."""
     hit, clause = row["modes_hit"], f"{row['method']} hits {cell(row['modes_hit'])} of {row['num_modes']} modes"
     others = {f"{first['method']}'s": first["modes_hit"]} if row is not first else {}
     others[f"the published {cell(row.get('published'))}"] = row.get("published")
@@ -126,7 +128,7 @@ def _clause(row: dict[str, Any], first: dict[str, Any]) -> str:
             )
             word = "more" if hit["mean"] > other["mean"] else "fewer"
             clause += f", {f'significantly {word} than' if significant else 'not significantly different from'} {name}"
-    return clause
+    return f"{clause}, and covers all in {cell(row['all_modes_covered'])} of seeds"
 
 
 if __name__ == "__main__":
