@@ -44,7 +44,7 @@ CANDIDATES: dict[str, gan.Config] = {
     "2 critic steps": replace(_ROBUST, critic_steps=2),
     "normal latents alone": replace(_ROBUST, binary_latents=0),
     "R1 alone": replace(_ROBUST, r2=None),
-    "penalties × 3": replace(_ROBUST, r1=0.3, r2=0.3),
+    "penalties × 2": replace(_ROBUST, r1=0.2, r2=0.2),
     "Adam": replace(_ROBUST, optimizer="adam"),
     "relativistic": replace(_ROBUST, generator_loss="relativistic", discriminator_loss="relativistic"),
     "G 2 × 32": replace(_ROBUST, widths_g=(32, 32)),
