@@ -17,8 +17,8 @@ the samples outside of all modes are one more bin, are also means ± standard de
 the same command continues.
 
 Expect of `small` (18 minutes of one core): the GAN hits 7.0 ± 0.2 of 8 modes and covers all in 9 % of 32 seeds, PacGAN2
-8 ± 0 and 100 %. With --num_steps=50000 (76 minutes of one core) the GAN hits 7.9 ± 0.1 and still covers all in 9 %:
-one sample hits a mode, and total variation over modes stays at 0.43, where PacGAN2's falls from 0.12 to 0.05.
+8 ± 0 and 100 %. With --num_steps=50000 (76 minutes of one core) the GAN hits 7.9 ± 0.1, for one sample is enough, but
+still covers all in 9 %; its total variation over modes stays at 0.43, where PacGAN2's falls from 0.12 to 0.05.
 `pacgan` takes more than a day on 2 cores by its FLOPs, and has not been run.
 """
 
