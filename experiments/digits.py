@@ -6,11 +6,14 @@
 Trains each model on half of the 1,797 digits that scikit-learn ships (8×8 pixels, with noise within a grey level),
 given their labels where the model takes such, with --num_seeds seeds. The other half is the truth: for each model the
 table has, as median [5 %, 95 %], the Fréchet and the W1 distance in the space of 16 principal components over those of
-the training half itself, how many of the ten classes a logistic classifier finds, how often a sample's label is the one
-that was asked for, and the share of samples nearer to a training image than a held-out one is (50 % for new images,
-100 % for copies).
+the training half itself, how many of the ten classes a logistic classifier finds, how often the nearest training image
+has the label that was asked for, and the share of samples nearer to a training image than a held-out one is (50 % for
+new images, 100 % for copies, less for what is unlike both).
 
-The workdir receives `digits.png`, `config.json` and `summary.json`. It has been run with --quick only.
+The workdir receives `digits.png`, `config.json` and `summary.json`. Expect all ten classes in all seeds of each model
+(100 minutes of one core, nearly all of them the UNets'). By W1 the two UNets are nearest, at 1.5 floors, then the
+fitted normal (1.7), the VAE (2.1) and the DCGAN (3.1). Nothing copies. Labels are right in 91 % of the UNets' samples
+and in 97 to 98 % of the others'. The VAE's recipe was chosen on 2 seeds from 10,000 on.
 """
 
 from functools import partial
@@ -33,7 +36,11 @@ NUM_CLASSES = 10
 _UNET: dict[str, Any] = {
     "network": "unet", "widths": (16, 32), "fourier_features": 0, "learning_rate": 2e-3, "num_classes": NUM_CLASSES
 }  # fmt: skip
-_CONV: dict[str, Any] = {"encoder": "conv", "decoder": "conv", "widths": (16, 32), "num_classes": NUM_CLASSES}
+# At β = 1 the latents keep the class, and half of the samples or more are not of the label that was asked for.
+_CONV: dict[str, Any] = {
+    "encoder": "conv", "decoder": "conv", "widths": (16, 32), "num_classes": NUM_CLASSES, "decoder_variance": "global",
+    "objective": "elbo", "beta": 4.0, "prior_components": 0, "learning_rate": 4e-3,
+}  # fmt: skip
 MODELS: dict[str, tuple[Method, Config]] = {
     "dcgan": (gan.METHOD, replace(gan.preset("dcgan"), num_classes=NUM_CLASSES)),
     "conv_vae": (vae.METHOD, vae.Config(latent_dim=8, **_CONV)),
@@ -68,19 +75,19 @@ def main() -> None:
         run = sweep.result(0, 0, stats.median_index(found["pca_frechet_over_floor"]))
         labels = np.arange(64) // 8 if "class_accuracy" in found else None
         shown[name] = np.asarray(run.sample(jax.random.key(1), 64, labels))
-    title = "Digits: one class a row where the model takes labels; the run of the median distance"
+    title = "Digits: 0 to 7, a row each, where the model takes labels; the run of the median distance"
     picture = partial(signal_plots.sheets, panels=shown, shape=target.shape, title=title)
     cli.answer(workdir, Table(rows), [_conclusion(rows)], {"digits": picture})
 
 
 def _conclusion(rows: list[dict[str, Any]]) -> str:
-    """The nearest model to the held-out images, and how much each copies."""
-    distance = {row["model"]: row["pca_frechet_over_floor"]["median"] for row in rows}
+    """The nearest model to the held-out images, by what sees more than two moments, and how much each copies."""
+    distance = {row["model"]: row["pca_w1_over_floor"]["median"] for row in rows}
     best = min(distance, key=lambda name: distance[name])
     copied = ", ".join(f"{row['model']} {100 * row['memorised']['median']:.0f} %" for row in rows)
     return (
-        f"Nearest to the held-out images is {best}, at {distance[best]:.1f} times the training images' own distance; "
-        f"samples nearer to a training image than a held-out one is: {copied}."
+        f"Nearest to the held-out images by W1 is {best}, at {distance[best]:.1f} times the training images' own "
+        f"distance. Share of samples nearer to a training image than a held-out one is (copies: 100 %): {copied}."
     )
 
 

@@ -99,7 +99,7 @@ PICTURES: dict[str, tuple[str, str] | None] = {
     ),
     "digits": (
         "digits",
-        "The first row is held out of the training data. Look for digits that nobody would have written.",
+        "The first sheet is held out of the training data. Look for digits that nobody would have written.",
     ),
     "sine_benchmark": (
         "sine_benchmark",

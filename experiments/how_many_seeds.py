@@ -13,8 +13,8 @@ For each n the table gives the share of --num_draws draws that rank the recipes 
 
 The field reports 1 to 10 seeds, and often the best of them.
 
-Expect, with the defaults (36 minutes on 2 cores beside other work): one seed ranks the two recipes, whose median
-W1/floor are 4.7 and 5.4, wrongly in 34 to 42 % of draws, 3 seeds in 19 to 29 %, 10 in 7 to 14 %, and 30 in at most 3 %.
+Expect, with the defaults (8 minutes of one core): one seed ranks the two recipes, whose median W1/floor are 4.7 and
+5.4, wrongly in 33 to 42 % of draws, 3 seeds in 20 to 30 %, 10 in 9 to 13 %, and 30 in at most 3 %.
 """
 
 from collections.abc import Callable

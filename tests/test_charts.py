@@ -1,6 +1,7 @@
 """The laboratory's figures show the numbers that they were given."""
 
 import numpy as np
+import pytest
 
 from jgen1d.plots import settings as charts
 from jgen1d.plots import style
@@ -73,6 +74,17 @@ def test_maps_and_lines_draw_both_functions():
     assert [text.get_text() for text in figure.legends[0].texts] == ["straight", "arc"]
     figure = charts.lines(x=x, curves={"one": x, "two": 2 * x}, xlabel="", ylabel="", title="")
     assert [line.get_label() for line in figure.axes[0].lines] == ["one", "two"]
+
+
+@pytest.mark.parametrize("label", ["short", "a curve with a long name", "a curve whose name is as long as they get"])
+def test_legends_end_where_the_picture_does_and_leave_the_curves_their_width(label):
+    figure = charts.lines(
+        x=[0, 1], curves={f"{label} {i}": [0, i] for i in range(4)}, xlabel="", ylabel="", title="title"
+    )
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    assert ax.get_legend().get_window_extent().x1 <= figure.bbox.x1
+    assert ax.get_position().width > 0.8
 
 
 def test_inverse_transform_has_three_panels_for_each_target():
