@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import sys
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_methods_take_turns_and_print_ratios():
 
 def test_a_profile_names_the_operations_of_a_step():
     done = scripts.run(
-        "--methods=gaussian", "--lanes=2", "--top=2", script=scripts.EXPERIMENTS.parent / "benchmarks/profile.py"
+        "--methods=gaussian", "--lanes=2", "--top=2", script=scripts.EXPERIMENTS.parent / "benchmarks/hotspots.py"
     )
     assert done.returncode == 0, done.stderr
     title, products, *others = done.stdout.split("\n")[1:-1]
@@ -91,3 +92,21 @@ def test_agents_are_timed_with_and_without_pytorch():
     wrong = scripts.run("--lanes=two", script=script)
     assert wrong.returncode == 2
     assert wrong.stderr == "agents.py: --lanes=two: must be integers of at least 1, separated by commas\n"
+
+
+def test_the_dcgan_is_timed_with_and_without_pytorch():
+    flags = ("--lanes=1", "--num_steps=2", "--torch_steps=2", "--rounds=1")
+    done = scripts.run(*flags, script=scripts.EXPERIMENTS.parent / "benchmarks/dcgan.py")
+    assert done.returncode == 0, done.stderr
+    line = r"^1 lanes: -?[\d.]+ ms per lane and step, and -?[\d.]+ s besides; -?\d+ s for 2,000 steps$"
+    assert re.search(line, done.stdout, re.MULTILINE), done.stdout
+    told = re.search(r" times as fast as PyTorch's loop, which takes [\d.]+ ms$", done.stdout, re.MULTILINE)
+    assert bool(told) != ("PyTorch's half is missing: No module named" in done.stderr)
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "experiments"])
+def test_no_script_has_the_name_of_a_module_that_others_import(folder):
+    """A script's folder comes first on the path: `profile.py` there is what PyTorch's cProfile would import."""
+    names = {path.stem for path in (scripts.EXPERIMENTS.parent / folder).glob("*.py")}
+    assert names
+    assert not names & sys.stdlib_module_names

@@ -1,7 +1,7 @@
 """Where does the time of a training step go? The operations of XLA's program, the longest first.
 
-    python benchmarks/profile.py                                   # robust and textbook GAN, diffusion, vae
-    python benchmarks/profile.py --methods=gan --presets=planar --lanes=8 --top=20
+    python benchmarks/hotspots.py                                   # robust and textbook GAN, diffusion, vae
+    python benchmarks/hotspots.py --methods=gan --presets=planar --lanes=8 --top=20
 
 JAX's profiler watches 200 steps of --lanes runs on one CPU device, compiled as `sweep` compiles them. Of each
 operation the table has the microseconds per lane-step, its share of all, its shape, and the costly functions that it
