@@ -155,9 +155,9 @@ def make_ensemble(config: gan.Config) -> Train:
             loss_g = functional.softplus(-apply(d, fake)).sum()
             (loss_g / BATCH_SIZE).backward(inputs=g)
             opt_g.step()
-        _wait(torch)
+        wait(torch)
 
-    return _on_fewest_or_all_threads(train)
+    return on_fewest_or_all_threads(train)
 
 
 def make_loop(config: gan.Config) -> Train:
@@ -195,9 +195,9 @@ def make_loop(config: gan.Config) -> Train:
                 loss_g = criterion(d(fake), ones)
                 loss_g.backward()
                 opt_g.step()
-        _wait(torch)
+        wait(torch)
 
-    return _on_fewest_or_all_threads(train)
+    return on_fewest_or_all_threads(train)
 
 
 CONTENDERS = {
@@ -217,12 +217,13 @@ def import_torch() -> Any:
     return torch
 
 
-def _wait(torch: Any) -> None:
+def wait(torch: Any) -> None:
+    """Waits for a GPU to have done what it was given."""
     if torch.get_default_device().type == "cuda":
         torch.cuda.synchronize()
 
 
-def _on_fewest_or_all_threads(train: Train) -> Train:
+def on_fewest_or_all_threads(train: Train) -> Train:
     """`train` on one thread or on one per core, whichever was faster in a few steps of at most 16 lanes."""
     torch = import_torch()
 

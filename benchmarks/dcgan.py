@@ -13,8 +13,8 @@ Compilation is in neither.
 
 import statistics
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
+from timeit import timeit
 from typing import Any
 
 import jax
@@ -22,7 +22,7 @@ import numpy as np
 from absl import flags
 
 import jgen1d
-from benchmarks.contenders import import_torch
+from benchmarks.contenders import Train, import_torch, on_fewest_or_all_threads, wait
 from jgen1d import cli
 from jgen1d.methods import gan
 
@@ -41,7 +41,7 @@ def main() -> None:
     print(f"{len(jax.devices())} × {jax.devices()[0].device_kind}, jax {jax.__version__}", flush=True)
     loop = None
     try:
-        loop = pytorch(config)
+        loop = make_loop(config)
     except ImportError as error:
         print(f"PyTorch's half is missing: {error}", file=sys.stderr)
     for count in lanes:
@@ -55,14 +55,14 @@ def main() -> None:
         train(num_steps)
         ours, besides, theirs = [], [], []
         for _ in range(_ROUNDS.value):
-            short, long = _seconds(lambda: train(num_steps)), _seconds(lambda: train(2 * num_steps))
+            short, long = (timeit(partial(train, n), number=1) for n in (num_steps, 2 * num_steps))
             ours.append((long - short) / (count * num_steps))
             besides.append(2 * short - long)
             if loop:
-                theirs.append(_seconds(lambda: loop(_TORCH_STEPS.value)) / _TORCH_STEPS.value)
+                theirs.append(timeit(partial(loop, 1, _TORCH_STEPS.value, 1), number=1) / _TORCH_STEPS.value)
         each, rest = statistics.median(ours), statistics.median(besides)
         print(
-            f"{count} lanes: {1e3 * each:.2f} ms per lane and step, and {rest:.1f} s besides; "
+            f"{count} lane{'s' * (count > 1)}: {1e3 * each:.2f} ms per lane and step, and {rest:.1f} s besides; "
             f"{2_000 * count * each:.0f} s for 2,000 steps",
             flush=True,
         )
@@ -75,15 +75,14 @@ def main() -> None:
             )
 
 
-def pytorch(config: gan.Config) -> Callable[[int], None]:
-    """A DCGAN of one seed that goes on training for so many steps from call to call."""
+def make_loop(config: gan.Config) -> Train:
+    """A DCGAN of one seed, whatever the lanes, that goes on training from call to call."""
     torch = import_torch()
     nn = torch.nn
     torch.manual_seed(0)
     (length,) = TARGET.shape
     rows = np.asarray(TARGET.standardized().sample(jax.random.key(0), NUM_ROWS))
     signals = torch.tensor(rows)[:, None]
-    device = signals.device
     first, *others = config.widths_g
     small = length // 2 ** len(config.widths_g)
 
@@ -109,7 +108,8 @@ def pytorch(config: gan.Config) -> Callable[[int], None]:
     criterion = nn.BCEWithLogitsLoss()
     ones, zeros = torch.ones(BATCH_SIZE, 1), torch.zeros(BATCH_SIZE, 1)
 
-    def train(num_steps: int) -> None:
+    def train(lanes: int, num_steps: int, num_evals: int) -> None:
+        del lanes, num_evals
         for _ in range(num_steps):
             real = signals[torch.randint(NUM_ROWS, (BATCH_SIZE,))]
             fake = generator(2 * torch.rand(BATCH_SIZE, config.latent_dim) - 1)
@@ -120,22 +120,9 @@ def pytorch(config: gan.Config) -> Callable[[int], None]:
             optimizer_g.zero_grad()
             criterion(discriminator(fake), ones).backward()
             optimizer_g.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+        wait(torch)
 
-    def seconds_on(threads: int) -> float:
-        torch.set_num_threads(threads)
-        train(10)
-        return _seconds(lambda: train(30))
-
-    torch.set_num_threads(min({1, torch.get_num_threads()}, key=seconds_on))
-    return train
-
-
-def _seconds(train: Callable[[], None]) -> float:
-    began = time.perf_counter()
-    train()
-    return time.perf_counter() - began
+    return on_fewest_or_all_threads(train)
 
 
 if __name__ == "__main__":

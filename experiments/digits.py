@@ -12,8 +12,8 @@ new images, 100 % for copies, less for what is unlike both).
 
 The workdir receives `digits.png`, `config.json` and `summary.json`. Expect all ten classes in all seeds of each model
 (100 minutes of one core, nearly all of them the UNets'). By W1 the two UNets are nearest, at 1.5 floors, then the
-fitted normal (1.7), the VAE (2.1) and the DCGAN (3.1). Nothing copies. Labels are right in 91 % of the UNets' samples
-and in 97 to 98 % of the others'. The VAE's recipe was chosen on 2 seeds from 10,000 on.
+fitted normal (1.7), the VAE (2.1) and the DCGAN (3.1). Nothing copies. Labels are right in 90 to 91 % of the UNets'
+samples, and in 97 to 98 % of the VAE's and the DCGAN's. The VAE's recipe was chosen on 2 seeds from 10,000 on.
 """
 
 from functools import partial
@@ -36,7 +36,7 @@ NUM_CLASSES = 10
 _UNET: dict[str, Any] = {
     "network": "unet", "widths": (16, 32), "fourier_features": 0, "learning_rate": 2e-3, "num_classes": NUM_CLASSES
 }  # fmt: skip
-# At β = 1 the latents keep the class, and half of the samples or more are not of the label that was asked for.
+# At β = 1 the latents keep the class: about half of the samples, or more, are not of the label that was asked for.
 _CONV: dict[str, Any] = {
     "encoder": "conv", "decoder": "conv", "widths": (16, 32), "num_classes": NUM_CLASSES, "decoder_variance": "global",
     "objective": "elbo", "beta": 4.0, "prior_components": 0, "learning_rate": 4e-3,

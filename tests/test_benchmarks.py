@@ -98,7 +98,7 @@ def test_the_dcgan_is_timed_with_and_without_pytorch():
     flags = ("--lanes=1", "--num_steps=2", "--torch_steps=2", "--rounds=1")
     done = scripts.run(*flags, script=scripts.EXPERIMENTS.parent / "benchmarks/dcgan.py")
     assert done.returncode == 0, done.stderr
-    line = r"^1 lanes: -?[\d.]+ ms per lane and step, and -?[\d.]+ s besides; -?\d+ s for 2,000 steps$"
+    line = r"^1 lane: -?[\d.]+ ms per lane and step, and -?[\d.]+ s besides; -?\d+ s for 2,000 steps$"
     assert re.search(line, done.stdout, re.MULTILINE), done.stdout
     told = re.search(r" times as fast as PyTorch's loop, which takes [\d.]+ ms$", done.stdout, re.MULTILINE)
     assert bool(told) != ("PyTorch's half is missing: No module named" in done.stderr)

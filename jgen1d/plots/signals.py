@@ -74,8 +74,6 @@ def sheets(*, panels: Mapping[str, ArrayLike], shape: tuple[int, ...], title: st
         draw = sheet if len(shape) == 2 else lines
         draw(ax, finite_or_nan(rows), shape, BLUE if number else REAL, real)
         finish(ax, name, "", "" if number or len(shape) == 2 else "value, of the lowest signal")
-        if len(shape) == 2:
-            ax.set_axis_off()
     return figure
 
 
@@ -103,3 +101,4 @@ def sheet(ax: Axes, rows: np.ndarray, shape: tuple[int, ...], color: str, real: 
     grid = tiles.reshape(SIDE, SIDE, height + 1, width + 1).transpose(0, 2, 1, 3)
     low, high = np.nanpercentile(real, (0.5, 99.5))
     ax.imshow(grid.reshape(SIDE * (height + 1), -1), vmin=low, vmax=high, cmap="gray", interpolation="nearest")
+    ax.set_axis_off()

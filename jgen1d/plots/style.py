@@ -39,8 +39,8 @@ CURVE_STYLES = {
 _CONSTANTS = {"½": 0.5, "log 2": np.log(2), "2·log 2": np.log(4), "−log 2": -np.log(2), "−2·log 2": -np.log(4)}
 LOGARITHMIC = ("W1/σ", "Fréchet/floor")
 """Units whose axes are."""
-LETTER = 0.073
-"""About its width in a legend, in inches."""
+_LETTER_WIDTH = 0.073
+"""About that of a letter in a legend, in inches."""
 Curves = Mapping[str, ArrayLike]
 Exact = Mapping[str, float | None]
 Intervals = Mapping[str, Sequence[ArrayLike]]
@@ -110,7 +110,7 @@ def axes_for(title: str, count: int, columns: int, size: tuple[float, float], ke
     if keys:
         handles = [Line2D([], [], color=color, marker=mark[0], linestyle=mark[1:]) for mark, color in keys.values()]
         names = [in_picture(name) for name in keys]
-        fit = int(figure.get_figwidth() / (0.4 + LETTER * max(map(len, names))))
+        fit = int(figure.get_figwidth() / (0.4 + _LETTER_WIDTH * max(map(len, names))))
         figure.legend(handles, names, loc="outside lower center", ncols=max(1, fit), frameon=False, fontsize=9)
     elif rows == 2 and len(cells) == count + 1:
         cells = [grid[:, 0], *(cell for i, cell in enumerate(cells) if i % columns)]
@@ -176,13 +176,13 @@ def finish(ax: Axes, title: str, xlabel: str, ylabel: str, note: str = "") -> No
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(which="both", labelsize=9)
     ax.set(xlabel=in_picture(xlabel, 100), ylabel=in_picture(ylabel))
-    named_rows = 0
+    legend_rows = 0
     if named := ax.get_legend_handles_labels()[1]:
         look = {"frameon": False, "fontsize": 9, "borderaxespad": 0, "handlelength": 1.3, "columnspacing": 1.2}
         columns = _legend_columns(ax, named)
         ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=columns, **look)
-        named_rows = -(-len(named) // columns)
-    ax.set_title(in_picture(title) + note, loc="left", fontsize=11, pad=6 + 14 * named_rows)
+        legend_rows = -(-len(named) // columns)
+    ax.set_title(in_picture(title) + note, loc="left", fontsize=11, pad=6 + 14 * legend_rows)
 
 
 def _legend_columns(ax: Axes, names: Sequence[str]) -> int:
@@ -190,5 +190,5 @@ def _legend_columns(ax: Axes, names: Sequence[str]) -> int:
     figure, spec = ax.get_figure(root=True), ax.get_subplotspec()
     assert figure is not None
     width = 0.88 * figure.get_figwidth() / (spec.get_gridspec().ncols if spec else 1)
-    widths = sorted(0.4 + LETTER * len(name) for name in names)
+    widths = sorted(0.4 + _LETTER_WIDTH * len(name) for name in names)
     return next((count for count in (4, 3, 2) if sum(widths[-count:]) <= width), 1)
