@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
+from jgen1d.engine import evaluate
+from jgen1d.engine.run import start
+from jgen1d.engine.task import prepare
 from jgen1d.evaluation import metrics, verdict
-from jgen1d.maths.quadrature import binomial_mean
+from jgen1d.maths.quadrature import binomial_mean, lattice
+from jgen1d.methods import diffusion, flow_matching, gaussian
 from jgen1d.targets import TARGETS, empirical
 
 NUM_DRAWS = 2_000
@@ -191,19 +195,116 @@ def test_samples_to_tell_ends_at_the_samples_that_measured_the_gap():
 
 
 @pytest.mark.parametrize("name", ["mixture", "ring"])
-def test_the_gap_of_counts_is_that_of_all_samples(name):
+def test_the_gap_of_steps_is_that_of_all_samples(name):
     target, n = TARGETS[name], 4_000
     edges = metrics.edges(target)
     samples = 1.05 * target.sample(jax.random.key(0), n)
-    parts = [metrics.count(part, edges) for part in jnp.split(samples, 4)]
-    gap = metrics.largest_gap(jax.tree.map(lambda *counts: sum(counts), *parts), n, target, edges)
+    gap = metrics.largest_gap(metrics.steps(samples, edges), target, edges)
     exact = float(metrics.ks(samples, target))
     assert float(gap) == pytest.approx(exact, abs=0.01 if target.dim == 2 else 1e-3)
     assert gap <= exact + 1e-6
 
 
+def test_steps_against_numpy():
+    """With samples at edges, edges that coincide, and no numbers: these lie above all edges."""
+    edges = np.array([[-1.0, 0, 0, 0, 0.5, 2]], np.float32)
+    samples = np.array([-2, -1, 0, 0, 0.1, 0.5, 3, np.nan, np.inf, -np.inf], np.float32)
+    steps = metrics.steps(jnp.asarray(samples[:, None]), jnp.asarray(edges))
+    np.testing.assert_allclose(steps.below[0], [np.mean(samples < edge) for edge in edges[0]])
+    np.testing.assert_allclose(steps.at_most[0], [np.mean(samples <= edge) for edge in edges[0]])
+
+
 def test_the_gap_of_an_atom_is_seen_from_both_sides():
     target = empirical(np.concatenate([np.zeros(600), np.linspace(1, 2, 400)]))
     edges = metrics.edges(target)
-    counts = metrics.count(jnp.full((100, 1), -1.0), edges)
-    assert metrics.largest_gap(counts, 100, target, edges) == 1.0
+    assert metrics.largest_gap(metrics.steps(jnp.full((100, 1), -1.0), edges), target, edges) == 1.0
+
+
+# --- models -----------------------------------------------------------------------------------------------------------
+
+
+def model_of(method, target, config, num_samples, state=None):
+    """An untrained model, or one with this state, as the engine measures it."""
+    task = prepare((method, target, config), 100, 10, num_samples).in_training_units
+    run = start(task, jax.random.key(0))
+    return task, run if state is None else run._replace(state=state)
+
+
+@pytest.mark.parametrize("shift", [0.01, 0.1])
+def test_samples_to_tell_of_a_shifted_normal_model_by_formula(shift):
+    """The smaller shift takes 90,000 samples to tell."""
+    state = gaussian.State(jnp.array(1), jnp.array([shift]), jnp.ones((1, 1)))
+    task, run = model_of(gaussian.METHOD, TARGETS["normal"], gaussian.Config(), 10_000, state)
+    found = evaluate.measure_gap(task, run, 10_000, evaluate.directly)["samples_to_tell"]
+    gap = 2 * stats.norm.cdf(shift / 2) - 1
+    noise = 0.5 / math.sqrt(1e6) / gap  # of the gap, where half of the samples lie on either side
+    assert float(found) == pytest.approx(((special.kolmogi(0.01) - 0.42) / gap) ** 2, rel=2 * 4 * noise + 0.01)
+
+
+def test_samples_to_tell_ends_at_a_hundred_times_the_samples():
+    state = gaussian.State(jnp.array(1), jnp.zeros(1), jnp.ones((1, 1)))
+    task, run = model_of(gaussian.METHOD, TARGETS["normal"], gaussian.Config(), 500, state)
+    assert evaluate.measure_gap(task, run, 500, evaluate.directly)["samples_to_tell"] == 50_000
+
+
+@pytest.mark.parametrize(
+    ("method", "config", "name"),
+    [
+        (flow_matching.METHOD, flow_matching.Config(widths=(8,)), "mixture"),
+        (flow_matching.METHOD, flow_matching.Config(widths=(8,), num_classes=3, guidance=1.0), "mixture"),
+        (diffusion.METHOD, diffusion.Config(widths=(8,)), "ring"),
+        (diffusion.METHOD, diffusion.Config(widths=(8,), num_classes=8, guidance=1.0), "ring"),
+    ],
+)
+def test_a_lattice_gives_the_distribution_of_draws(method, config, name):
+    task, run = model_of(method, TARGETS[name], config, 4_000)
+    edges = metrics.edges(task.target)
+    by_lattice = evaluate.sample_steps(task, run, edges, num_samples=4_000)
+    drawn = metrics.steps(evaluate.draw_samples(task, jax.random.key(3), run.state, num_samples=40_000), edges)
+    for side, other in zip(by_lattice, drawn, strict=True):
+        worst = jnp.max(jnp.abs(side - other))
+        assert worst < stats.kstwobign.isf(1e-4) / math.sqrt(40_000)
+        assert worst > 1e-4
+
+
+def test_a_sampler_that_adds_noise_is_measured_by_draws():
+    config = diffusion.Config(widths=(8,), sampler="ancestral", num_sampling_steps=4)
+    task, run = model_of(diffusion.METHOD, TARGETS["normal"], config, 100)
+    edges = metrics.edges(task.target)
+    steps = [
+        evaluate.sample_steps(task, run._replace(key_eval=jax.random.key(seed)), edges, num_samples=100)
+        for seed in (0, 1)
+    ]
+    assert 1e-3 < jnp.max(jnp.abs(steps[0].at_most - steps[1].at_most)) < 0.05
+
+
+# --- lattices ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_lattice_on_a_line_is_of_midpoints():
+    np.testing.assert_allclose(lattice(4, 1), [[0.125], [0.375], [0.625], [0.875]])
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_a_lattice_fills_the_cube_as_evenly_as_a_sobol_sequence(dim):
+    """Nearly, by SciPy's centred discrepancy, a squared error; that of random points is over ten times as large."""
+    points = np.asarray(lattice(4_096, dim), np.float64)
+    assert points.min() > 0
+    assert points.max() < 1
+    sobol = stats.qmc.discrepancy(stats.qmc.Sobol(dim, seed=0).random(4_096))
+    assert stats.qmc.discrepancy(points) < 5 * sobol
+    drawn = stats.qmc.discrepancy(np.random.default_rng(0).uniform(size=(4_096, dim)))
+    assert stats.qmc.discrepancy(points) < 0.1 * drawn
+
+
+def test_a_tenth_as_many_points_of_a_lattice_beat_draws():
+    """On what `LATTICE_PARTS` relies on: the normal distribution along 16 directions, folded seven times around 0."""
+    n, angles = 40_000, np.arange(16) * math.pi / 16
+
+    def gap(u):
+        x, y = special.ndtri(np.asarray(u, np.float64)).T
+        radius, angle = np.hypot(x, y), 7 * np.arctan2(y, x)
+        along = [radius * np.cos(angle - at) for at in angles]
+        return max(stats.ks_1samp(values, stats.norm.cdf, method="asymp").statistic for values in along)
+
+    assert gap(lattice(n, 2)) < gap(np.random.default_rng(0).uniform(size=(10 * n, 2)))

@@ -65,16 +65,18 @@ class Trajectory(NamedTuple):
         the exact field that it is compared with (see `jgen1d.theory`).
       path: `config -> path`: how much data and how much noise there is at each time (see `jgen1d.maths.paths`).
       times: `config -> f32[stops]`: the times at which the sampler stops, from noise to data.
-      points: `(state, noise: f32[n, dim], config) -> f32[stops, n, dim]`: where the deterministic sampler carries the
-        noise, in training units.
+      points: `(state, noise: f32[n, dim], config, condition) -> f32[stops, n, dim]`: where the deterministic sampler
+        carries the noise, in training units; the condition is as of `sample`, or None.
       field: `(state, x: f32[n, dim], t: f32[], config) -> f32[n, dim]`: the learned field.
+      is_sampler: `config -> bool`: whether `sample` returns where `points` carries draws from N(0, I).
     """
 
     kind: Callable[[Any], str]
     path: Callable[[Any], Any]
     times: Callable[[Any], jax.Array]
-    points: Callable[[State, jax.Array, Any], jax.Array]
+    points: Callable[[State, jax.Array, Any, jax.Array | None], jax.Array]
     field: Callable[[State, jax.Array, jax.Array, Any], jax.Array]
+    is_sampler: Callable[[Any], bool]
 
 
 class Players(NamedTuple):

@@ -11,15 +11,18 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import ndtri
 
 from jgen1d.core import Info, Key, State, condition_keyword, door
 from jgen1d.engine.task import Task, state_shapes
 from jgen1d.evaluation import metrics
-from jgen1d.maths.quadrature import midpoints
+from jgen1d.maths.quadrature import lattice, midpoints
 from jgen1d.targets import Target
 
-GAP_PARTS = 10
+GAP_PARTS = 100
 """How many times as many samples as other metrics the largest gap is measured on."""
+LATTICE_PARTS = {1: 1, 2: 10, 3: 10}
+"""The same by the dimension of a lattice in place of random noise: so many measure it at least as well."""
 MOST_DENSITY_ROWS = 256
 """Signals at which densities are compared: those of diffusion models and flows take as long as many samples."""
 NUM_CURVE_SAMPLES = 1_000
@@ -97,29 +100,58 @@ def divergence(task: Task, run: Any, num_samples: int, call: Callable) -> Info:
     return call(metrics.evaluate_density, log_p, log_q, task.target)
 
 
-def count_samples(task: Task, run: Any, edges: jax.Array, *, num_samples: int) -> metrics.Counts:
-    """The counts between edges of `GAP_PARTS` times `num_samples` samples, drawn in so many parts."""
-    key = jax.random.fold_in(run.key_eval, 2)
+def sample_steps(task: Task, run: Any, edges: jax.Array, *, num_samples: int) -> metrics.Steps:
+    """The model's distribution function, from parts of `num_samples` samples.
 
-    def add(counts: metrics.Counts, part: jax.Array) -> tuple[metrics.Counts, None]:
-        samples = draw_samples(task, jax.random.fold_in(key, part), run.state, num_samples=num_samples)
-        return jax.tree.map(jnp.add, counts, metrics.count(samples, edges)), None
+    They are `GAP_PARTS` parts of draws; of a model that does no more than carry noise to data, `LATTICE_PARTS` of what
+    it makes of a lattice.
+    """
+    trajectory = task.method.trajectory
+    if trajectory is not None and trajectory.is_sampler(task.config):
+        dim = task.target.dim + (task.num_classes > 0)
+        points = lattice(LATTICE_PARTS[dim] * num_samples, dim)
+        parts = points.reshape(LATTICE_PARTS[dim], num_samples, dim)
 
-    _, zeros = door.vary((run, jnp.zeros(edges.shape, int)))
-    return jax.lax.scan(add, metrics.Counts(zeros, zeros), jnp.arange(GAP_PARTS))[0]
+        def draw(part: jax.Array) -> jax.Array:
+            return carry_points(task, run.state, part)
+
+    else:
+        key, parts = jax.random.fold_in(run.key_eval, 2), jnp.arange(GAP_PARTS)
+
+        def draw(part: jax.Array) -> jax.Array:
+            return draw_samples(task, jax.random.fold_in(key, part), run.state, num_samples=num_samples)
+
+    def add(total: metrics.Steps, part: jax.Array) -> tuple[metrics.Steps, None]:
+        return jax.tree.map(jnp.add, total, metrics.steps(draw(part), edges)), None
+
+    _, zeros = door.vary((run, jnp.zeros_like(edges)))
+    total = jax.lax.scan(add, metrics.Steps(zeros, zeros), parts)[0]
+    return jax.tree.map(lambda steps: steps / len(parts), total)
 
 
-def score_gap(counts: metrics.Counts, edges: jax.Array, target: Target, *, num_samples: int) -> Info:
-    """Every metric of the largest gap, from the counts of `num_samples` samples."""
-    gap = metrics.largest_gap(counts, num_samples, target, edges)
-    return metrics.evaluate_gap(gap, target, num_samples)
+def carry_points(task: Task, state: State, points: jax.Array) -> jax.Array:
+    """Where a model's sampler carries points f32[n, dim] of the unit cube, in place of noise: data f32[n, dim].
+
+    The last coordinate of a model with classes chooses the label.
+    """
+    assert task.method.trajectory is not None
+    noise, labels = ndtri(points[:, : task.target.dim]), None
+    if task.num_classes:
+        labels = jnp.searchsorted(jnp.cumsum(jnp.asarray(task.target.class_weights))[:-1], points[:, -1])
+    shift, scale = task.units
+    return shift[None] + scale[None] * task.method.trajectory.points(state, noise, task.config, labels)[-1]
+
+
+def score_gap(steps: metrics.Steps, edges: jax.Array, target: Target, *, num_samples: int) -> Info:
+    """Every metric of the largest gap, which no more than `num_samples` samples are said to show."""
+    return metrics.evaluate_gap(metrics.largest_gap(steps, target, edges), target, num_samples)
 
 
 def measure_gap(task: Task, run: Any, num_samples: int, call: Callable) -> Info:
-    """Every metric of the largest gap, from `GAP_PARTS` times as many samples."""
+    """Every metric of the largest gap, as `GAP_PARTS` times as many samples show it."""
     edges = call(metrics.edges, task.target)
-    counts = call(count_samples, task, run, edges, num_samples=num_samples)
-    return call(score_gap, counts, edges, task.target, num_samples=GAP_PARTS * num_samples)
+    steps = call(sample_steps, task, run, edges, num_samples=num_samples)
+    return call(score_gap, steps, edges, task.target, num_samples=GAP_PARTS * num_samples)
 
 
 def draw_and_score_classes(task: Task, run: Any, *, num_samples: int) -> Info:

@@ -79,9 +79,14 @@ def directions(dim: int) -> jax.Array:
     return jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=1)
 
 
+def projections(samples: jax.Array) -> jax.Array:
+    """Those of f32[n, dim] on each direction, f32[directions, n]."""
+    return samples.T if samples.shape[1] == 1 else directions(samples.shape[1]) @ samples.T
+
+
 def ordered_along(samples: jax.Array) -> jax.Array:
-    """The projections of f32[n, dim] on each direction, sorted: f32[directions, n]."""
-    return jnp.sort(samples.T if samples.shape[1] == 1 else directions(samples.shape[1]) @ samples.T, axis=1)
+    """The `projections` of f32[n, dim], sorted: f32[directions, n]."""
+    return jnp.sort(projections(samples), axis=1)
 
 
 def w1(samples: jax.Array, points: jax.Array) -> jax.Array:

@@ -14,14 +14,14 @@ import jax
 import jax.numpy as jnp
 from scipy import special
 
-from jgen1d.evaluation.distances import directions, ordered_along
+from jgen1d.evaluation.distances import directions, ordered_along, projections
 from jgen1d.maths.quadrature import midpoints
 from jgen1d.targets import Target
 
 LEVEL = 0.01
 """Of the Kolmogorov–Smirnov test, in the verdict and in `samples_to_tell`."""
 NUM_EDGES = {1: 4096, 2: 512}
-"""By dimension: the points, of equal probability in between, at which `Counts` compares distribution functions."""
+"""By dimension: the points, of equal probability in between, at which `Steps` compare distribution functions."""
 MEDIAN_EXCESS = 0.42
 """By how much, of √n times the gap, the noise around it raises the median of the Kolmogorov–Smirnov statistic.
 
@@ -84,15 +84,15 @@ def ks_p(distance: jax.Array, num_samples: float, dim: int) -> jax.Array:
     return jnp.where(jnp.isnan(distance), jnp.nan, jnp.clip(len(directions(dim)) * tail, 0, 1))
 
 
-class Counts(NamedTuple):
-    """How many of a large sample, drawn in parts, lie below each edge and at most there: i32[directions, edges]."""
+class Steps(NamedTuple):
+    """A distribution function with steps: the shares below each edge and at most there, f32[directions, edges]."""
 
     below: jax.Array
     at_most: jax.Array
 
 
 def edges(target: Target) -> jax.Array:
-    """Where `Counts` counts, f32[directions, m], in data units: quantiles, or a sample's projections in 2-D."""
+    """Where `Steps` are taken, f32[directions, m], in data units: quantiles, or a sample's projections in 2-D."""
     m = NUM_EDGES[target.dim]
     if target.dim == 1:
         return target.quantile(midpoints(m))[None]
@@ -100,18 +100,25 @@ def edges(target: Target) -> jax.Array:
     return jnp.sort(directions(target.dim) @ points.T, axis=1)
 
 
-def count(samples: jax.Array, edges: jax.Array) -> Counts:
-    """The counts of one part, f32[n, dim]."""
-    ordered = ordered_along(samples)
-    sides = (jax.vmap(lambda row, at, side=side: jnp.searchsorted(row, at, side=side)) for side in ("left", "right"))
-    return Counts(*(side(ordered, edges) for side in sides))
+def steps(samples: jax.Array, edges: jax.Array) -> Steps:
+    """The distribution function of f32[n, dim]."""
+
+    def along(values: jax.Array, row: jax.Array) -> Steps:
+        def shares(side: str) -> jax.Array:
+            # Each sample looks for its place among the edges: to sort all samples takes 4 to 8 times as long.
+            places = jnp.searchsorted(row, values, side=side)
+            return jnp.cumsum(jnp.zeros(len(row) + 1, int).at[places].add(1))[:-1] / len(values)
+
+        return Steps(below=shares("right"), at_most=shares("left"))
+
+    return jax.vmap(along)(projections(samples), edges)
 
 
-def largest_gap(counts: Counts, num_samples: int, target: Target, edges: jax.Array) -> jax.Array:
-    """The largest gap between the distribution functions of `num_samples` counted samples and a target, f32[]."""
+def largest_gap(steps: Steps, target: Target, edges: jax.Array) -> jax.Array:
+    """The largest gap between a distribution function and a target's, f32[]."""
     along = directions(target.dim)
-    upper = counts.at_most / num_samples - target.cdf_along(edges, along)
-    lower = counts.below / num_samples - target.cdf_along(_just_below(edges), along)
+    upper = steps.at_most - target.cdf_along(edges, along)
+    lower = steps.below - target.cdf_along(_just_below(edges), along)
     return jnp.maximum(jnp.max(jnp.abs(upper)), jnp.max(jnp.abs(lower)))
 
 

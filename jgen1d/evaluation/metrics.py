@@ -47,7 +47,7 @@ from jgen1d.evaluation.entry import (
     with_modes,
     with_planar_cdf,
 )
-from jgen1d.evaluation.gaps import Counts, count, edges, ks, ks_p, largest_gap, samples_to_tell
+from jgen1d.evaluation.gaps import Steps, edges, ks, ks_p, largest_gap, samples_to_tell, steps
 from jgen1d.evaluation.material import ClassSamples, Densities, Gap, Samples
 from jgen1d.targets import Modes, Target
 
@@ -60,14 +60,13 @@ __all__ = [
     "OF_MODES",
     "RADIUS",
     "ClassSamples",
-    "Counts",
     "Densities",
     "Gap",
     "Metric",
     "Modes",
     "Reference",
     "Samples",
-    "count",
+    "Steps",
     "covered",
     "curves",
     "directions",
@@ -92,6 +91,7 @@ __all__ = [
     "reference",
     "reverse_kl",
     "samples_to_tell",
+    "steps",
     "tv",
     "tv_floor",
     "w1",
@@ -261,7 +261,7 @@ def evaluate_gap(gap: jax.Array, target: Target, num_samples: int) -> dict[str, 
     Args:
       gap: f32[] in [0, 1], from `largest_gap`.
       target: what the model was to learn, with `has_cdf`.
-      num_samples: how many samples the gap was measured on.
+      num_samples: how many samples the gap was measured on, or as good as.
 
     Returns:
       f32[] by name.

@@ -232,12 +232,16 @@ def _stops(config: Config) -> jax.Array:
     return _samplers.time_grid(_path(config), config.spacing, config.num_sampling_steps + 1)
 
 
-def _carry(state: State, noise: jax.Array, config: Config) -> jax.Array:
+def _carry(state: State, noise: jax.Array, config: Config, condition: jax.Array | None) -> jax.Array:
     """Where the probability-flow ODE carries noise f32[n, dim], f32[num_sampling_steps + 1, n, dim]."""
     config = replace(config, sampler="ode")
     key = jax.random.key(0)  # the ODE draws nothing
-    points = _samplers.generate(key, lambda x, t: estimate(state, x, t, config).noise, noise, config)[1]
-    return jnp.concatenate([noise[None], points])
+    predict = _guided(state, config, condition, len(noise))
+    return jnp.concatenate([noise[None], _samplers.generate(key, lambda x, t: predict(x, t).noise, noise, config)[1]])
+
+
+def _is_sampler(config: Config) -> bool:
+    return config.sampler == "ode"
 
 
 def _kind(config: Config) -> str:
@@ -248,5 +252,5 @@ def _kind(config: Config) -> str:
 METHOD = Method(
     Config, init, step, sample, log_prob,
     num_classes=num_classes,
-    trajectory=Trajectory(_kind, _path, _stops, _carry, score),
+    trajectory=Trajectory(_kind, _path, _stops, _carry, score, _is_sampler),
 )  # fmt: skip

@@ -208,12 +208,17 @@ def _path(config: Config) -> paths.Path:
     return paths.FLOWS[config.path]
 
 
-def _carry(state: State, noise: jax.Array, config: Config) -> jax.Array:
+def _carry(state: State, noise: jax.Array, config: Config, condition: jax.Array | None) -> jax.Array:
     """Where the flow carries noise f32[n, dim], f32[num_integration_steps + 1, n, dim]."""
-    return jnp.concatenate([noise[None], transport(state, noise, config)[1]])
+    return jnp.concatenate([noise[None], transport(state, noise, config, condition)[1]])
+
+
+def _is_sampler(config: Config) -> bool:
+    del config
+    return True
 
 
 METHOD = Method(
     Config, init, step, sample, log_prob,
-    num_classes=num_classes, trajectory=Trajectory(_kind, _path, _times, _carry, velocity),
+    num_classes=num_classes, trajectory=Trajectory(_kind, _path, _times, _carry, velocity, _is_sampler),
 )  # fmt: skip
