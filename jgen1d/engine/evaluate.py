@@ -124,7 +124,7 @@ def sample_steps(task: Task, run: Any, edges: jax.Array, *, num_samples: int) ->
     def add(total: metrics.Steps, part: jax.Array) -> tuple[metrics.Steps, None]:
         return jax.tree.map(jnp.add, total, metrics.steps(draw(part), edges)), None
 
-    _, zeros = door.vary((run, jnp.zeros_like(edges)))
+    _, zeros, parts = door.vary((run, jnp.zeros_like(edges), parts))
     total = jax.lax.scan(add, metrics.Steps(zeros, zeros), parts)[0]
     return jax.tree.map(lambda steps: steps / len(parts), total)
 
