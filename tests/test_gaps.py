@@ -14,7 +14,7 @@ from jgen1d.engine.run import start
 from jgen1d.engine.task import prepare
 from jgen1d.evaluation import metrics, verdict
 from jgen1d.maths.quadrature import binomial_mean, lattice
-from jgen1d.methods import diffusion, flow_matching, gaussian
+from jgen1d.methods import autoregressive, diffusion, energy, flow_matching, gaussian, normalizing_flow
 from jgen1d.targets import TARGETS, empirical
 
 NUM_DRAWS = 2_000
@@ -247,6 +247,18 @@ def test_samples_to_tell_ends_at_a_hundred_times_the_samples():
     assert evaluate.measure_gap(task, run, 500, evaluate.directly)["samples_to_tell"] == 50_000
 
 
+def noisy_model_of(method, target, config, num_samples):
+    """A model of which all parameters are drawn at random, far from what they are at the start."""
+    task, run = model_of(method, target, config, num_samples)
+    leaves, structure = jax.tree.flatten(run.state)
+    keys = jax.random.split(jax.random.key(5), len(leaves))
+    moved = [
+        leaf + 0.5 * jax.random.normal(key, leaf.shape) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+        for key, leaf in zip(keys, leaves, strict=True)
+    ]
+    return task, run._replace(state=jax.tree.unflatten(structure, moved))
+
+
 @pytest.mark.parametrize(
     ("method", "config", "name"),
     [
@@ -254,10 +266,16 @@ def test_samples_to_tell_ends_at_a_hundred_times_the_samples():
         (flow_matching.METHOD, flow_matching.Config(widths=(8,), num_classes=3, guidance=1.0), "mixture"),
         (diffusion.METHOD, diffusion.Config(widths=(8,)), "ring"),
         (diffusion.METHOD, diffusion.Config(widths=(8,), num_classes=8, guidance=1.0), "ring"),
+        (normalizing_flow.METHOD, normalizing_flow.Config(num_bins=4), "mixture"),
+        (normalizing_flow.METHOD, normalizing_flow.Config(num_bins_coupling=4, widths=(8,), base="logistic"), "ring"),
+        (autoregressive.METHOD, autoregressive.Config(num_bits=4, widths=(8,)), "mixture"),
+        (autoregressive.METHOD, autoregressive.Config(num_bits=4, widths=(8,)), "ring"),
+        (energy.METHOD, energy.Config(widths=(8,)), "mixture"),
     ],
 )
 def test_a_lattice_gives_the_distribution_of_draws(method, config, name):
-    task, run = model_of(method, TARGETS[name], config, 4_000)
+    task, run = noisy_model_of(method, TARGETS[name], config, 4_000)
+    assert method.from_uniform(task.config) is not None
     edges = metrics.edges(task.target)
     by_lattice = evaluate.sample_steps(task, run, edges, num_samples=4_000)
     drawn = metrics.steps(evaluate.draw_samples(task, jax.random.key(3), run.state, num_samples=40_000), edges)
@@ -267,30 +285,35 @@ def test_a_lattice_gives_the_distribution_of_draws(method, config, name):
         assert worst > 1e-4
 
 
-def test_a_sampler_that_adds_noise_is_measured_by_draws():
-    config = diffusion.Config(widths=(8,), sampler="ancestral", num_sampling_steps=4)
-    task, run = model_of(diffusion.METHOD, TARGETS["normal"], config, 100)
-    edges = metrics.edges(task.target)
-    steps = [
-        evaluate.sample_steps(task, run._replace(key_eval=jax.random.key(seed)), edges, num_samples=100)
-        for seed in (0, 1)
-    ]
-    assert 1e-3 < jnp.max(jnp.abs(steps[0].at_most - steps[1].at_most)) < 0.05
+@pytest.mark.parametrize(
+    ("method", "config"),
+    [
+        (diffusion.METHOD, diffusion.Config(sampler="ancestral")),
+        (autoregressive.METHOD, autoregressive.Config(conditionals="mixture")),
+        (energy.METHOD, energy.Config(dim=2)),
+        (energy.METHOD, energy.Config(sampler="langevin")),
+        (gaussian.METHOD, gaussian.Config()),
+    ],
+)
+def test_other_samplers_are_measured_by_draws(method, config):
+    assert method.from_uniform(config) is None
 
 
 # --- lattices ---------------------------------------------------------------------------------------------------------
 
 
+def centred(count, dim):
+    return np.mod(lattice(count, dim) + 0.5 / count, 1).T
+
+
 def test_a_lattice_on_a_line_is_of_midpoints():
-    np.testing.assert_allclose(lattice(4, 1), [[0.125], [0.375], [0.625], [0.875]])
+    np.testing.assert_allclose(centred(4, 1), [[0.125], [0.375], [0.625], [0.875]])
 
 
 @pytest.mark.parametrize("dim", [2, 3])
 def test_a_lattice_fills_the_cube_as_evenly_as_a_sobol_sequence(dim):
     """Nearly, by SciPy's centred discrepancy, a squared error; that of random points is over ten times as large."""
-    points = np.asarray(lattice(4_096, dim), np.float64)
-    assert points.min() > 0
-    assert points.max() < 1
+    points = centred(4_096, dim)
     sobol = stats.qmc.discrepancy(stats.qmc.Sobol(dim, seed=0).random(4_096))
     assert stats.qmc.discrepancy(points) < 5 * sobol
     drawn = stats.qmc.discrepancy(np.random.default_rng(0).uniform(size=(4_096, dim)))
@@ -302,9 +325,9 @@ def test_a_tenth_as_many_points_of_a_lattice_beat_draws():
     n, angles = 40_000, np.arange(16) * math.pi / 16
 
     def gap(u):
-        x, y = special.ndtri(np.asarray(u, np.float64)).T
+        x, y = special.ndtri(u).T
         radius, angle = np.hypot(x, y), 7 * np.arctan2(y, x)
         along = [radius * np.cos(angle - at) for at in angles]
         return max(stats.ks_1samp(values, stats.norm.cdf, method="asymp").statistic for values in along)
 
-    assert gap(lattice(n, 2)) < gap(np.random.default_rng(0).uniform(size=(10 * n, 2)))
+    assert gap(centred(n, 2)) < gap(np.random.default_rng(0).uniform(size=(10 * n, 2)))

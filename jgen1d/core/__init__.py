@@ -15,6 +15,7 @@ from jgen1d.core.config import (
 )
 from jgen1d.core.contract import (
     Config,
+    FromUniformFn,
     Info,
     InitFn,
     Key,
@@ -32,6 +33,7 @@ from jgen1d.core.text import format_value, literal, nearest, parse, qualified_na
 
 __all__ = [
     "Config",
+    "FromUniformFn",
     "Info",
     "InitFn",
     "Key",

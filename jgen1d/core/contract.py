@@ -57,6 +57,13 @@ class LogProbFn(Protocol):
         """Returns f32[n] for `x`, f32[n, dim]."""
 
 
+class FromUniformFn(Protocol):
+    """Maps the unit cube to data so that uniform numbers become samples like those of `SampleFn`."""
+
+    def __call__(self, state: State, u: jax.Array, condition: jax.Array | None) -> jax.Array:
+        """Returns f32[n, dim] for `u`, f32[n, dim] in (0, 1), and with classes the labels i32[n]."""
+
+
 class Trajectory(NamedTuple):
     """How a method carries each sample from noise to data.
 
@@ -65,18 +72,16 @@ class Trajectory(NamedTuple):
         the exact field that it is compared with (see `jgen1d.theory`).
       path: `config -> path`: how much data and how much noise there is at each time (see `jgen1d.maths.paths`).
       times: `config -> f32[stops]`: the times at which the sampler stops, from noise to data.
-      points: `(state, noise: f32[n, dim], config, condition) -> f32[stops, n, dim]`: where the deterministic sampler
-        carries the noise, in training units; the condition is as of `sample`, or None.
+      points: `(state, noise: f32[n, dim], config) -> f32[stops, n, dim]`: where the deterministic sampler carries the
+        noise, in training units.
       field: `(state, x: f32[n, dim], t: f32[], config) -> f32[n, dim]`: the learned field.
-      is_sampler: `config -> bool`: whether `sample` returns where `points` carries draws from N(0, I).
     """
 
     kind: Callable[[Any], str]
     path: Callable[[Any], Any]
     times: Callable[[Any], jax.Array]
-    points: Callable[[State, jax.Array, Any, jax.Array | None], jax.Array]
+    points: Callable[[State, jax.Array, Any], jax.Array]
     field: Callable[[State, jax.Array, jax.Array, Any], jax.Array]
-    is_sampler: Callable[[Any], bool]
 
 
 class Players(NamedTuple):
@@ -120,6 +125,11 @@ def standardized(config: Config) -> bool:
     return True
 
 
+def drawn_otherwise(config: Config) -> None:
+    """The default of `Method.from_uniform`."""
+    del config
+
+
 def no_presets() -> Mapping[str, Config]:
     """The default of `Method.presets`."""
     return {}
@@ -146,6 +156,7 @@ class Method(NamedTuple):
       bind: `(config, dim, num_steps) -> config`: the config for data of this dimension and a run of this length. By
         default it sets the fields of these names, if the config has them.
       presets: `() -> {name: config}`, the default first.
+      from_uniform: `config -> FromUniformFn`, that makes samples of points of a lattice; None if there is none.
       trajectory: how samples move from noise to data; None if they do not.
       players: the players of an adversarial method; None for the others.
     """
@@ -162,5 +173,6 @@ class Method(NamedTuple):
     standardize: Callable[[Any], bool] = standardized
     bind: Callable[[Any, int, int], Any] = config_lib.bind
     presets: Callable[[], Mapping[str, Any]] = no_presets
+    from_uniform: Callable[[Any], FromUniformFn | None] = drawn_otherwise
     trajectory: Trajectory | None = None
     players: Players | None = None

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import ndtri
+import numpy as np
 
 from jgen1d.core import Info, Key, State, condition_keyword, door
 from jgen1d.engine.task import Task, state_shapes
@@ -22,7 +22,7 @@ from jgen1d.targets import Target
 GAP_PARTS = 100
 """How many times as many samples as other metrics the largest gap is measured on."""
 LATTICE_PARTS = {1: 1, 2: 10, 3: 10}
-"""The same by the dimension of a lattice in place of random noise: so many measure it at least as well."""
+"""The same by dimension, where a lattice takes the place of random numbers: it measures the gap at least as well."""
 MOST_DENSITY_ROWS = 256
 """Signals at which densities are compared: those of diffusion models and flows take as long as many samples."""
 NUM_CURVE_SAMPLES = 1_000
@@ -103,23 +103,28 @@ def divergence(task: Task, run: Any, num_samples: int, call: Callable) -> Info:
 def sample_steps(task: Task, run: Any, edges: jax.Array, *, num_samples: int) -> metrics.Steps:
     """The model's distribution function, from parts of `num_samples` samples.
 
-    They are `GAP_PARTS` parts of draws; of a model that does no more than carry noise to data, `LATTICE_PARTS` of what
-    it makes of a lattice.
+    They are `GAP_PARTS` parts of draws, or `LATTICE_PARTS` of what a method that can makes of a lattice.
     """
-    trajectory = task.method.trajectory
-    if trajectory is not None and trajectory.is_sampler(task.config):
-        dim = task.target.dim + (task.num_classes > 0)
-        points = lattice(LATTICE_PARTS[dim] * num_samples, dim)
-        parts = points.reshape(LATTICE_PARTS[dim], num_samples, dim)
-
-        def draw(part: jax.Array) -> jax.Array:
-            return carry_points(task, run.state, part)
-
-    else:
+    from_uniform = task.method.from_uniform(task.config)
+    if from_uniform is None:
         key, parts = jax.random.fold_in(run.key_eval, 2), jnp.arange(GAP_PARTS)
 
         def draw(part: jax.Array) -> jax.Array:
             return draw_samples(task, jax.random.fold_in(key, part), run.state, num_samples=num_samples)
+
+    else:
+        dim = task.target.dim + (task.num_classes > 0)
+        count = LATTICE_PARTS[dim] * num_samples
+        points = np.mod(lattice(count, dim) + 0.5 / count, 1)
+        parts = jnp.asarray(points.T.reshape(LATTICE_PARTS[dim], num_samples, dim), float)
+
+        def draw(part: jax.Array) -> jax.Array:
+            labels = None
+            if task.num_classes:
+                shares = jnp.cumsum(jnp.asarray(task.target.class_weights))
+                part, labels = part[:, :-1], jnp.searchsorted(shares[:-1], part[:, -1])
+            shift, scale = task.units
+            return shift[None] + scale[None] * from_uniform(run.state, part, labels)
 
     def add(total: metrics.Steps, part: jax.Array) -> tuple[metrics.Steps, None]:
         return jax.tree.map(jnp.add, total, metrics.steps(draw(part), edges)), None
@@ -127,19 +132,6 @@ def sample_steps(task: Task, run: Any, edges: jax.Array, *, num_samples: int) ->
     _, zeros, parts = door.vary((run, jnp.zeros_like(edges), parts))
     total = jax.lax.scan(add, metrics.Steps(zeros, zeros), parts)[0]
     return jax.tree.map(lambda steps: steps / len(parts), total)
-
-
-def carry_points(task: Task, state: State, points: jax.Array) -> jax.Array:
-    """Where a model's sampler carries points f32[n, dim] of the unit cube, in place of noise: data f32[n, dim].
-
-    The last coordinate of a model with classes chooses the label.
-    """
-    assert task.method.trajectory is not None
-    noise, labels = ndtri(points[:, : task.target.dim]), None
-    if task.num_classes:
-        labels = jnp.searchsorted(jnp.cumsum(jnp.asarray(task.target.class_weights))[:-1], points[:, -1])
-    shift, scale = task.units
-    return shift[None] + scale[None] * task.method.trajectory.points(state, noise, task.config, labels)[-1]
 
 
 def score_gap(steps: metrics.Steps, edges: jax.Array, target: Target, *, num_samples: int) -> Info:

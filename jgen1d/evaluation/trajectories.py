@@ -71,7 +71,7 @@ def exact_lines(
 
 def learned_lines(trajectory: Trajectory, state: State, noise: jax.Array, config: Any) -> np.ndarray:
     """Where a model's deterministic sampler carries points f32[lines]: f32[stops, lines], in training units."""
-    return np.asarray(trajectory.points(state, noise[:, None], config, None))[:, :, 0]
+    return np.asarray(trajectory.points(state, noise[:, None], config))[:, :, 0]
 
 
 def fields(

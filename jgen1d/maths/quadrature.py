@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import optimize
 
 
 def midpoints(count: int) -> jax.Array:
@@ -15,26 +16,14 @@ def midpoints(count: int) -> jax.Array:
     return (jnp.arange(count) + 0.5) / count
 
 
-def lattice(count: int, dim: int) -> jax.Array:
-    """Points that fill the unit cube evenly, f32[count, dim] in (0, 1): in 1-D the midpoints of `count` equal cells.
+def lattice(count: int, dim: int) -> np.ndarray:
+    """Points in the unit cube, f64[dim, count]: a grid along the first axis, Kronecker's sequence along others.
 
-    A mean over them converges nearly as 1/count, while that over draws does as 1/√count. The other coordinates are
-    multiples, modulo 1, of powers of 1/φ, where φ is the root of φ^dim = φ + 1: in 2-D, the golden ratio.
-
-    Args:
-      count: how many, at least 1.
-      dim: the cube's, at least 1.
-
-    References:
-      Niederreiter 1992, Random number generation and quasi-Monte Carlo methods, theorems 3.3 and 3.8.
-      Roberts 2018, The unreasonable effectiveness of quasirandom sequences: these powers.
+    Its steps are the square roots of primes (Niederreiter 1992, Random number generation and quasi-Monte Carlo methods,
+    section 3.1). A row does not depend on how many there are.
     """
-    phi = optimize.brentq(lambda x: x**dim - x - 1, 1, 2) if dim > 1 else 1.0
-    steps = np.array([round(2**32 / phi**k) for k in range(1, dim)], np.uint32)
-    # Multiples modulo 1 by overflow: products of floats would lose the digits that count.
-    rest = (jnp.arange(count, dtype=jnp.uint32)[:, None] * steps[None] + 0.5) * 2.0**-32
-    inside = 1 - jnp.finfo(float).epsneg
-    return jnp.concatenate([midpoints(count)[:, None], jnp.minimum(rest, inside)], axis=1)
+    steps = [1 / count, *map(math.sqrt, _primes(operator.index(dim) - 1))]
+    return np.mod(np.outer(steps, np.arange(count)), 1)
 
 
 def normal_nodes(count: int) -> tuple[jax.Array, jax.Array]:
@@ -106,3 +95,13 @@ def _stirling(x: jax.Array) -> jax.Array:
     large = jnp.maximum(x, 1)
     series = 0.5 * jnp.log(2 * jnp.pi * large) + 1 / (12 * large) - 1 / (360 * large**3) + 1 / (1260 * large**5)
     return jnp.where(x > 0, series, 0)
+
+
+def _primes(count: int) -> list[int]:
+    found: list[int] = []
+    number = 2
+    while len(found) < count:
+        if all(number % prime for prime in found):
+            found.append(number)
+        number += 1
+    return found

@@ -54,6 +54,16 @@ def draw(key: Key, log_mass: jax.Array, num_samples: int, scale: ArrayLike) -> j
     return nodes[cell] + widths[cell] * jax.random.uniform(key_inside, cell.shape, minval=-0.5, maxval=0.5)
 
 
+def quantile(log_mass: jax.Array, u: jax.Array, scale: ArrayLike) -> jax.Array:
+    """The quantiles f32[n] at f32[n] in (0, 1) of a density in 1-D that is constant within each cell of the grid."""
+    nodes, widths = _axis(1, scale)
+    mass = jax.nn.softmax(log_mass)
+    upper = jnp.cumsum(mass)
+    level = u * upper[-1]
+    cell = jnp.minimum(jnp.searchsorted(upper, level), len(nodes) - 1)
+    return nodes[cell] + widths[cell] * jnp.clip(0.5 - (upper[cell] - level) / mass[cell], -0.5, 0.5)
+
+
 def _axis(dim: int, scale: ArrayLike) -> tuple[jax.Array, jax.Array]:
     nodes, widths = quadrature.graded_nodes(NUM_NODES[dim], CORE, EXTENT)
     return jnp.asarray(scale) * nodes, jnp.asarray(scale) * widths

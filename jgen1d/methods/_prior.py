@@ -12,6 +12,7 @@ from jax.scipy.stats import norm
 from scipy.special import ndtri
 
 from jgen1d.core import Config, Key, PyTree
+from jgen1d.maths.quadrature import lattice
 from jgen1d.nets import mask
 
 INITIAL_STD = 0.4
@@ -90,26 +91,6 @@ def nodes(count: int, dim: int) -> tuple[jax.Array, jax.Array]:
     return jnp.asarray(points, dtype=float), jnp.asarray(np.log(weights / weights.sum()), dtype=float)
 
 
-def lattice(count: int, dim: int) -> np.ndarray:
-    """Points in the unit cube, f64[dim, count]: a grid along the first axis, Kronecker's sequence along others.
-
-    Its steps are the square roots of primes (Niederreiter 1992, Random number generation and quasi-Monte Carlo methods,
-    section 3.1). A row does not depend on how many there are.
-    """
-    steps = [1 / count, *map(math.sqrt, _primes(operator.index(dim) - 1))]
-    return np.mod(np.outer(steps, np.arange(count)), 1)
-
-
 def _place(prior: PyTree, component: jax.Array, z: jax.Array) -> jax.Array:
     """Standard normal f32[n, dim], moved to the components i32[n]."""
     return (prior["mean"][:, component] + jnp.exp(prior["log_std"])[:, component] * z.T).T
-
-
-def _primes(count: int) -> list[int]:
-    found: list[int] = []
-    number = 2
-    while len(found) < count:
-        if all(number % prime for prime in found):
-            found.append(number)
-        number += 1
-    return found

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, PyTree, door, pytree_dataclass, static, traced
+from jgen1d.core import FromUniformFn, Info, Key, Method, PyTree, door, pytree_dataclass, static, traced
 from jgen1d.methods import _adam
 from jgen1d.methods._adam import State
 
@@ -87,6 +87,13 @@ def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Arra
     return draw(key, state.eval_params, num_samples, config)
 
 
+def from_uniform(config: Config) -> FromUniformFn | None:
+    """Digits by the inverse of their distribution function; see `Method`. Mixtures draw their components, too."""
+    if config.conditionals != "digits":
+        return None
+    return lambda state, u, condition: _digits_of_uniform(state.eval_params, u, config)
+
+
 @door.log_prob
 def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
     """The exact log density, f32[n], at f32[n, dim]."""
@@ -139,10 +146,33 @@ def _sample_digits(key: Key, params: PyTree, num_samples: int, config: Config) -
         return jnp.where(net(params, digits) + noise > 0, 1.0, -1.0)
 
     digits = jax.lax.fori_loop(0, num_digits, draw, jnp.zeros_like(noise))
+    limits = jnp.finfo(noise.dtype)
+    shape = (num_samples, config.dim)
+    return _in_cells(digits, jax.random.uniform(key_cell, shape, noise.dtype, minval=limits.epsneg), config)
+
+
+def _digits_of_uniform(params: PyTree, u: jax.Array, config: Config) -> jax.Array:
+    """What f32[n, dim] in (0, 1) makes of the digits: what each leaves undecided decides the next."""
+    net = _net(config)
+
+    def settle(k: jax.Array, decided: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        digits, rest = decided
+        logit, u = net(params, digits)[:, k], rest[:, k % config.dim]
+        zero, one = jax.nn.sigmoid(-logit), jax.nn.sigmoid(logit)
+        is_one = u >= zero
+        u = jnp.where(is_one, (u - zero) / one, u / zero)
+        return digits.at[:, k].set(jnp.where(is_one, 1.0, -1.0)), rest.at[:, k % config.dim].set(u)
+
+    num_digits = config.dim * config.num_bits
+    digits, rest = jax.lax.fori_loop(0, num_digits, settle, (jnp.zeros((len(u), num_digits), u.dtype), u))
+    limits = jnp.finfo(u.dtype)
+    return _in_cells(digits, jnp.clip(rest, limits.epsneg, 1 - limits.epsneg), config)
+
+
+def _in_cells(digits: jax.Array, within: jax.Array, config: Config) -> jax.Array:
+    """Data f32[n, dim] at shares f32[n, dim] of the cells that digits f32[n, num_bits·dim] name."""
     places = 2.0 ** np.arange(config.num_bits)[None, ::-1, None]
-    cell = jnp.sum(jnp.where(digits.reshape(num_samples, -1, config.dim) > 0, places, 0.0), axis=1)
-    limits = jnp.finfo(cell.dtype)
-    within = jax.random.uniform(key_cell, cell.shape, cell.dtype, minval=limits.epsneg)
+    cell = jnp.sum(jnp.where(digits.reshape(len(digits), -1, config.dim) > 0, places, 0.0), axis=1)
     # u/(1 − u) from two numbers that are exact at either end, where u itself would round to 0 or 1.
     return config.spread * (jnp.log(cell + within) - jnp.log(2.0**config.num_bits - 1 - cell + (1 - within)))
 
@@ -176,4 +206,4 @@ def _components(params: PyTree, x: jax.Array, config: Config) -> tuple[jax.Array
     return jax.nn.log_softmax(outputs[:, :, 0], axis=2), outputs[:, :, 1] + centers[None, None], scales
 
 
-METHOD = Method(Config, init, step, sample, log_prob)
+METHOD = Method(Config, init, step, sample, log_prob, from_uniform=from_uniform)

@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import ndtri
 
 from jgen1d.core import (
+    FromUniformFn,
     Info,
     Key,
     Method,
@@ -145,6 +147,18 @@ def sample(key: Key, state: State, num_samples: int, config: Config, condition: 
     return _generate(key, state, num_samples, config, condition)[0]
 
 
+def from_uniform(config: Config) -> FromUniformFn | None:
+    """Where the ODE carries quantiles of the noise; see `Method`. Other samplers draw more than the noise."""
+    if config.sampler != "ode":
+        return None
+
+    def carry(state: State, u: jax.Array, condition: jax.Array | None) -> jax.Array:
+        predict, unused = _guided(state, config, condition, len(u)), jax.random.key(0)
+        return _samplers.generate(unused, lambda x, t: predict(x, t).noise, ndtri(u), config)[0]
+
+    return carry
+
+
 def sample_path(
     key: Key, state: State, num_samples: int, config: Config, condition: jax.Array | None = None
 ) -> jax.Array:
@@ -232,16 +246,12 @@ def _stops(config: Config) -> jax.Array:
     return _samplers.time_grid(_path(config), config.spacing, config.num_sampling_steps + 1)
 
 
-def _carry(state: State, noise: jax.Array, config: Config, condition: jax.Array | None) -> jax.Array:
+def _carry(state: State, noise: jax.Array, config: Config) -> jax.Array:
     """Where the probability-flow ODE carries noise f32[n, dim], f32[num_sampling_steps + 1, n, dim]."""
     config = replace(config, sampler="ode")
     key = jax.random.key(0)  # the ODE draws nothing
-    predict = _guided(state, config, condition, len(noise))
-    return jnp.concatenate([noise[None], _samplers.generate(key, lambda x, t: predict(x, t).noise, noise, config)[1]])
-
-
-def _is_sampler(config: Config) -> bool:
-    return config.sampler == "ode"
+    points = _samplers.generate(key, lambda x, t: estimate(state, x, t, config).noise, noise, config)[1]
+    return jnp.concatenate([noise[None], points])
 
 
 def _kind(config: Config) -> str:
@@ -251,6 +261,6 @@ def _kind(config: Config) -> str:
 
 METHOD = Method(
     Config, init, step, sample, log_prob,
-    num_classes=num_classes,
-    trajectory=Trajectory(_kind, _path, _stops, _carry, score, _is_sampler),
+    num_classes=num_classes, from_uniform=from_uniform,
+    trajectory=Trajectory(_kind, _path, _stops, _carry, score),
 )  # fmt: skip

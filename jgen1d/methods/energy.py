@@ -19,7 +19,7 @@ from jax.scipy.special import ndtri
 from jax.typing import ArrayLike
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, PyTree, door, pytree_dataclass, shape_of, static, traced
+from jgen1d.core import FromUniformFn, Info, Key, Method, PyTree, door, pytree_dataclass, shape_of, static, traced
 from jgen1d.maths import densities, integrate, mcmc
 from jgen1d.methods import _adam, _cells
 
@@ -144,6 +144,13 @@ def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Arra
     starts = start(key_start, state, num_samples, config)
     sizes = config.step_size * 0.1 ** (jnp.arange(config.num_sampling_steps) % 3)  # for modes of all widths
     return walk(key_chains, state.eval_params, starts, config.num_sampling_steps, config, sizes)
+
+
+def from_uniform(config: Config) -> FromUniformFn | None:
+    """The model's quantiles in 1-D, which `mala` keeps; see `Method`. In 2-D the grid is coarser than narrow modes."""
+    if config.dim > 1 or config.sampler != "mala":
+        return None
+    return lambda state, u, condition: _cells.quantile(_log_mass(state, config), u[:, 0], config.noise_scale)[:, None]
 
 
 def _start_by_proposals(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
@@ -297,4 +304,4 @@ def num_evaluations(config: Config) -> int:
     return 1 + others.get(config.objective, 0)
 
 
-METHOD = Method(Config, init, step, sample, log_prob, num_evaluations=num_evaluations)
+METHOD = Method(Config, init, step, sample, log_prob, num_evaluations=num_evaluations, from_uniform=from_uniform)

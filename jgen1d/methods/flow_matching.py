@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import ndtri
 
 from jgen1d.core import (
+    FromUniformFn,
     Info,
     Key,
     Method,
@@ -83,6 +85,11 @@ def sample(key: Key, state: State, num_samples: int, config: Config, condition: 
     """Draws f32[num_samples, dim] by integrating the field from noise, of labels i32[num_samples] or of all data."""
     noise = jax.random.normal(key, (config.dim, num_samples)).T
     return transport(state, noise, config, condition)[0]
+
+
+def from_uniform(config: Config) -> FromUniformFn:
+    """Where the flow carries quantiles of the noise; see `Method`."""
+    return lambda state, u, condition: transport(state, ndtri(u), config, condition)[0]
 
 
 def transport(
@@ -208,17 +215,13 @@ def _path(config: Config) -> paths.Path:
     return paths.FLOWS[config.path]
 
 
-def _carry(state: State, noise: jax.Array, config: Config, condition: jax.Array | None) -> jax.Array:
+def _carry(state: State, noise: jax.Array, config: Config) -> jax.Array:
     """Where the flow carries noise f32[n, dim], f32[num_integration_steps + 1, n, dim]."""
-    return jnp.concatenate([noise[None], transport(state, noise, config, condition)[1]])
-
-
-def _is_sampler(config: Config) -> bool:
-    del config
-    return True
+    return jnp.concatenate([noise[None], transport(state, noise, config)[1]])
 
 
 METHOD = Method(
     Config, init, step, sample, log_prob,
-    num_classes=num_classes, trajectory=Trajectory(_kind, _path, _times, _carry, velocity, _is_sampler),
+    num_classes=num_classes, from_uniform=from_uniform,
+    trajectory=Trajectory(_kind, _path, _times, _carry, velocity),
 )  # fmt: skip

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import ndtri
 
 from jgen1d import nets
-from jgen1d.core import Info, Key, Method, PyTree, door, pytree_dataclass, static, traced
+from jgen1d.core import FromUniformFn, Info, Key, Method, PyTree, door, pytree_dataclass, static, traced
 from jgen1d.maths import bijections, densities
 from jgen1d.methods import _adam
 from jgen1d.methods._adam import State
@@ -68,6 +69,12 @@ def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Arra
     else:
         noise = bijections.LOGISTIC_SCALE * jax.random.logistic(key, shape)
     return inverse(state, noise.T, config)
+
+
+def from_uniform(config: Config) -> FromUniformFn:
+    """The inverse of the flow, at quantiles of the base; see `Method`."""
+    quantile = ndtri if config.base == "normal" else lambda u: bijections.LOGISTIC_SCALE * jax.scipy.special.logit(u)
+    return lambda state, u, condition: inverse(state, quantile(u), config)
 
 
 @door.log_prob
@@ -165,4 +172,4 @@ def _coupling(config: Config, first: bool) -> _Layer:
     return _Layer(init, forward, inverse)
 
 
-METHOD = Method(Config, init, step, sample, log_prob)
+METHOD = Method(Config, init, step, sample, log_prob, from_uniform=from_uniform)

@@ -30,6 +30,7 @@ from jgen1d.core import (
     traced,
 )
 from jgen1d.maths.losses import LOG_2
+from jgen1d.maths.quadrature import lattice
 from jgen1d.methods import _adam, _prior
 from jgen1d.methods._adam import State
 
@@ -277,9 +278,9 @@ def _spread_noise(key: Key, num_rows: int, config: Config) -> jax.Array:
     and couple: using Monte Carlo variational objectives for posterior approximation, section 3).
     """
     shift = jax.random.uniform(key, (config.latent_dim, 1, num_rows))
-    lattice = jnp.asarray(_prior.lattice(config.num_latents, config.latent_dim), shift.dtype)
-    uniform = jnp.mod(shift + lattice[:, :, None], 1)
-    return jax.scipy.special.ndtri(jnp.clip(uniform, 1e-6, 1 - 1e-6)).reshape(len(lattice), -1).T
+    points = jnp.asarray(lattice(config.num_latents, config.latent_dim), shift.dtype)
+    uniform = jnp.mod(shift + points[:, :, None], 1)
+    return jax.scipy.special.ndtri(jnp.clip(uniform, 1e-6, 1 - 1e-6)).reshape(len(points), -1).T
 
 
 def num_evaluations(config: Config) -> int:
