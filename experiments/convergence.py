@@ -12,7 +12,7 @@ The workdir receives `config.json`, `runs.csv`, `curves.npz`, `summary.json`, pl
 Progress is kept in the workdir until the run is done: after Ctrl-C, SIGTERM or a crash the same command continues.
 Other processes can compute the runs, on one machine or many (--executor, see BUILD.md).
 
-Expect, with the defaults (10 minutes on 2 cores): textbook is at its optimum in 98 %
+Expect, with the defaults (9 minutes on 2 cores): textbook is at its optimum in 98 %
 of seeds or more on every target and converges in at most 6 %, with W1/σ from 0.11 (exponential) to 0.71 (normal);
 robust at least converges in all seeds and is indistinguishable in 91 to 100 %, with W1/σ 0.011 to 0.015, like a
 perfect sampler's.
