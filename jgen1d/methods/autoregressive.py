@@ -164,7 +164,8 @@ def _digits_of_uniform(params: PyTree, u: jax.Array, config: Config) -> jax.Arra
         return digits.at[:, k].set(jnp.where(is_one, 1.0, -1.0)), rest.at[:, k % config.dim].set(u)
 
     num_digits = config.dim * config.num_bits
-    digits, rest = jax.lax.fori_loop(0, num_digits, settle, (jnp.zeros((len(u), num_digits), u.dtype), u))
+    _, *start = door.vary((params, jnp.zeros((len(u), num_digits), u.dtype), u))
+    digits, rest = jax.lax.fori_loop(0, num_digits, settle, tuple(start))
     limits = jnp.finfo(u.dtype)
     return _in_cells(digits, jnp.clip(rest, limits.epsneg, 1 - limits.epsneg), config)
 

@@ -140,8 +140,10 @@ def sample(key: Key, state: State, num_samples: int, config: Config) -> jax.Arra
       Rubin 1987, A noniterative sampling/importance resampling alternative, section 3.
     """
     key_start, key_chains = jax.random.split(key)
-    start = _start_on_grid if config.dim == 2 else _start_by_proposals
-    starts = start(key_start, state, num_samples, config)
+    if config.dim == 2:
+        starts = _cells.draw(key_start, _log_mass(state, config), num_samples, config.noise_scale)
+    else:
+        starts = _start_by_proposals(key_start, state, num_samples, config)
     sizes = config.step_size * 0.1 ** (jnp.arange(config.num_sampling_steps) % 3)  # for modes of all widths
     return walk(key_chains, state.eval_params, starts, config.num_sampling_steps, config, sizes)
 
@@ -161,10 +163,6 @@ def _start_by_proposals(key: Key, state: State, num_samples: int, config: Config
     return jax.random.choice(key_choice, proposals, (num_samples,), p=weights)
 
 
-def _start_on_grid(key: Key, state: State, num_samples: int, config: Config) -> jax.Array:
-    return _cells.draw(key, _log_mass(state, config), num_samples, config.noise_scale)
-
-
 @door.log_prob
 def log_prob(state: State, x: jax.Array, config: Config) -> jax.Array:
     """The log density, f32[n] in nats, normalised by quadrature. Raises ValueError for more than two dimensions."""
@@ -177,21 +175,14 @@ def energy(state: State, x: jax.Array, config: Config) -> jax.Array:
 
 
 def log_normalizer(state: State, config: Config) -> jax.Array:
-    """log ∫ exp(−E), f32[], by the trapezoid rule; noise-contrastive estimation drives it to 0.
-
-    Raises:
-      ValueError: for more than two dimensions.
-    """
+    """log ∫ exp(−E), f32[], by the trapezoid rule: 0 if it is learnt. Raises ValueError beyond two dimensions."""
     return jax.nn.logsumexp(_log_mass(state, config))
 
 
 def walk(
     key: Key, params: PyTree, x: jax.Array, num_steps: int, config: Config, step_size: jax.Array | None = None
 ) -> jax.Array:
-    """Where chains of `config.sampler` that start at f32[n, dim] end, under the energy with these parameters.
-
-    The step size is the config's, or f32[num_steps].
-    """
+    """Where `config.sampler` takes chains from f32[n, dim]; the step size is the config's, or f32[num_steps]."""
     log_density = functools.partial(_log_density, params, config)
     size = config.step_size if step_size is None else step_size
     if config.sampler == "mala":
