@@ -29,7 +29,8 @@ MAX_MEMORY = 1.2e9
 SECONDS = {
     "test_contract": 230, "test_laboratory": 200, "test_experiments": 200, "test_playground": 110, "test_run": 100,
     "test_sweep": 90, "test_browser": 90, "test_gan": 80, "test_conditional": 65, "test_resume": 50,
-    "test_gaps": 80, "test_metrics": 40, "test_nets": 35, "test_energy": 33, "test_autoregressive": 32, "test_diffusion": 32,
+    "test_gaps": 80, "test_metrics": 40,
+    "test_nets": 35, "test_energy": 33, "test_autoregressive": 32, "test_diffusion": 32,
     "test_steps": 190, "test_damage": 60, "test_names": 45, "test_answer": 40, "test_packaging": 25, "test_models": 25,
     "test_controls": 25, "test_executors": 80, "test_benchmarks": 15, "test_objects": 15,
     "test_ppo": 45, "test_world_model": 60, "test_signals": 40, "test_conv": 40, "test_docs": 60, "test_exact": 25,
