@@ -104,12 +104,14 @@ def steps(samples: jax.Array, edges: jax.Array) -> Steps:
     """The distribution function of f32[n, dim]."""
 
     def along(values: jax.Array, row: jax.Array) -> Steps:
-        def shares(side: str) -> jax.Array:
-            # Each sample looks for its place among the edges: to sort all samples takes 4 to 8 times as long.
-            places = jnp.searchsorted(row, values, side=side)
+        def shares(places: jax.Array) -> jax.Array:
             return jnp.cumsum(jnp.zeros(len(row) + 1, int).at[places].add(1))[:-1] / len(values)
 
-        return Steps(below=shares("right"), at_most=shares("left"))
+        # Each sample looks for its place among the edges: to sort all samples takes 8 times as long.
+        first = jnp.searchsorted(row, values)
+        nearest = jnp.minimum(first, len(row) - 1)
+        beyond = jnp.searchsorted(row, row, side="right")[nearest]  # of edges that are equal to the sample
+        return Steps(below=shares(jnp.where(row[nearest] == values, beyond, first)), at_most=shares(first))
 
     return jax.vmap(along)(projections(samples), edges)
 
