@@ -21,7 +21,7 @@ sentence per target.
 The workdir receives `config.json`, `summary.json`, `densities.png` (of the seed whose W1 is the median), and a folder
 of results (`runs.csv`, ...) for each (family, target).
 
-Expect, with the defaults (44 minutes on 2 cores): but for the normal, the box and the autoencoder all seeds converge;
+Expect, with the defaults (39 minutes on 2 cores): but for the normal, the box and the autoencoder all seeds converge;
 the median W1/floor is at most 1.4, and the median KL at most 0.008 nats (0.07 for the kernels on the exponential
 distribution). With `--targets=ring,grid --methods=vae,diffusion,flow_matching,energy` (57 minutes of one core) all
 seeds converge, too; W1/floor is at most 1.3, for the energy 3.1 and 1.5, and KL is at most 0.05 nats. With

@@ -29,13 +29,12 @@ MAX_MEMORY = 1.2e9
 SECONDS = {
     "test_contract": 230, "test_laboratory": 200, "test_experiments": 200, "test_playground": 110, "test_run": 100,
     "test_sweep": 90, "test_browser": 90, "test_gan": 80, "test_conditional": 65, "test_resume": 50,
-    "test_gaps": 80, "test_metrics": 40,
-    "test_nets": 35, "test_energy": 33, "test_autoregressive": 32, "test_diffusion": 32,
+    "test_metrics": 40, "test_nets": 35, "test_energy": 33, "test_autoregressive": 32, "test_diffusion": 32,
     "test_steps": 190, "test_damage": 60, "test_names": 45, "test_answer": 40, "test_packaging": 25, "test_models": 25,
     "test_controls": 25, "test_executors": 80, "test_benchmarks": 15, "test_objects": 15,
     "test_ppo": 45, "test_world_model": 60, "test_signals": 40, "test_conv": 40, "test_docs": 60, "test_exact": 25,
     "test_time_series": 12, "test_lessons": 65, "test_fidelity": 12, "test_growing": 12, "test_playground_signals": 60,
-    "test_browser_signals": 40,
+    "test_browser_signals": 40, "test_gaps": 80,
 }  # fmt: skip
 """Of a core, for the slowest files. They run first, so that no process is left alone with one at the end."""
 # The newer of jaxlib 0.10's two ways to write code takes twice as long, and later versions have no other. To split a

@@ -156,7 +156,7 @@ class Method(NamedTuple):
       bind: `(config, dim, num_steps) -> config`: the config for data of this dimension and a run of this length. By
         default it sets the fields of these names, if the config has them.
       presets: `() -> {name: config}`, the default first.
-      from_uniform: `config -> FromUniformFn`, that makes samples of points of a lattice; None if there is none.
+      from_uniform: `config -> FromUniformFn`, which turns points of a lattice into samples, or None.
       trajectory: how samples move from noise to data; None if they do not.
       players: the players of an adversarial method; None for the others.
     """

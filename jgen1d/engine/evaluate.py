@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jgen1d.core import Info, Key, State, condition_keyword, door
 from jgen1d.engine.task import Task, state_shapes
 from jgen1d.evaluation import metrics
-from jgen1d.maths.quadrature import lattice, midpoints
+from jgen1d.maths.quadrature import centred_lattice, midpoints
 from jgen1d.targets import Target
 
 GAP_PARTS = 100
@@ -114,9 +113,8 @@ def sample_steps(task: Task, run: Any, edges: jax.Array, *, num_samples: int) ->
 
     else:
         dim = task.target.dim + (task.num_classes > 0)
-        count = LATTICE_PARTS[dim] * num_samples
-        points = np.mod(lattice(count, dim) + 0.5 / count, 1)
-        parts = jnp.asarray(points.T.reshape(LATTICE_PARTS[dim], num_samples, dim), float)
+        points = centred_lattice(LATTICE_PARTS[dim] * num_samples, dim).T
+        parts = jnp.asarray(points.reshape(-1, num_samples, dim), float)
 
         def draw(part: jax.Array) -> jax.Array:
             labels = None

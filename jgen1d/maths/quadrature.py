@@ -26,6 +26,11 @@ def lattice(count: int, dim: int) -> np.ndarray:
     return np.mod(np.outer(steps, np.arange(count)), 1)
 
 
+def centred_lattice(count: int, dim: int) -> np.ndarray:
+    """The `lattice` in the middle of its cells, f64[dim, count] in (0, 1): in 1-D, the midpoints."""
+    return np.mod(lattice(count, dim) + 0.5 / count, 1)
+
+
 def normal_nodes(count: int) -> tuple[jax.Array, jax.Array]:
     """The trapezoid rule for expectations under N(0, 1).
 

@@ -12,7 +12,7 @@ from jax.scipy.stats import norm
 from scipy.special import ndtri
 
 from jgen1d.core import Config, Key, PyTree
-from jgen1d.maths.quadrature import lattice
+from jgen1d.maths.quadrature import centred_lattice
 from jgen1d.nets import mask
 
 INITIAL_STD = 0.4
@@ -84,7 +84,7 @@ def nodes(count: int, dim: int) -> tuple[jax.Array, jax.Array]:
     The first coordinate takes a midpoint rule that is dense in the tails (Sloan & Joe 1994, Lattice methods for
     multiple integration, section 2.12).
     """
-    first, *others = np.mod(0.5 / count + lattice(count, dim), 1)
+    first, *others = centred_lattice(count, dim)
     weights = 6 * first * (1 - first)  # the derivative of what follows
     uniform = np.stack([first**2 * (3 - 2 * first), *others], axis=1)
     points = ndtri(np.clip(uniform, 1e-9, 1 - 1e-9))

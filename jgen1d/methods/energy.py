@@ -175,7 +175,7 @@ def energy(state: State, x: jax.Array, config: Config) -> jax.Array:
 
 
 def log_normalizer(state: State, config: Config) -> jax.Array:
-    """log ∫ exp(−E), f32[], by the trapezoid rule: 0 if it is learnt. Raises ValueError beyond two dimensions."""
+    """log ∫ exp(−E), f32[], by quadrature; noise-contrastive estimation drives it to 0. ValueError beyond 2-D."""
     return jax.nn.logsumexp(_log_mass(state, config))
 
 
